@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* One byte of room is always kept for the terminating NUL, so that the content can be used as a string. */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#define FIRST_CAP 256
+
+void buf_free(struct buf *b)
+{
+    free(b->data);
+    b->data = NULL;
+    b->len = b->cap = 0;
+    b->failed = false;
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+    if (b->data)
+        b->data[0] = '\0';
+}
+
+static int fail(struct buf *b, int err)
+{
+    b->failed = true;
+    return err;
+}
+
+static int reserve(struct buf *b, size_t more)
+{
+    if (more > b->max - b->len)
+        return fail(b, -ENOBUFS);
+    size_t need = b->len + more + 1;
+    if (need <= b->cap)
+        return 0;
+    size_t cap = b->cap ? b->cap : FIRST_CAP;
+    while (cap < need)
+        cap *= 2;
+    char *data = realloc(b->data, cap);
+    if (!data)
+        return fail(b, -ENOMEM);
+    b->data = data;
+    b->cap = cap;
+    return 0;
+}
+
+int buf_add(struct buf *b, const void *data, size_t len)
+{
+    int r = reserve(b, len);
+    if (r < 0)
+        return r;
+    if (len)
+        memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+    return 0;
+}
+
+int buf_adds(struct buf *b, const char *s)
+{
+    return buf_add(b, s, strlen(s));
+}
+
+int buf_addf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int len = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    int r = len < 0 ? -EINVAL : reserve(b, (size_t)len);
+    if (r == 0) {
+        (void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
+        b->len += (size_t)len;
+    }
+    va_end(ap);
+    return r;
+}
+
+void buf_drop(struct buf *b, size_t n)
+{
+    if (n == 0)
+        return;
+    memmove(b->data, b->data + n, b->len - n);
+    b->len -= n;
+    b->data[b->len] = '\0';
+}
+
+const char *buf_str(struct buf *b)
+{
+    if (!b->data && buf_add(b, "", 0) < 0)
+        return NULL;
+    return b->data;
+}
+
+char *buf_take(struct buf *b, size_t *ret_len)
+{
+    if (!buf_str(b))
+        return NULL;
+    if (ret_len)
+        *ret_len = b->len;
+    char *data = b->data;
+    *b = BUF_INIT(b->max);
+    return data;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Every error a client can be told, in one table: name, HTTP status, `code` on the wire, public sentence.
+ * The sentence may be replaced by a more precise one at the place of the error; the code and status may not.
+ * docs/errors.md is printed from this table. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#define ERROR_TABLE(X) \
+    X(ERR_MALFORMED_JSON, 400, "malformed_json", "The request body is not valid JSON") \
+    X(ERR_MISSING_FIELD, 400, "missing_field", "Missing required fields") \
+    X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
+    X(ERR_INVALID_QUERY, 400, "invalid_query", "A query parameter has an invalid value") \
+    X(ERR_EMPTY_MESSAGE, 400, "empty_message", "The message is empty") \
+    X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", "The model can't read an attachment of this kind") \
+    X(ERR_FIELD_NOT_ALLOWED, 400, "field_not_allowed", "This field can't be changed here") \
+    X(ERR_UNAUTHORIZED, 401, "unauthorized", "Invalid or expired token") \
+    X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
+    X(ERR_READ_ONLY, 403, "read_only", "This account may only read") \
+    X(ERR_SUSPENDED, 403, "suspended", "This account is suspended") \
+    X(ERR_NOT_FOUND, 404, "not_found", "Not found") \
+    X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", "This method is not allowed here") \
+    X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", "The request did not arrive in time") \
+    X(ERR_CONFLICT, 409, "conflict", "The request conflicts with the present state") \
+    X(ERR_TOO_LARGE, 413, "body_too_large", "The request body is too large") \
+    X(ERR_UNSUPPORTED_TYPE, 415, "unsupported_media_type", "The body must be JSON") \
+    X(ERR_RATE_LIMITED, 429, "rate_limited", "Too many requests, try again later") \
+    X(ERR_INTERNAL, 500, "internal_error", "Something went wrong on our side") \
+    X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
+    X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", "The account setup is incomplete: it has no workspace") \
+    X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
+    X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
+    X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \
+    X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time")
+
+enum error_id {
+    ERR_NONE = 0,
+#define X(name, status, code, sentence) name,
+    ERROR_TABLE(X)
+#undef X
+        ERROR_COUNT
+};
+
+struct error_info {
+    int status;
+    const char *code;
+    const char *sentence;
+};
+
+/* The row of an error. Never NULL for a member of the enum. Thread-safe. */
+const struct error_info *error_info(enum error_id id);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/json.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* jansson recurses per level up to 2048; we count the brackets first, so that depth is ours to choose. */
+static bool too_deep(const char *s, size_t len)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < len; i++) {
+        char c = s[i];
+        if (quoted) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                quoted = false;
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_MAX_DEPTH)
+                return true;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+json_t *json_parse(const char *s, size_t len)
+{
+    if (too_deep(s, len))
+        return NULL;
+    return json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+}
+
+const char *json_str(const json_t *obj, const char *key, const char *fallback)
+{
+    const json_t *v = json_object_get(obj, key);
+    return json_is_string(v) ? json_string_value(v) : fallback;
+}
+
+int64_t json_int(const json_t *obj, const char *key, int64_t fallback)
+{
+    const json_t *v = json_object_get(obj, key);
+    return json_is_integer(v) ? json_integer_value(v) : fallback;
+}
+
+double json_num(const json_t *obj, const char *key, double fallback)
+{
+    const json_t *v = json_object_get(obj, key);
+    return json_is_number(v) ? json_number_value(v) : fallback;
+}
+
+bool json_bool(const json_t *obj, const char *key, bool fallback)
+{
+    const json_t *v = json_object_get(obj, key);
+    return json_is_boolean(v) ? json_is_true(v) : fallback;
+}
+
+static int append(const char *data, size_t len, void *to)
+{
+    return buf_add(to, data, len) < 0 ? -1 : 0;
+}
+
+int json_write(struct buf *b, const json_t *value)
+{
+    size_t before = b->len;
+    if (json_dump_callback(value, append, b, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+        return 0;
+    b->len = before;
+    if (b->data)
+        b->data[before] = '\0';
+    return -ENOBUFS;
+}
+
+char *json_text(struct arena *a, const json_t *value)
+{
+    size_t len = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *out = len ? arena_alloc(a, len + 1) : NULL;
+    if (out)
+        (void)json_dumpb(value, out, len, JSON_COMPACT | JSON_ENCODE_ANY);
+    return out;
+}
+
+static int write_escape(struct buf *b, unsigned char c)
+{
+    static const char named[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *at = memchr(named, c, sizeof named - 1);
+    if (at)
+        return buf_add(b, (char[]){'\\', letters[at - named]}, 2);
+    return buf_addf(b, "\\u%04x", c);
+}
+
+int json_write_str(struct buf *b, const char *s, size_t len)
+{
+    int r = buf_add(b, "\"", 1);
+    size_t plain = 0;
+    for (size_t i = 0; i < len && r == 0; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        r = buf_add(b, s + plain, i - plain);
+        if (r == 0)
+            r = write_escape(b, c);
+        plain = i + 1;
+    }
+    if (r == 0)
+        r = buf_add(b, s + plain, len - plain);
+    return r == 0 ? buf_add(b, "\"", 1) : r;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Small helpers on text: UTF-8, hex, base64, comparison of secrets, URL parts. All are pure and thread-safe. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Whether the bytes are well-formed UTF-8 (no surrogates, no overlong forms). */
+bool utf8_valid(const char *s, size_t len);
+
+/* The largest n <= max such that the first n bytes of s end on a character border. */
+size_t utf8_floor(const char *s, size_t len, size_t max);
+
+/* Number of characters (not bytes) in well-formed UTF-8. */
+size_t utf8_count(const char *s, size_t len);
+
+/* Bytes at the end of s that begin a character whose rest is missing: 0..3. */
+size_t utf8_incomplete_tail(const char *s, size_t len);
+
+bool str_is_blank(const char *s);
+bool str_has_prefix(const char *s, const char *prefix);
+bool str_equal(const char *a, const char *b);        /* NULL equals only NULL */
+bool str_equal_nocase(const char *a, const char *b); /* ASCII */
+
+/* Lower-cases ASCII in place. */
+void str_lower(char *s);
+
+/* True if every byte of s is in `set`. */
+bool str_only(const char *s, const char *set);
+
+/* Compares secrets in a time that depends on the length of `given` alone. */
+bool secret_equal(const char *given, const char *expected);
+
+/* Overwrites memory in a way the compiler keeps. */
+void wipe(void *p, size_t len);
+
+/* Lower-case hex; ret must hold 2 * len + 1. */
+void hex_encode(const uint8_t *data, size_t len, char *ret);
+
+/* Decodes exactly 2 * len lower- or upper-case digits; 0 or -EINVAL. */
+int hex_decode(const char *s, uint8_t *ret, size_t len);
+
+/* Standard base64, no line breaks, into the arena; NULL without memory. */
+char *base64_encode(struct arena *a, const uint8_t *data, size_t len);
+
+/* Decodes standard base64 into the arena; NULL when malformed or without memory. */
+uint8_t *base64_decode(struct arena *a, const char *s, size_t *ret_len);
+
+/* A whole decimal integer in [min, max], nothing else around it: 0, -EINVAL or -ERANGE. */
+int parse_int(const char *s, int64_t min, int64_t max, int64_t *ret);
+
+/* A duration such as 90s, 15m, 12h, 7d in milliseconds: 0 or -EINVAL. */
+int parse_duration(const char *s, int64_t *ret_ms);
+
+/* Percent-encodes everything but unreserved characters. */
+int url_encode(struct buf *b, const char *s);
+
+/* The next item of a comma list, trimmed; moves *list on; false at the end. Empty items are skipped. */
+bool list_next(const char **list, const char **ret_item, size_t *ret_len);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* The store. One interface, one file per engine; the SQL is the common subset of SQLite and PostgreSQL with
+ * numbered parameters (?1, ?2 …).
+ *
+ * Work on the store is a function that gets a connection:
+ *   - db_read(): runs on the calling thread, on a read-only connection, in one consistent snapshot;
+ *   - db_write(): runs as one unit that is wholly done and durable when the call returns 0, or not done at all.
+ * A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the connection,
+ * never blocks on anything else, and does not call db_read/db_write again. What it stores in *arg counts only if the
+ * call returns 0. A negative return of the unit rolls it back and is passed on.
+ *
+ * Portable text forms: uuid and timestamps are text (ISO 8601, see clock.h), JSON columns are text, booleans are
+ * 0/1. Errors: -ENOENT is never used by the store itself; -EEXIST a unique rule, -EDOM another constraint,
+ * -ETIMEDOUT the store is too busy, -ENOSPC disk full, -EIO anything else (logged once, with the SQL and never with
+ * values). */
+#ifndef DB_DB_H
+#define DB_DB_H
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;      /* the store; thread-safe */
+struct db_conn; /* a connection lent to a unit of work; only for the thread that runs it */
+struct db_rows; /* the rows of a running query; owned by who asked, freed before its unit ends */
+
+struct db_options {
+    const char *path; /* SQLite database file */
+    int readers;      /* most read connections kept open */
+};
+
+/* Opens (creating an empty one if there is none), 0 or negative errno with a log line. Does not migrate. */
+int db_open(const struct db_options *options, struct db **ret);
+
+/* Waits for the writer to finish what is queued, then closes. Nothing may use it any more. */
+void db_close(struct db *db);
+
+DEFINE_CLEANUP(struct db *, db_close);
+
+/* Brings the schema up to date; each migration is one transaction. 0, -ENOTSUP when the database is newer than the
+ * program (logged with a sentence), or negative errno. ret_applied (may be NULL): how many ran. */
+int db_migrate(struct db *db, int *ret_applied);
+
+/* 0 if the store answers a trivial read now. */
+int db_ping(struct db *db);
+
+typedef int (*db_fn)(struct db_conn *c, void *arg);
+
+int db_read(struct db *db, db_fn fn, void *arg);
+int db_write(struct db *db, db_fn fn, void *arg);
+
+/* Like db_write, but returns at once; done(arg, r) is called later, once, on the writer's thread, when the unit is
+ * durable (r >= 0) or rolled back (r < 0). It must be short. Returns 0, or -EAGAIN when the queue is full: then done
+ * is never called. */
+typedef void (*db_done_fn)(void *arg, int r);
+int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done);
+
+/* A counter that changes whenever another process has written to the store; for dropping caches. Cheap. */
+int64_t db_data_version(struct db *db);
+
+/* --- inside a unit ---------------------------------------------------------------------------------- */
+
+enum db_type { DB_T_NULL, DB_T_INT, DB_T_REAL, DB_T_TEXT, DB_T_BLOB };
+
+struct db_value {
+    enum db_type type;
+    int64_t i;
+    double d;
+    const void *p; /* text or blob, lives until the call returns */
+    size_t len;    /* of a blob */
+};
+
+#define DB_NULL ((struct db_value){.type = DB_T_NULL})
+#define DB_INT(n) ((struct db_value){.type = DB_T_INT, .i = (int64_t)(n)})
+#define DB_REAL(x) ((struct db_value){.type = DB_T_REAL, .d = (x)})
+#define DB_TEXT(s) db_text_value(s) /* NULL becomes SQL NULL */
+#define DB_BLOB(ptr, n) ((struct db_value){.type = DB_T_BLOB, .p = (ptr), .len = (n)})
+
+static inline struct db_value db_text_value(const char *s)
+{
+    return s ? (struct db_value){.type = DB_T_TEXT, .p = s} : DB_NULL;
+}
+
+/* The parameters of a statement: DB_ARGS(DB_TEXT(id), DB_INT(n)), or DB_NO_ARGS. */
+#define DB_ARGS(...) \
+    (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+#define DB_NO_ARGS NULL, 0
+
+/* Runs a statement without rows; ret_changed (may be NULL): rows it touched. */
+int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
+
+/* Runs an INSERT into a table with an integer key and gives that key (SQL must end in RETURNING id). */
+int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id);
+
+/* Starts a query; then while ((r = db_next(rows)) > 0) …: 1 a row, 0 the end, or negative errno. */
+int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret);
+int db_next(struct db_rows *rows);
+void db_rows_free(struct db_rows *rows);
+DEFINE_CLEANUP(struct db_rows *, db_rows_free);
+
+/* Columns of the present row, from 0. Pointers live until the next db_next or free. db_text: NULL for SQL NULL. */
+const char *db_text(struct db_rows *rows, int col);
+int64_t db_int(struct db_rows *rows, int col);
+double db_real(struct db_rows *rows, int col);
+bool db_is_null(struct db_rows *rows, int col);
+const void *db_blob(struct db_rows *rows, int col, size_t *ret_len);
+
+/* The text of a column copied into an arena; NULL for SQL NULL (or without memory). */
+char *db_text_dup(struct db_rows *rows, int col, struct arena *a);
+
+/* Runs a query that yields at most one row of one integer: 1 and *ret, 0 no row, or negative errno. */
+int db_query_int(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret);
+
+#endif
