@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/config.h"
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/uuid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define FILE_MAX (64 * 1024)
+#define ARENA_MAX (1024 * 1024)
+#define SECRET_BYTES 32
+
+#define INT(name, field, fallback, min, max, help) \
+    {name, SETTING_INT, offsetof(struct config, field), fallback, min, max, NULL, false, help}
+#define BOOL(name, field, fallback, help) \
+    {name, SETTING_BOOL, offsetof(struct config, field), fallback, 0, 0, NULL, false, help}
+#define TEXT(name, field, fallback, help) \
+    {name, SETTING_TEXT, offsetof(struct config, field), fallback, 0, 4096, NULL, false, help}
+#define SECRET(name, field, help) \
+    {name, SETTING_TEXT, offsetof(struct config, field), NULL, 0, 4096, NULL, true, help}
+#define CHOICE(name, field, fallback, choices, help) \
+    {name, SETTING_CHOICE, offsetof(struct config, field), fallback, 0, 0, choices, false, help}
+
+const struct setting settings[] = {
+    INT("SERVER_PORT", server_port, "3001", 0, 65535, "Port to listen on; 0 takes a free one"),
+    TEXT("BIND_ADDRESS", bind_address, "127.0.0.1", "Address to listen on"),
+    TEXT("GENIE_DATA_DIR", data_dir, "./data", "Directory of the database, files and generated secrets"),
+    SECRET("DIRECTUS_SECRET", directus_secret,
+           "Signs Directus tokens; several keys, newest first, comma separated. Generated when unset"),
+    SECRET("JWT_SECRET", jwt_secret,
+           "Signs AnythingLLM tokens; several keys, newest first, comma separated. Generated when unset"),
+    TEXT("TRUSTED_PROXIES", trusted_proxies, "127.0.0.1,::1",
+         "Peers whose X-Forwarded-For is believed, comma separated; `none` for nobody"),
+    TEXT("CORS_ORIGINS", cors_origins, "*", "Origins that may call from a browser, comma separated, or *"),
+    SECRET("METRICS_TOKEN", metrics_token, "Bearer token for /metrics and /readyz from other machines"),
+    INT("HTTP_THREADS", http_threads, "1", 1, 64, "Event threads that serve connections"),
+    INT("WORKER_THREADS", worker_threads, "8", 1, 256, "Threads for handlers that wait"),
+    INT("MAX_CONNECTIONS", max_connections, "20000", 16, 1000000, "Most client connections open at a time"),
+    INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600, "Seconds a request has to arrive whole"),
+    CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),
+    CHOICE("LOG_FORMAT", log_format, "json", "json|text", "Form of a log line"),
+
+    CHOICE("LLM_PROVIDER", llm_provider, NULL, "ollama|openai|anthropic|extractive",
+           "Who answers. Unset: Ollama where OLLAMA_URL answers, else extractive"),
+    TEXT("OLLAMA_URL", ollama_url, "http://127.0.0.1:11434", "Ollama's address"),
+    TEXT("OLLAMA_MODEL", ollama_model, NULL, "Ollama's chat model; default qwen2.5:latest"),
+    TEXT("ORCHESTRATOR_MODEL", orchestrator_model, NULL,
+         "Model for answers in which flows are offered; default dolphin3:8b-llama3.1-q4_K_M on Ollama"),
+    TEXT("WRITER_MODEL", writer_model, NULL, "Model for texts that flows generate; default dolphin-mistral:7b on Ollama"),
+    TEXT("LLM_BASE_URL", llm_base_url, NULL, "Base address of an OpenAI-compatible server, up to and with /v1"),
+    SECRET("LLM_API_KEY", llm_api_key, "Key of that server, if it wants one"),
+    TEXT("LLM_MODEL", llm_model, NULL, "Model of that server"),
+    CHOICE("LLM_FALLBACK", llm_fallback, NULL, "extractive", "What an outage of the model degrades to"),
+    INT("LLM_WINDOW_TOKENS", llm_window_tokens, "8192", 512, 2000000, "Context window that prompts are built for"),
+    INT("LLM_LOCAL_PARALLEL", llm_local_parallel, "2", 1, 10000, "Requests a local model serves at a time"),
+    INT("LLM_LOCAL_QUEUE", llm_local_queue, "16", 0, 100000, "Requests that may wait for a local model"),
+    INT("LLM_CONNECT_TIMEOUT_S", llm_connect_timeout_s, "5", 1, 60, "Seconds to connect to a model"),
+    INT("LLM_FIRST_TOKEN_TIMEOUT_S", llm_first_token_timeout_s, "120", 1, 3600, "Seconds to a model's first token"),
+    INT("LLM_TOKEN_TIMEOUT_S", llm_token_timeout_s, "60", 1, 3600, "Seconds between two tokens of a model"),
+    SECRET("ANTHROPIC_API_KEY", anthropic_api_key, "Key for Anthropic, which then serves users with admin rights"),
+    TEXT("ANTHROPIC_BASE_URL", anthropic_base_url, "https://api.anthropic.com", "Anthropic's address"),
+    TEXT("ANTHROPIC_MODEL", anthropic_model, "claude-sonnet-4-5", "Anthropic's model"),
+    CHOICE("EMBEDDING_PROVIDER", embedding_provider, NULL, "ollama|openai",
+           "Who makes vectors for retrieval. Unset: tag overlap is used instead"),
+    TEXT("EMBEDDING_MODEL", embedding_model, "nomic-embed-text", "Model that makes the vectors"),
+
+    INT("STREAM_GRACE_S", stream_grace_s, "15", 0, 600,
+        "Seconds a chat goes on without its client, so that it may resume; 0 stops at once"),
+    INT("STREAM_KEEP_S", stream_keep_s, "60", 1, 3600, "Seconds a finished answer can still be replayed"),
+    INT("STREAM_HEARTBEAT_S", stream_heartbeat_s, "15", 1, 600, "Seconds of silence before a heartbeat comment"),
+    INT("ACTION_STEP_TIMEOUT_S", action_step_timeout_s, "120", 1, 3600, "Seconds a step of a flow may take"),
+    TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
+    TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
+         "Hosts that the http_request step may call, comma separated; unset allows none"),
+    BOOL("ALLOW_PRIVATE_URLS", allow_private_urls, "false", "Lets flows call private addresses; only for tests"),
+    {.name = NULL},
+};
+
+/* Settings of the grown store: refusing them is honest, ignoring them would put data in the wrong place. */
+static const char *const unsupported[] = {"DATABASE_URL", "DIRECTUS_URL", "REDIS_URL"};
+
+static int fail(struct config_load *load, const char *name, const char *why)
+{
+    (void)snprintf(load->error, sizeof load->error, "%s %s", name, why);
+    return -EINVAL;
+}
+
+static bool choice_has(const char *choices, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *at = choices; (at = strstr(at, value)); at++)
+        if (len > 0 && (at == choices || at[-1] == '|') && (at[len] == '|' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+static int set_int(struct config_load *load, const struct setting *s, const char *value)
+{
+    int64_t *to = (int64_t *)((char *)&load->config + s->offset);
+    if (parse_int(value, s->min, s->max, to) == 0)
+        return 0;
+    (void)snprintf(load->error, sizeof load->error, "%s must be a whole number from %lld to %lld", s->name,
+                   (long long)s->min, (long long)s->max);
+    return -EINVAL;
+}
+
+static int set_bool(struct config_load *load, const struct setting *s, const char *value)
+{
+    bool yes = choice_has("true|1|yes|on", value);
+    if (!yes && !choice_has("false|0|no|off", value))
+        return fail(load, s->name, "must be true or false");
+    *(bool *)((char *)&load->config + s->offset) = yes;
+    return 0;
+}
+
+static int set_text(struct config_load *load, const struct setting *s, const char *value)
+{
+    const char **to = (const char **)((char *)&load->config + s->offset);
+    if (s->type == SETTING_CHOICE && !choice_has(s->choices, value)) {
+        (void)snprintf(load->error, sizeof load->error, "%s must be one of %s", s->name, s->choices);
+        return -EINVAL;
+    }
+    if (strlen(value) > (size_t)s->max && s->type == SETTING_TEXT)
+        return fail(load, s->name, "is too long");
+    if (!utf8_valid(value, strlen(value)))
+        return fail(load, s->name, "is not valid UTF-8");
+    *to = arena_strdup(&load->arena, value);
+    return *to ? 0 : -ENOMEM;
+}
+
+/* An empty value means unset. */
+static int set(struct config_load *load, const struct setting *s, const char *value)
+{
+    if (!value || value[0] == '\0')
+        return 0;
+    if (s->type == SETTING_INT)
+        return set_int(load, s, value);
+    return s->type == SETTING_BOOL ? set_bool(load, s, value) : set_text(load, s, value);
+}
+
+/* The whole of a small file in the arena, or NULL with errno. */
+static char *read_file(struct arena *a, const char *path)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    char *text = arena_alloc(a, FILE_MAX + 1);
+    size_t len = 0;
+    ssize_t n = 0;
+    while (text && len < FILE_MAX && (n = read(fd, text + len, FILE_MAX - len)) > 0)
+        len += (size_t)n;
+    if (!text || n < 0)
+        return NULL;
+    if (len == FILE_MAX) {
+        errno = EFBIG;
+        return NULL;
+    }
+    text[len] = '\0';
+    return text;
+}
+
+/* The value of NAME in the text of an env file (NAME=value lines, # comments, optional quotes), copied. */
+static const char *find_line(struct arena *a, const char *text, const char *name)
+{
+    size_t name_len = strlen(name);
+    for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        line += strspn(line, " \t\r");
+        if (strncmp(line, "export ", 7) == 0)
+            line += 7;
+        if (strncmp(line, name, name_len) != 0 || line[name_len] != '=')
+            continue;
+        const char *value = line + name_len + 1;
+        size_t len = strcspn(value, "\r\n");
+        while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
+            len--;
+        if (len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0])
+            return arena_strndup(a, value + 1, len - 2);
+        return arena_strndup(a, value, len);
+    }
+    return NULL;
+}
+
+/* The value of NAME_FILE's file without its last line end; *ret_r is negative where the file can't be read. */
+static const char *from_secret_file(struct config_load *load, const char *name, int *ret_r)
+{
+    const char *path = getenv(arena_printf(&load->arena, "%s_FILE", name));
+    if (!path || path[0] == '\0')
+        return NULL;
+    char *text = read_file(&load->arena, path);
+    if (!text) {
+        *ret_r = fail(load, name, arena_printf(&load->arena, "can't be read from %s: %s", path, strerror(errno)));
+        return NULL;
+    }
+    text[strcspn(text, "\r\n")] = '\0';
+    return text;
+}
+
+static const char *from_overrides(const struct setting_override *overrides, const char *name)
+{
+    for (; overrides && overrides->name; overrides++)
+        if (strcmp(overrides->name, name) == 0)
+            return overrides->value;
+    return NULL;
+}
+
+static int load_one(struct config_load *load, const struct setting *s, const struct setting_override *overrides,
+                    const char *env_file)
+{
+    int r = 0;
+    const char *value = from_overrides(overrides, s->name);
+    if (!value)
+        value = getenv(s->name);
+    if (!value || !value[0])
+        value = from_secret_file(load, s->name, &r);
+    if (r < 0)
+        return r;
+    if ((!value || !value[0]) && env_file)
+        value = find_line(&load->arena, env_file, s->name);
+    return set(load, s, value && value[0] ? value : s->fallback);
+}
+
+static int refuse_unsupported(struct config_load *load, const char *env_file)
+{
+    for (size_t i = 0; i < ARRAY_LEN(unsupported); i++) {
+        const char *value = getenv(unsupported[i]);
+        if (!value && env_file)
+            value = find_line(&load->arena, env_file, unsupported[i]);
+        if (value && value[0])
+            return fail(load, unsupported[i], "is set, but this version has only the embedded store; unset it");
+    }
+    return 0;
+}
+
+int config_load(struct config_load *load, const struct setting_override *overrides)
+{
+    *load = (struct config_load){0};
+    arena_init(&load->arena, ARENA_MAX);
+    const char *env_file = read_file(&load->arena, "genie.env");
+    if (!env_file && errno != ENOENT)
+        return fail(load, "genie.env", arena_printf(&load->arena, "can't be read: %s", strerror(errno)));
+    int r = refuse_unsupported(load, env_file);
+    for (const struct setting *s = settings; s->name && r == 0; s++)
+        r = load_one(load, s, overrides, env_file);
+    return r;
+}
+
+static int append_secret(int fd, const char *name, const char *value)
+{
+    _cleanup_buf_ struct buf line = BUF_INIT(8192);
+    int r = buf_addf(&line, "%s=%s\n", name, value);
+    if (r == 0 && write(fd, line.data, line.len) != (ssize_t)line.len)
+        r = -errno;
+    if (line.data)
+        wipe(line.data, line.len);
+    return r;
+}
+
+static const char *make_secret(struct config_load *load)
+{
+    uint8_t bytes[SECRET_BYTES];
+    char hex[2 * SECRET_BYTES + 1];
+    random_bytes(bytes, sizeof bytes);
+    hex_encode(bytes, sizeof bytes, hex);
+    const char *value = arena_strdup(&load->arena, hex);
+    wipe(bytes, sizeof bytes);
+    wipe(hex, sizeof hex);
+    return value;
+}
+
+/* Takes one secret from the file, or makes it and appends it. */
+static int fill_secret(struct config_load *load, int fd, const char *text, const char *name, const char **field)
+{
+    if (*field)
+        return 0;
+    *field = find_line(&load->arena, text, name);
+    if (*field && (*field)[0])
+        return 0;
+    *field = make_secret(load);
+    return *field ? append_secret(fd, name, *field) : -ENOMEM;
+}
+
+int config_secrets(struct config_load *load)
+{
+    struct config *cfg = &load->config;
+    if (mkdir(cfg->data_dir, 0700) < 0 && errno != EEXIST)
+        return fail(load, cfg->data_dir, arena_printf(&load->arena, "can't be created: %s", strerror(errno)));
+    const char *path = arena_printf(&load->arena, "%s/secrets.env", cfg->data_dir);
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX) < 0)
+        return fail(load, path, arena_printf(&load->arena, "can't be opened: %s", strerror(errno)));
+    const char *text = read_file(&load->arena, path);
+    int r = text ? 0 : -errno;
+    if (r == 0)
+        r = fill_secret(load, fd, text, "DIRECTUS_SECRET", &cfg->directus_secret);
+    if (r == 0)
+        r = fill_secret(load, fd, text, "JWT_SECRET", &cfg->jwt_secret);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (r < 0)
+        (void)fail(load, path, arena_printf(&load->arena, "can't be written: %s", strerror(-r)));
+    return r;
+}
+
+void config_free(struct config_load *load)
+{
+    for (const struct setting *s = settings; s->name; s++) {
+        char *value = s->secret ? *(char **)((char *)&load->config + s->offset) : NULL;
+        if (value)
+            wipe(value, strlen(value));
+    }
+    arena_free(&load->arena);
+}
+
+/* The present value as text; secrets only as set or unset. */
+static const char *show(const struct config *cfg, const struct setting *s, char *number, size_t size)
+{
+    const char *field = (const char *)cfg + s->offset;
+    if (s->type == SETTING_BOOL)
+        return *(const bool *)field ? "true" : "false";
+    if (s->type == SETTING_INT) {
+        (void)snprintf(number, size, "%lld", (long long)*(const int64_t *)field);
+        return number;
+    }
+    const char *text = *(const char *const *)field;
+    if (s->secret)
+        return text ? "(set)" : "(unset)";
+    return text ? text : "";
+}
+
+int config_print(const struct config *cfg, bool as_json, struct buf *out)
+{
+    char number[32];
+    if (!as_json) {
+        for (const struct setting *s = settings; s->name; s++)
+            (void)buf_addf(out, "%-26s %s\n", s->name, show(cfg, s, number, sizeof number));
+        return out->failed ? -ENOBUFS : 0;
+    }
+    _cleanup_json_ json_t *rows = json_array();
+    for (const struct setting *s = settings; s->name; s++)
+        if (json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "name", s->name, "value",
+                                                  show(cfg, s, number, sizeof number), "help", s->help)) < 0)
+            return -ENOMEM;
+    return json_write(out, rows) == 0 ? buf_adds(out, "\n") : -ENOBUFS;
+}
+
+int config_print_docs(struct buf *out)
+{
+    (void)buf_adds(out, "# Settings\n\nPrinted by `genie config --docs`; the table in `src/base/config.c` is the source. "
+                        "A setting is taken from the command line, the environment, `<NAME>_FILE`, `genie.env` in the "
+                        "working directory, or its default, in this order.\n\n"
+                        "| setting | default | meaning |\n|---|---|---|\n");
+    for (const struct setting *s = settings; s->name; s++) {
+        const char *fallback = s->secret ? "(secret)" : s->fallback ? s->fallback : "";
+        (void)buf_addf(out, "| `%s` | %s | %s |\n", s->name, fallback, s->help);
+    }
+    return out->failed ? -ENOBUFS : 0;
+}
+
+bool config_list_has(const char *list, const char *item)
+{
+    const char *at;
+    size_t len;
+    while (list && list_next(&list, &at, &len))
+        if (strlen(item) == len && strncasecmp(at, item, len) == 0)
+            return true;
+    return false;
+}

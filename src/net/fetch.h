@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* One outgoing HTTP request, done whole: for flow steps, embeddings and probes. Blocking; call from worker threads.
+ * Every wait has a limit and ends soon (100 ms) after `cancel` is raised. */
+#ifndef NET_FETCH_H
+#define NET_FETCH_H
+
+#include "base/buf.h"
+#include "base/cancel.h"
+
+struct fetch_request {
+    const char *method;         /* NULL = GET */
+    const char *url;
+    const char *const *headers; /* "Name: value" strings, ended by NULL; may be NULL */
+    const char *body;           /* may be NULL */
+    size_t body_len;
+    int64_t connect_timeout_ms; /* 0 = 5 s */
+    int64_t timeout_ms;         /* of the whole; 0 = 30 s */
+    size_t max_body;            /* bytes of the answer; 0 = 1 MiB; more is -EMSGSIZE */
+    int max_redirects;          /* 0 = none are followed */
+    bool public_only;           /* the guard applies, to each redirect too */
+    struct cancel *cancel;      /* may be NULL */
+};
+
+struct fetch_response {
+    int status;
+    char content_type[128]; /* "" if none */
+    struct buf body;        /* owned; freed by fetch_response_free */
+    char error[160];        /* a sentence without secrets, when fetch() fails */
+};
+
+void fetch_response_free(struct fetch_response *response);
+
+/* 0 whatever the HTTP status; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused), -EMSGSIZE, -EINVAL (bad URL),
+ * -ECONNREFUSED or -EIO (everything else). response may be freed in every case. */
+int fetch(const struct fetch_request *request, struct fetch_response *response);
+
+#endif
