@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers. A handler ends with `return reply_…(rq, …)`; the wire is written in one place (reply.c), and only what is
+ * returned last counts. Handler's thread. */
+#ifndef HTTP_REPLY_H
+#define HTTP_REPLY_H
+
+#include "http/request.h"
+
+/* What a handler returns; made only by the functions below. */
+typedef struct {
+    int status;
+} reply;
+
+/* A JSON object by jansson's pack format: reply_json(rq, 200, "{s:b, s:I}", "ok", 1, "n", n). */
+reply reply_json(struct request *rq, int status, const char *fmt, ...);
+
+/* A JSON value; takes the reference over. NULL (no memory) becomes a 500. */
+reply reply_value(struct request *rq, int status, json_t *value);
+
+/* Bytes that live as long as the request (its arena) or for ever. type: Content-Type. */
+reply reply_bytes(struct request *rq, int status, const char *type, const char *data, size_t len);
+
+/* Without a body (204). */
+reply reply_empty(struct request *rq, int status);
+
+/* An error of the table, in the shape that the path's clients expect. sentence NULL = the table's own; field NULL = no
+ * single field is to blame. */
+reply reply_error(struct request *rq, enum error_id error, const char *sentence);
+reply reply_field_error(struct request *rq, enum error_id error, const char *field, const char *sentence);
+
+/* The error for a store's negative errno: -ETIMEDOUT, -ENOSPC, -EIO … → 503 store_unavailable; -EEXIST → 409. */
+reply reply_store_error(struct request *rq, int r);
+
+/* Adds a header to the answer; the texts are copied. Before the reply is returned. */
+void reply_header(struct request *rq, const char *name, const char *value);
+
+/* Where the answer is a stream: see http/events.h. */
+
+#endif

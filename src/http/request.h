@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* One request as a handler sees it. It lives from its headers to the end of its answer; everything in its arena dies
+ * with it. Only one thread holds it at a time. */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REQUEST_MAX_PARAMS 4
+
+struct app;      /* the services handlers use; defined by the layer that owns the handlers */
+struct identity; /* who asks; defined by auth */
+struct route;
+struct http_exchange; /* the server's side of it */
+
+struct request {
+    const struct route *route;
+    struct app *app;
+    struct arena arena;
+    const char *id;        /* X-Request-Id */
+    const char *path;      /* decoded path */
+    const char *client_ip; /* the socket's, or the one a trusted proxy named */
+    const char *params[REQUEST_MAX_PARAMS]; /* path parameters in order of the route's path */
+    struct identity *who;  /* NULL on public routes; a reference that the request owns */
+    void *body;            /* the bound struct of the route's descriptors */
+    json_t *json;          /* the whole body as parsed, NULL where there was none; owned by the request */
+    struct http_exchange *exchange;
+};
+
+/* A request header or query parameter (decoded), NULL if absent; lives as long as the request. */
+const char *request_header(const struct request *rq, const char *name);
+const char *request_query(const struct request *rq, const char *name);
+
+/* Calls visit(ctx, name, value) for each query parameter, in order; value is "" where there is none. */
+void request_each_query(const struct request *rq, void (*visit)(void *ctx, const char *name, const char *value),
+                        void *ctx);
+
+/* A whole number from the query within [min, max]: 0 (the default where absent) or -EINVAL. */
+int request_query_int(const struct request *rq, const char *name, int64_t fallback, int64_t min, int64_t max,
+                      int64_t *ret);
+
+/* The value of a cookie in the arena, or NULL. */
+const char *request_cookie(struct request *rq, const char *name);
+
+/* Whether the peer is this machine and nothing says that it forwards for somebody else. */
+bool request_is_local(const struct request *rq);
+
+/* Whether the client's side of the connection is TLS (a trusted proxy says X-Forwarded-Proto: https). */
+bool request_is_tls(const struct request *rq);
+
+#endif
