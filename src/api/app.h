@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The services that endpoint handlers use, wired together once by `genie serve`. Handlers reach it as rq->app. */
+#ifndef API_APP_H
+#define API_APP_H
+
+#include "base/config.h"
+#include "http/route.h"
+
+struct app {
+    const struct config *cfg;
+    struct db *db;
+    struct auth *auth;
+    struct logins *logins;
+    struct llm *llm;
+    struct retrieval *retrieval;
+    struct event_hub *events;
+    struct chat *chat;
+    const struct route_set *routes;
+};
+
+/* The route tables of all endpoint families, one file each, ended by NULL. */
+extern const struct route *const api_route_tables[];
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line: a table of subcommands, each in a file of its own. `--data DIR`, `--json` and `--help` are taken out
+ * of the arguments before a subcommand sees them, so they may stand anywhere. Exit codes: 0 done, 1 failed, 2 usage. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include "base/config.h"
+#include "db/db.h"
+
+#include <stdbool.h>
+
+enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
+
+#define CMD_MAX_OVERRIDES 8
+
+struct cmd_env {
+    struct config_load load; /* settings, loaded by cmd_config() */
+    struct setting_override overrides[CMD_MAX_OVERRIDES + 1]; /* --data, --port …, before cmd_config() */
+    bool json;               /* --json was given */
+};
+
+struct cmd {
+    const char *name;
+    int (*run)(struct cmd_env *env, int argc, char **argv); /* argv[0] is the subcommand's name */
+    const char *usage;   /* the lines under "usage:" */
+    const char *summary; /* one line for the list */
+};
+
+/* Adds a setting that the command line gives. */
+void cmd_override(struct cmd_env *env, const char *name, const char *value);
+
+/* Loads settings and secrets, prints the sentence where it fails. 0 or -1. */
+int cmd_config(struct cmd_env *env);
+
+/* cmd_config, then opens the store and brings its schema up to date. 0 or -1, with a sentence printed. */
+int cmd_open_store(struct cmd_env *env, struct db **ret);
+
+/* Prints "genie: <sentence>" to standard error and returns CMD_FAILED / CMD_USAGE. */
+int cmd_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int cmd_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+int cmd_serve(struct cmd_env *env, int argc, char **argv);
+int cmd_migrate(struct cmd_env *env, int argc, char **argv);
+int cmd_user(struct cmd_env *env, int argc, char **argv);
+int cmd_config_show(struct cmd_env *env, int argc, char **argv);
+int cmd_openapi(struct cmd_env *env, int argc, char **argv);
+int cmd_version(struct cmd_env *env, int argc, char **argv);
+
+#endif
