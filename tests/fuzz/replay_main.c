@@ -2,6 +2,8 @@
  * Runs a fuzz target without libFuzzer: every file of its corpus, then mutations of them from a fixed seed,
  * so that each run of the tests feeds the same bytes under any compiler. Usage: replay_NAME CORPUS
  * [MUTATIONS] */
+#include "fuzz.h"
+
 #include <dirent.h>
 #include <limits.h>
 #include <stdint.h>
@@ -13,8 +15,6 @@
 #define GROWTH_MAX ((size_t)64)
 #define MUTATIONS_DEFAULT 3000
 #define STACKED_MAX 8
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct input {
     uint8_t *data;
@@ -116,7 +116,7 @@ static void read_input(const char *folder, const char *name, struct input *ret_i
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = must(fopen(path, "rb"));
-    struct input input = { .data = must(malloc(INPUT_MAX)) };
+    struct input input = {.data = must(malloc(INPUT_MAX))};
     input.size = fread(input.data, 1, INPUT_MAX, file);
     if (ferror(file) || getc(file) != EOF) {
         fprintf(stderr, "%s: cannot be read, or longer than %zu bytes\n", path, INPUT_MAX);
