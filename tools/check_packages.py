@@ -13,6 +13,7 @@ import sys
 
 STANDARD_PATH = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
 SHELL_FILES = ["dev", ".ci/run"]
+OPTIONAL = {"sudo"}  # used only where it is the way to become root
 
 
 def output_of(*argv):
@@ -99,7 +100,7 @@ def shell_needs():
         text = re.sub(r'\b(say|note|fail|die) "[^"]*"', "", text)
         functions = set(re.findall(r"^(\w+)\(\)", text, re.MULTILINE))
         for word in sorted(set(re.findall(r"(?<![\w./$-])[a-z][\w-]*(?![\w./=-])", text)) - functions):
-            if find_program(word):
+            if word not in OPTIONAL and find_program(word):
                 yield path, word, find_program(word)
 
 
