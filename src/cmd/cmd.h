@@ -26,6 +26,9 @@ struct cmd {
     const char *summary; /* one line for the list */
 };
 
+/* The whole program: parses the common options, finds the subcommand, runs it; returns the exit code. */
+int cmd_main(int argc, char **argv);
+
 /* Adds a setting that the command line gives. */
 void cmd_override(struct cmd_env *env, const char *name, const char *value);
 
@@ -42,7 +45,7 @@ int cmd_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cmd_serve(struct cmd_env *env, int argc, char **argv);
 int cmd_migrate(struct cmd_env *env, int argc, char **argv);
 int cmd_user(struct cmd_env *env, int argc, char **argv);
-int cmd_config_show(struct cmd_env *env, int argc, char **argv);
+int cmd_settings(struct cmd_env *env, int argc, char **argv);
 int cmd_openapi(struct cmd_env *env, int argc, char **argv);
 int cmd_version(struct cmd_env *env, int argc, char **argv);
 

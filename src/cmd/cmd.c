@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/cmd.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define STORE_FILE "genie.db"
+#define READ_CONNECTIONS 8
+
+static const struct cmd commands[] = {
+    {"serve", cmd_serve, "genie serve [--port N] [--data DIR] [--demo]", "Run the server"},
+    {"migrate", cmd_migrate, "genie migrate [--data DIR]", "Bring the database's schema up to date"},
+    {"user", cmd_user,
+     "genie user add --email E [--password-stdin | --password P] [--role Creator] [--tier starter]\n"
+     "               [--onboarding COMPLETE] [--first-name N]\n"
+     "       genie user token --email E [--ttl 15m]\n"
+     "       genie user list [--json]\n"
+     "       genie user passwd --email E [--password-stdin | --password P]\n"
+     "       genie user suspend|unsuspend --email E",
+     "Make and manage users"},
+    {"config", cmd_settings, "genie config [--json | --docs | --errors]", "Show the settings and where they stand"},
+    {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
+    {"version", cmd_version, "genie version", "Print the version"},
+};
+
+static void print_help(void)
+{
+    printf("genie %s: a self-hosted agent for content creators\n\nusage: genie COMMAND [OPTIONS]\n\n", GENIE_VERSION);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    printf("\nEvery command takes --help, and --data DIR (default ./data).\n");
+}
+
+int cmd_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fputs("genie: ", stderr);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+    va_end(ap);
+    return CMD_FAILED;
+}
+
+int cmd_usage_error(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)fputs("genie: ", stderr);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputs(" (see --help)\n", stderr);
+    va_end(ap);
+    return CMD_USAGE;
+}
+
+void cmd_override(struct cmd_env *env, const char *name, const char *value)
+{
+    size_t n = 0;
+    while (n < CMD_MAX_OVERRIDES && env->overrides[n].name && strcmp(env->overrides[n].name, name) != 0)
+        n++;
+    if (n < CMD_MAX_OVERRIDES)
+        env->overrides[n] = (struct setting_override){name, value};
+}
+
+int cmd_config(struct cmd_env *env)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    if (config_load(&env->load, env->overrides) < 0 || config_secrets(&env->load) < 0) {
+        (void)cmd_fail("%s", env->load.error[0] ? env->load.error : "out of memory");
+        return -1;
+    }
+    enum log_level level = LOG_INFO;
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+        if (strcmp(levels[i], env->load.config.log_level) == 0)
+            level = (enum log_level)i;
+    log_configure(level, strcmp(env->load.config.log_format, "json") == 0);
+    return 0;
+}
+
+int cmd_open_store(struct cmd_env *env, struct db **ret)
+{
+    if (cmd_config(env) < 0)
+        return -1;
+    const char *path = arena_printf(&env->load.arena, "%s/%s", env->load.config.data_dir, STORE_FILE);
+    _cleanup_(db_closeP) struct db *db = NULL;
+    int r = path ? db_open(&(struct db_options){.path = path, .readers = READ_CONNECTIONS}, &db) : -ENOMEM;
+    if (r == 0)
+        r = db_migrate(db, NULL);
+    if (r < 0) {
+        (void)cmd_fail("the store in %s can't be used: %s", env->load.config.data_dir, strerror(-r));
+        return -1;
+    }
+    *ret = TAKE_PTR(db);
+    return 0;
+}
+
+/* Takes the common options out of argv; 0, or an exit code with a message printed. */
+static int take_common(struct cmd_env *env, int *argc, char **argv, bool *ret_help)
+{
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *ret_help = true;
+        } else if (strcmp(argv[i], "--json") == 0) {
+            env->json = true;
+        } else if (strcmp(argv[i], "--data") == 0) {
+            if (i + 1 >= *argc)
+                return cmd_usage_error("--data wants a directory");
+            cmd_override(env, "GENIE_DATA_DIR", argv[++i]);
+        } else if (str_has_prefix(argv[i], "--data=")) {
+            cmd_override(env, "GENIE_DATA_DIR", argv[i] + strlen("--data="));
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return 0;
+}
+
+static const struct cmd *find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int cmd_main(int argc, char **argv)
+{
+    struct cmd_env env = {0};
+    bool help = false;
+    (void)prctl(PR_SET_DUMPABLE, 0); /* secrets must not reach a core file */
+    int r = take_common(&env, &argc, argv, &help);
+    if (r != 0)
+        return r;
+    if (argc < 2) {
+        print_help();
+        return help ? CMD_OK : CMD_USAGE;
+    }
+    const struct cmd *command = find_command(argv[1]);
+    if (!command)
+        return cmd_usage_error("there is no command '%s'", argv[1]);
+    if (help) {
+        printf("usage: %s\n\n%s.\n", command->usage, command->summary);
+        return CMD_OK;
+    }
+    r = command->run(&env, argc - 1, argv + 1);
+    config_free(&env.load);
+    return r;
+}

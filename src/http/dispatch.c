@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* A request's way, on one page. At the headers: match, preflight, authenticate from memory, body size and type. With the
+ * body: authenticate from the store if need be, rights, read and bind the body, handler. What waits runs on a worker; the
+ * rest on the event thread. */
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/text.h"
+#include "base/uuid.h"
+#include "http/exchange.h"
+#include "http/peers.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DEFAULT_MAX_BODY (1024 * 1024)
+#define REQUEST_ID_MAX 64
+#define BEARER "Bearer "
+
+static reply refuse(struct http_exchange *x, enum error_id error, const char *sentence)
+{
+    x->refused = true;
+    return reply_error(&x->rq, error, sentence);
+}
+
+static const char *request_id(struct http_exchange *x)
+{
+    const char *given = request_header(&x->rq, "X-Request-Id");
+    size_t len = given ? strlen(given) : 0;
+    if (len > 0 && len <= REQUEST_ID_MAX &&
+        str_only(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"))
+        return given;
+    char *id = arena_alloc(&x->rq.arena, UUID_SIZE);
+    if (id)
+        uuid_make(id);
+    return id ? id : "-";
+}
+
+static bool parse_method(const char *name, enum http_method *ret)
+{
+    if (strcmp(name, "HEAD") == 0)
+        name = "GET"; /* libmicrohttpd leaves the body out by itself */
+    for (int m = 0; m < HTTP_METHODS; m++)
+        if (strcmp(name, http_method_name((enum http_method)m)) == 0) {
+            *ret = (enum http_method)m;
+            return true;
+        }
+    return false;
+}
+
+static void preflight(struct http_exchange *x)
+{
+    const char *asked = request_header(&x->rq, "Access-Control-Request-Headers");
+    (void)reply_empty(&x->rq, 204);
+    reply_header(&x->rq, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
+    reply_header(&x->rq, "Access-Control-Allow-Headers", asked ? asked : "Authorization, Content-Type");
+    reply_header(&x->rq, "Access-Control-Max-Age", "86400");
+    x->refused = true;
+}
+
+static void allow_header(struct http_exchange *x, unsigned allowed)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(128);
+    for (int m = 0; m < HTTP_METHODS; m++)
+        if (allowed & 1u << m)
+            (void)buf_addf(&b, "%s%s%s", b.len ? ", " : "", http_method_name((enum http_method)m),
+                           m == HTTP_GET ? ", HEAD" : "");
+    reply_header(&x->rq, "Allow", buf_str(&b));
+}
+
+/* Finds the row; otherwise the reply stands. */
+static bool match(struct http_exchange *x, const char *method, const char *url)
+{
+    char *copy = arena_strdup(&x->rq.arena, url);
+    unsigned allowed = 0;
+    bool known = parse_method(method, &x->method);
+    if (!copy) {
+        (void)refuse(x, ERR_OVERLOADED, NULL);
+        return false;
+    }
+    x->rq.route = routes_find(x->server->routes, x->method, copy, x->rq.params, &allowed);
+    if (x->rq.route && known)
+        return true;
+    if (strcmp(method, "OPTIONS") == 0) {
+        preflight(x);
+    } else if (allowed) {
+        allow_header(x, allowed);
+        (void)refuse(x, ERR_METHOD_NOT_ALLOWED, NULL);
+    } else {
+        (void)refuse(x, ERR_NOT_FOUND, NULL);
+    }
+    return false;
+}
+
+/* The token of the Authorization header; NULL for none, "null" (a logged-out client) and other schemes. */
+static const char *bearer_token(struct request *rq)
+{
+    const char *header = request_header(rq, "Authorization");
+    if (!header || strncasecmp(header, BEARER, sizeof BEARER - 1) != 0)
+        return NULL;
+    const char *token = header + sizeof BEARER - 1;
+    token += strspn(token, " ");
+    return *token && strcmp(token, "null") != 0 ? token : NULL;
+}
+
+/* The half of authentication that needs no store. */
+static bool authenticate(struct http_exchange *x)
+{
+    const struct http_auth *auth = &x->server->auth;
+    enum error_id error = ERR_UNAUTHORIZED;
+    if (x->rq.route->auth == AUTH_NONE)
+        return true;
+    int r = auth->lookup(auth->ctx, bearer_token(&x->rq), &x->rq.who, &error);
+    x->needs_store = r == -EAGAIN;
+    if (r == 0 || r == -EAGAIN)
+        return true;
+    (void)refuse(x, error, NULL);
+    return false;
+}
+
+static size_t max_body(const struct route *route)
+{
+    if (route->body.kind == BODY_NONE)
+        return DEFAULT_MAX_BODY; /* read and thrown away: clients send `{}` with anything */
+    return route->body.max_bytes ? route->body.max_bytes : DEFAULT_MAX_BODY;
+}
+
+static void check_length(struct http_exchange *x)
+{
+    const char *length = request_header(&x->rq, "Content-Length");
+    int64_t n = 0;
+    x->body = BUF_INIT(max_body(x->rq.route));
+    if (length && (parse_int(length, 0, INT64_MAX, &n) < 0 || (uint64_t)n > x->body.max))
+        (void)refuse(x, ERR_TOO_LARGE, NULL);
+}
+
+/* JSON comes as application/json, text/plain, or without a type. */
+static void check_type(struct http_exchange *x)
+{
+    static const char *const readable[] = {"application/json", "text/plain"};
+    const char *type = request_header(&x->rq, "Content-Type");
+    if (x->refused || x->rq.route->body.kind == BODY_NONE || !type || str_is_blank(type))
+        return;
+    size_t len = strcspn(type, "; ");
+    for (size_t i = 0; i < ARRAY_LEN(readable); i++)
+        if (strlen(readable[i]) == len && strncasecmp(type, readable[i], len) == 0)
+            return;
+    (void)refuse(x, ERR_UNSUPPORTED_TYPE, NULL);
+}
+
+void dispatch_headers(struct http_exchange *x, const char *method, const char *url)
+{
+    x->rq.path = url;
+    x->method_name = method;
+    x->rq.id = request_id(x);
+    if (!match(x, method, url) || !authenticate(x))
+        return;
+    check_length(x);
+    check_type(x);
+}
+
+static bool resolve(struct http_exchange *x)
+{
+    const struct http_auth *auth = &x->server->auth;
+    enum error_id error = ERR_UNAUTHORIZED;
+    if (!x->needs_store ||
+        auth->resolve(auth->ctx, bearer_token(&x->rq), x->rq.client_ip, &x->rq.who, &error) == 0)
+        return true;
+    (void)refuse(x, error, NULL);
+    return false;
+}
+
+static bool permit(struct http_exchange *x)
+{
+    const struct http_auth *auth = &x->server->auth;
+    const struct route *route = x->rq.route;
+    if (route->auth == AUTH_ADMIN && !auth->is_admin(x->rq.who))
+        (void)refuse(x, ERR_FORBIDDEN, NULL);
+    else if (route->access == WRITES && x->rq.who && auth->is_read_only(x->rq.who))
+        (void)refuse(x, ERR_READ_ONLY, NULL);
+    return !x->refused;
+}
+
+static bool parse_body(struct http_exchange *x)
+{
+    const struct body_spec *spec = &x->rq.route->body;
+    if (spec->kind == BODY_NONE)
+        return true;
+    if (x->body.len > 0)
+        x->rq.json = json_parse(x->body.data, x->body.len);
+    if (x->body.len > 0 && !x->rq.json)
+        (void)refuse(x, ERR_MALFORMED_JSON, NULL);
+    buf_free(&x->body);
+    return !x->refused;
+}
+
+static bool bind_body(struct http_exchange *x)
+{
+    const struct body_spec *spec = &x->rq.route->body;
+    struct body_error error = {0};
+    if (spec->kind != BODY_FIELDS)
+        return true;
+    _cleanup_json_ json_t *empty = x->rq.json ? NULL : json_object();
+    x->rq.body = arena_alloc(&x->rq.arena, spec->size);
+    if (!x->rq.body)
+        (void)refuse(x, ERR_OVERLOADED, NULL);
+    else if (body_bind(spec->fields, x->rq.json ? x->rq.json : empty, x->rq.body, &error) < 0) {
+        x->refused = true;
+        (void)reply_field_error(&x->rq, error.error, error.field, error.sentence);
+    }
+    return !x->refused;
+}
+
+static void serve(struct http_exchange *x)
+{
+    log_set_request(x->rq.id);
+    if (resolve(x) && permit(x) && parse_body(x) && bind_body(x))
+        (void)x->rq.route->handler(&x->rq);
+    log_set_request(NULL);
+}
+
+static void serve_on_worker(void *arg)
+{
+    struct http_exchange *x = arg;
+    serve(x);
+    x->phase = PHASE_ANSWER;
+    MHD_resume_connection(x->connection);
+}
+
+bool dispatch_run(struct http_exchange *x)
+{
+    if (x->refused)
+        return true;
+    if (x->rq.route->kind == FAST && !x->needs_store) {
+        serve(x);
+        return true;
+    }
+    /* from here on a worker may have the exchange at any moment */
+    x->phase = PHASE_WORKING;
+    MHD_suspend_connection(x->connection);
+    if (pool_submit(x->server->workers, serve_on_worker, x) < 0) {
+        (void)refuse(x, ERR_OVERLOADED, NULL);
+        x->phase = PHASE_ANSWER;
+        MHD_resume_connection(x->connection);
+    }
+    return false;
+}

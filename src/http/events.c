@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/* A stream is a log of bytes: `log` holds what is kept, `base` is the stream offset of its first byte. The producer appends,
+ * the present reading is a position in it. An event number is found again by its "id:" line, which can't occur inside data
+ * (JSON has no raw line ends), so no index has to be kept per event.
+ *
+ * Locks: the hub's (table, list of ended streams), then a stream's. Callbacks and reader_wake run without the hub's lock;
+ * ops callbacks run without any. */
+#include "http/events.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/text.h"
+#include "base/uuid.h"
+#include "http/exchange.h"
+#include "http/reader.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define LOG_MAX (4 * 1024 * 1024)     /* with what is not read yet */
+#define REPLAY_MAX (1024 * 1024)      /* of what was read */
+#define REPLAY_SLACK (256 * 1024)     /* trimmed in steps of this size */
+#define HIGH_WATER (256 * 1024)
+#define LOW_WATER (64 * 1024)
+#define ENDED_BYTES_MAX (64 * 1024 * 1024) /* of all streams kept for a replay */
+#define ENDED_COUNT_MAX 20000
+#define TICK_MS 250
+#define PING ": ping\n\n"
+
+/* One connection's position in a stream. */
+struct reading {
+    struct event_stream *stream; /* a reference */
+    struct reader *reader;       /* borrowed: it outlives the reading */
+    uint64_t at;                 /* offset of the next byte */
+    int64_t last_sent_ms;
+    bool superseded, ping;
+};
+
+struct event_stream {
+    char id[UUID_SIZE], owner[UUID_SIZE];
+    atomic_int refs;
+    struct event_hub *hub;
+    const struct event_ops *ops;
+    void *ctx;
+    pthread_mutex_t lock;
+    struct buf log;
+    uint64_t base;
+    int64_t last_number;
+    struct reading *reading;   /* the present one, or NULL */
+    uint64_t sent;             /* where the last reading stands or stood */
+    int64_t alone_since_ms;    /* without a reading; 0 = has one */
+    int64_t ended_ms;          /* 0 = running */
+    bool paused, abandoned;
+    size_t ended_bytes; /* counted in the hub */
+    UT_hash_handle hh;
+    struct event_stream *prev, *next; /* in the hub's list of ended streams */
+};
+
+struct event_hub {
+    struct event_hub_options options;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool stopping;
+    struct event_stream *by_id;
+    struct event_stream *ended; /* oldest first */
+    size_t ended_bytes, ended_count;
+};
+
+/* --- streams ------------------------------------------------------------------------------------------- */
+
+struct event_stream *event_stream_ref(struct event_stream *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void event_stream_unref(struct event_stream *s)
+{
+    if (atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    s->ops->release(s->ctx);
+    buf_free(&s->log);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+    metric_add(METRIC_STREAMS_OPEN, -1);
+}
+
+int event_stream_new(struct event_hub *hub, const char *id, const char *owner, const struct event_ops *ops, void *ctx,
+                     struct event_stream **ret)
+{
+    struct event_stream *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    (void)snprintf(s->id, sizeof s->id, "%s", id);
+    (void)snprintf(s->owner, sizeof s->owner, "%s", owner);
+    s->refs = 2; /* the producer's and the hub's */
+    s->hub = hub;
+    s->ops = ops;
+    s->ctx = ctx;
+    s->log = BUF_INIT(LOG_MAX);
+    s->alone_since_ms = clock_monotonic_ms();
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_lock(&hub->lock);
+    HASH_ADD_STR(hub->by_id, id, s);
+    pthread_mutex_unlock(&hub->lock);
+    metric_add(METRIC_STREAMS_OPEN, 1);
+    *ret = s;
+    return 0;
+}
+
+/* Drops what was read long ago, up to the border of an event. */
+static void trim(struct event_stream *s)
+{
+    size_t read = (size_t)(s->sent - s->base);
+    if (read < REPLAY_MAX + REPLAY_SLACK)
+        return;
+    const char *end = memmem(s->log.data + read - REPLAY_MAX, REPLAY_MAX, "\n\nid: ", 6);
+    size_t cut = end ? (size_t)(end + 2 - s->log.data) : 0;
+    buf_drop(&s->log, cut);
+    s->base += cut;
+}
+
+static int append(struct event_stream *s, const char *json, size_t len)
+{
+    char head[64];
+    size_t before = s->log.len;
+    int n = snprintf(head, sizeof head, "id: %s:%lld\ndata: ", s->id, (long long)s->last_number + 1);
+    int r = buf_add(&s->log, head, (size_t)n);
+    if (r == 0)
+        r = buf_add(&s->log, json, len);
+    if (r == 0)
+        r = buf_add(&s->log, "\n\n", 2);
+    if (r < 0)
+        s->log.len = before;
+    else
+        s->last_number++;
+    return r;
+}
+
+int event_stream_push(struct event_stream *s, const char *json, size_t len)
+{
+    pthread_mutex_lock(&s->lock);
+    int r = s->ended_ms ? -EPIPE : append(s, json, len);
+    bool pause = r == 0 && !s->paused && s->base + s->log.len - s->sent > HIGH_WATER;
+    if (pause)
+        s->paused = true;
+    if (r == 0 && s->reading)
+        reader_wake(s->reading->reader);
+    pthread_mutex_unlock(&s->lock);
+    if (pause)
+        s->ops->pause(s->ctx, true);
+    return r;
+}
+
+/* Takes a stream out of the hub; the hub's reference becomes the caller's. Hub locked. */
+static void forget(struct event_hub *hub, struct event_stream *s)
+{
+    HASH_DEL(hub->by_id, s);
+    if (s->ended_bytes) {
+        DL_DELETE(hub->ended, s);
+        hub->ended_bytes -= s->ended_bytes;
+        hub->ended_count--;
+    }
+}
+
+/* Makes room among the streams that are only kept for a replay, oldest first. Returns one to unref, or NULL. */
+static struct event_stream *evict_one(struct event_hub *hub)
+{
+    if (hub->ended_bytes <= ENDED_BYTES_MAX && hub->ended_count <= ENDED_COUNT_MAX)
+        return NULL;
+    struct event_stream *s = hub->ended;
+    forget(hub, s);
+    return s;
+}
+
+void event_stream_end(struct event_stream *s)
+{
+    struct event_hub *hub = s->hub;
+    pthread_mutex_lock(&hub->lock);
+    pthread_mutex_lock(&s->lock);
+    s->ended_ms = clock_monotonic_ms();
+    char *fitted = s->log.len ? realloc(s->log.data, s->log.len + 1) : NULL;
+    if (fitted) {
+        s->log.data = fitted;
+        s->log.cap = s->log.len + 1;
+    }
+    s->ended_bytes = s->log.cap + sizeof *s;
+    DL_APPEND(hub->ended, s);
+    hub->ended_bytes += s->ended_bytes;
+    hub->ended_count++;
+    if (s->reading)
+        reader_wake(s->reading->reader);
+    pthread_mutex_unlock(&s->lock);
+    struct event_stream *old = evict_one(hub);
+    pthread_mutex_unlock(&hub->lock);
+    if (old)
+        event_stream_unref(old);
+}
+
+struct event_stream *event_stream_find(struct event_hub *hub, const char *id, const char *owner)
+{
+    struct event_stream *s;
+    pthread_mutex_lock(&hub->lock);
+    HASH_FIND_STR(hub->by_id, id, s);
+    if (s)
+        s = strcmp(s->owner, owner) == 0 ? event_stream_ref(s) : NULL;
+    pthread_mutex_unlock(&hub->lock);
+    return s;
+}
+
+void *event_stream_ctx(struct event_stream *s)
+{
+    return s->ctx;
+}
+
+bool event_stream_ended(struct event_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ended = s->ended_ms != 0;
+    pthread_mutex_unlock(&s->lock);
+    return ended;
+}
+
+int event_id_parse(const char *text, char *ret_id, int64_t *ret_n)
+{
+    const char *colon = strrchr(text, ':');
+    char id[UUID_SIZE] = "";
+    if (colon) {
+        if (colon - text != UUID_LEN)
+            return -EINVAL;
+        memcpy(id, text, UUID_LEN);
+        id[UUID_LEN] = '\0';
+        if (!uuid_valid(id))
+            return -EINVAL;
+        text = colon + 1;
+    }
+    if (parse_int(text, 0, INT64_MAX, ret_n) < 0)
+        return -EINVAL;
+    if (ret_id)
+        memcpy(ret_id, id, sizeof id);
+    return 0;
+}
+
+/* --- readings ------------------------------------------------------------------------------------------ */
+
+static ssize_t copy_log(struct reading *g, char *to, size_t max)
+{
+    struct event_stream *s = g->stream;
+    size_t from = (size_t)(g->at - s->base), n = s->log.len - from;
+    if (n > max)
+        n = max;
+    memcpy(to, s->log.data + from, n);
+    g->at += n;
+    s->sent = g->at;
+    g->last_sent_ms = clock_monotonic_ms();
+    g->ping = false;
+    trim(s);
+    return (ssize_t)n;
+}
+
+static ssize_t next_bytes(struct reading *g, char *to, size_t max)
+{
+    struct event_stream *s = g->stream;
+    if (g->superseded)
+        return -1;
+    if (g->at < s->base + s->log.len)
+        return copy_log(g, to, max);
+    if (s->ended_ms)
+        return -1;
+    if (!g->ping || max < sizeof PING)
+        return 0;
+    g->ping = false;
+    g->last_sent_ms = clock_monotonic_ms();
+    memcpy(to, PING, sizeof PING - 1);
+    return sizeof PING - 1;
+}
+
+static ssize_t reading_next(void *ctx, char *to, size_t max)
+{
+    struct reading *g = ctx;
+    struct event_stream *s = g->stream;
+    pthread_mutex_lock(&s->lock);
+    ssize_t n = next_bytes(g, to, max);
+    bool go_on = s->paused && s->base + s->log.len - s->sent < LOW_WATER;
+    if (go_on)
+        s->paused = false;
+    pthread_mutex_unlock(&s->lock);
+    if (go_on)
+        s->ops->pause(s->ctx, false);
+    return n;
+}
+
+/* Whether the stream has now been without a reader for too long; true once. Stream locked. */
+static bool abandon(struct event_stream *s)
+{
+    if (s->ended_ms || s->abandoned || s->reading || !s->alone_since_ms)
+        return false;
+    s->abandoned = clock_monotonic_ms() - s->alone_since_ms >= s->hub->options.grace_ms;
+    return s->abandoned;
+}
+
+static void reading_stop(void *ctx)
+{
+    struct reading *g = ctx;
+    struct event_stream *s = g->stream;
+    bool over = false;
+    pthread_mutex_lock(&s->lock);
+    if (s->reading == g) {
+        s->reading = NULL;
+        s->alone_since_ms = clock_monotonic_ms();
+        over = s->hub->options.grace_ms == 0 && abandon(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (over)
+        s->ops->abandoned(s->ctx);
+    event_stream_unref(s);
+    free(g);
+}
+
+static const struct reader_ops reading_ops = {reading_next, reading_stop};
+
+/* The offset behind event number `after`, or -1 if what follows is no longer (or never was) there. Stream locked. */
+static int64_t offset_after(struct event_stream *s, int64_t after)
+{
+    char line[80];
+    if (after > s->last_number)
+        return -1;
+    if (after == s->last_number)
+        return (int64_t)(s->base + s->log.len);
+    int n = snprintf(line, sizeof line, "id: %s:%lld\n", s->id, (long long)after + 1);
+    const char *at = s->log.data;
+    const char *end = s->log.data + s->log.len;
+    while (at && (at = memmem(at, (size_t)(end - at), line, (size_t)n))) {
+        if (at == s->log.data || at[-1] == '\n')
+            return (int64_t)(s->base + (uint64_t)(at - s->log.data));
+        at++;
+    }
+    return -1;
+}
+
+/* Makes g the stream's reading; the one before is ended. False if the position is gone. */
+static bool attach(struct event_stream *s, struct reading *g, int64_t after)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t at = offset_after(s, after);
+    if (at >= 0) {
+        g->at = s->sent = (uint64_t)at;
+        if (s->reading) {
+            s->reading->superseded = true;
+            reader_wake(s->reading->reader);
+        }
+        s->reading = g;
+        s->alone_since_ms = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return at >= 0;
+}
+
+static void stream_headers(struct request *rq, struct reader *reader)
+{
+    (void)reply_bytes(rq, 200, "text/event-stream", "", 0);
+    reply_header(rq, "Cache-Control", "no-cache");
+    reply_header(rq, "X-Accel-Buffering", "no");
+    rq->exchange->stream = reader;
+}
+
+reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
+{
+    struct reading *g = calloc(1, sizeof *g);
+    struct reader *reader = g ? reader_new(&reading_ops, g) : NULL;
+    if (!reader) {
+        free(g);
+        return reply_error(rq, ERR_OVERLOADED, NULL);
+    }
+    *g = (struct reading){.stream = event_stream_ref(s), .reader = reader, .last_sent_ms = clock_monotonic_ms()};
+    if (!attach(s, g, after)) {
+        reader_drop(reader);
+        reader_unref(reader);
+        return reply_error(rq, ERR_NOT_FOUND, "There is no such stream to resume");
+    }
+    stream_headers(rq, reader);
+    return (reply){200};
+}
+
+/* --- the hub ------------------------------------------------------------------------------------------- */
+
+/* What one stream needs at this tick. Hub locked; returns true if it was abandoned (with a reference taken). */
+static bool tick_stream(struct event_hub *hub, struct event_stream *s, int64_t now)
+{
+    pthread_mutex_lock(&s->lock);
+    struct reading *g = s->reading;
+    if (g && !g->ping && now - g->last_sent_ms >= hub->options.heartbeat_ms) {
+        g->ping = true;
+        reader_wake(g->reader);
+    }
+    bool over = abandon(s);
+    if (over)
+        (void)event_stream_ref(s);
+    pthread_mutex_unlock(&s->lock);
+    return over;
+}
+
+static bool expired(struct event_hub *hub, struct event_stream *s, int64_t now)
+{
+    pthread_mutex_lock(&s->lock);
+    bool old = !s->reading && s->ended_ms && now - s->ended_ms >= hub->options.keep_ms;
+    pthread_mutex_unlock(&s->lock);
+    return old;
+}
+
+#define AT_ONCE 64
+
+/* Collects at most AT_ONCE streams to act on outside the lock; true if there may be more. */
+static bool tick(struct event_hub *hub)
+{
+    struct event_stream *s, *tmp, *gone[AT_ONCE], *old[AT_ONCE];
+    size_t n_gone = 0, n_old = 0;
+    int64_t now = clock_monotonic_ms();
+    pthread_mutex_lock(&hub->lock);
+    HASH_ITER(hh, hub->by_id, s, tmp)
+    {
+        if (n_gone == AT_ONCE || n_old == AT_ONCE)
+            break;
+        if (tick_stream(hub, s, now))
+            gone[n_gone++] = s;
+        if (expired(hub, s, now)) {
+            forget(hub, s);
+            old[n_old++] = s;
+        }
+    }
+    pthread_mutex_unlock(&hub->lock);
+    for (size_t i = 0; i < n_gone; i++) {
+        gone[i]->ops->abandoned(gone[i]->ctx);
+        event_stream_unref(gone[i]);
+    }
+    for (size_t i = 0; i < n_old; i++)
+        event_stream_unref(old[i]);
+    return n_gone == AT_ONCE || n_old == AT_ONCE;
+}
+
+static void *mind(void *arg)
+{
+    struct event_hub *hub = arg;
+    pthread_mutex_lock(&hub->lock);
+    while (!hub->stopping) {
+        struct timespec until = clock_deadline(TICK_MS);
+        (void)pthread_cond_timedwait(&hub->changed, &hub->lock, &until);
+        pthread_mutex_unlock(&hub->lock);
+        while (tick(hub))
+            ;
+        pthread_mutex_lock(&hub->lock);
+    }
+    pthread_mutex_unlock(&hub->lock);
+    return NULL;
+}
+
+int event_hub_start(const struct event_hub_options *options, struct event_hub **ret)
+{
+    struct event_hub *hub = calloc(1, sizeof *hub);
+    pthread_condattr_t attr;
+    if (!hub)
+        return -ENOMEM;
+    hub->options = *options;
+    pthread_mutex_init(&hub->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&hub->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    int r = pthread_create(&hub->thread, NULL, mind, hub);
+    if (r != 0) {
+        free(hub);
+        return -r;
+    }
+    (void)pthread_setname_np(hub->thread, "genie-events");
+    *ret = hub;
+    return 0;
+}
+
+void event_hub_stop(struct event_hub *hub)
+{
+    struct event_stream *s, *tmp;
+    pthread_mutex_lock(&hub->lock);
+    hub->stopping = true;
+    pthread_cond_signal(&hub->changed);
+    pthread_mutex_unlock(&hub->lock);
+    pthread_join(hub->thread, NULL);
+    HASH_ITER(hh, hub->by_id, s, tmp)
+    {
+        forget(hub, s);
+        event_stream_unref(s);
+    }
+    pthread_cond_destroy(&hub->changed);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to src/http: the server's side of one request, shared by server.c (libmicrohttpd), dispatch.c (what happens to
+ * it), request.c (what handlers ask of it) and reply.c (what goes on the wire). */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include "base/buf.h"
+#include "http/request.h"
+#include "http/route.h"
+#include "http/server.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+struct peer;
+struct reader;
+
+struct http_server {
+    const struct config *config;
+    struct http_auth auth;
+    struct pool *workers;
+    struct app *app;
+    struct route_set *routes;
+    struct MHD_Daemon *daemon;
+    struct peers *peers;
+    atomic_int exchanges; /* requests in work */
+};
+
+struct reply_header_line {
+    const char *name, *value; /* in the request's arena, or static */
+    struct reply_header_line *next;
+};
+
+enum exchange_phase {
+    PHASE_BODY,    /* the body is arriving (or there is none) */
+    PHASE_WORKING, /* suspended; a worker has it */
+    PHASE_ANSWER,  /* the reply is made and must be queued */
+    PHASE_SENT,    /* queued */
+};
+
+struct http_exchange {
+    struct request rq;
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    struct peer *peer;
+    const char *peer_ip; /* the socket's own address */
+    enum exchange_phase phase;
+    enum http_method method;
+    const char *method_name; /* as sent */
+    bool refused;     /* the reply stands already; what still arrives of the body is thrown away */
+    bool needs_store; /* the identity has to be resolved on a worker */
+    struct buf body;
+    size_t received;
+    int64_t started_us;
+
+    /* the reply */
+    int status;
+    const char *data;
+    size_t len;
+    struct reply_header_line *headers;
+    struct reader *stream; /* instead of data; a reference */
+};
+
+/* What dispatch decides at the headers: whether to go on reading; else the reply stands. */
+void dispatch_headers(struct http_exchange *x, const char *method, const char *url);
+
+/* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made it, and x
+ * must not be touched. */
+bool dispatch_run(struct http_exchange *x);
+
+/* Adds the headers that every answer has. */
+void reply_common_headers(struct http_exchange *x);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to src/http. The open client connections and the thread that minds them:
+ *   - a connection must deliver its next whole request within REQUEST_TIMEOUT_S (libmicrohttpd's own timer is reset by any
+ *     byte, so a byte a second would hold a connection for ever); a body gets more time in proportion to what has come;
+ *   - a connection whose answer is a stream is watched for the client's departure, which libmicrohttpd does not notice
+ *     while the connection is suspended. */
+#ifndef HTTP_PEERS_H
+#define HTTP_PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct peers;
+struct peer;
+struct reader;
+
+int peers_start(int64_t request_timeout_ms, struct peers **ret);
+void peers_stop(struct peers *peers);
+
+/* A connection was opened; NULL without memory. It waits for a request from now on. */
+struct peer *peer_add(struct peers *peers, int fd);
+void peer_remove(struct peer *peer);
+
+/* `received` bytes of a body have arrived; moves the deadline. */
+void peer_progress(struct peer *peer, int64_t received);
+
+/* The request is whole: no deadline. */
+void peer_serving(struct peer *peer);
+
+/* The answer is over: the next request is awaited. */
+void peer_waiting(struct peer *peer);
+
+/* Calls reader_gone(reader) when the client leaves; holds a reference of the reader until peer_unwatch. */
+void peer_watch(struct peer *peer, struct reader *reader);
+void peer_unwatch(struct peer *peer);
+
+/* Closes every connection's socket (the owner then notices). */
+void peers_shutdown_all(struct peers *peers);
+
+/* Open connections. */
+int peers_count(struct peers *peers);
+
+#endif

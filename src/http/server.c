@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* The seam to libmicrohttpd, and the only file besides reader.c that knows its rules:
+ *   - it calls answer() once with the headers, then per piece of the body, then once when the request is whole; a reply can
+ *     only be queued at the first or the last of these, so a refused body is drained (within reason) first;
+ *   - after MHD_resume_connection it calls answer() again, where the finished reply is queued;
+ *   - what a reply points to lives in the request's arena until finish(). */
+#include "http/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "http/client_address.h"
+#include "http/exchange.h"
+#include "http/peers.h"
+#include "http/reader.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define CONNECTION_MEMORY (20 * 1024) /* headers of 16 KiB and the write buffer of an answer */
+#define ARENA_MAX (64 * 1024 * 1024)
+#define DRAIN_MAX (8 * 1024 * 1024)
+#define LISTEN_BACKLOG 1024
+
+static struct http_exchange *exchange_new(struct http_server *server, struct MHD_Connection *connection)
+{
+    struct http_exchange *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->server = server;
+    x->connection = connection;
+    x->started_us = clock_monotonic_us();
+    x->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    x->rq.exchange = x;
+    x->rq.app = server->app;
+    arena_init(&x->rq.arena, ARENA_MAX);
+    const struct sockaddr *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    x->peer_ip = address_text(&x->rq.arena, address);
+    const char *forwarded = request_header(&x->rq, "X-Forwarded-For");
+    x->rq.client_ip = client_address(&x->rq.arena, x->peer_ip ? x->peer_ip : "", server->config->trusted_proxies,
+                                     forwarded);
+    atomic_fetch_add(&server->exchanges, 1);
+    return x;
+}
+
+static void count_reply(int status)
+{
+    static const enum metric classes[] = {METRIC_HTTP_2XX, METRIC_HTTP_3XX, METRIC_HTTP_4XX, METRIC_HTTP_5XX};
+    if (status >= 200 && status < 600)
+        metric_add(classes[status / 100 - 2], 1);
+}
+
+static void log_exchange(struct http_exchange *x)
+{
+    const char *user = NULL, *impersonator = NULL;
+    if (x->rq.who)
+        x->server->auth.describe(x->rq.who, &user, &impersonator);
+    log_set_request(x->rq.id);
+    log_event(LOG_INFO, "request", LOG_S("method", x->method_name), LOG_S("path", x->rq.path),
+              LOG_N("status", x->status), LOG_N("us", clock_monotonic_us() - x->started_us),
+              LOG_S("ip", x->rq.client_ip), LOG_S("user", user), LOG_S("impersonated_by", impersonator));
+    log_set_request(NULL);
+}
+
+static void exchange_free(struct http_exchange *x)
+{
+    struct http_server *server = x->server;
+    if (x->phase == PHASE_SENT) {
+        count_reply(x->status);
+        log_exchange(x);
+    }
+    if (x->stream) {
+        if (x->phase != PHASE_SENT)
+            reader_drop(x->stream);
+        reader_unref(x->stream);
+    }
+    if (x->rq.who)
+        server->auth.unref(x->rq.who);
+    json_decref(x->rq.json);
+    buf_free(&x->body);
+    arena_free(&x->rq.arena);
+    free(x);
+    atomic_fetch_sub(&server->exchanges, 1);
+}
+
+static struct MHD_Response *make_response(struct http_exchange *x)
+{
+    if (!x->stream)
+        return MHD_create_response_from_buffer(x->len, (void *)(uintptr_t)x->data, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = reader_response(reader_ref(x->stream), x->connection);
+    if (!response) {
+        reader_unref(x->stream);
+        return NULL;
+    }
+    (void)MHD_set_response_options(response, MHD_RF_SEND_KEEP_ALIVE_HEADER, MHD_RO_END);
+    peer_watch(x->peer, x->stream);
+    return response;
+}
+
+static enum MHD_Result queue(struct http_exchange *x)
+{
+    reply_common_headers(x);
+    struct MHD_Response *response = make_response(x);
+    if (!response)
+        return MHD_NO;
+    for (struct reply_header_line *h = x->headers; h; h = h->next)
+        (void)MHD_add_response_header(response, h->name, h->value);
+    x->phase = PHASE_SENT;
+    enum MHD_Result r = MHD_queue_response(x->connection, (unsigned)x->status, response);
+    MHD_destroy_response(response);
+    return r;
+}
+
+/* The headers are there: decide, and answer at once what can't be drained. */
+static enum MHD_Result begin(struct http_exchange *x, const char *method, const char *url)
+{
+    dispatch_headers(x, method, url);
+    if (!x->refused)
+        return MHD_YES;
+    const char *length = request_header(&x->rq, "Content-Length");
+    if (length && strtoull(length, NULL, 10) > DRAIN_MAX)
+        return queue(x);
+    return MHD_YES;
+}
+
+static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *size)
+{
+    x->received += *size;
+    peer_progress(x->peer, (int64_t)x->received);
+    if (!x->refused && buf_add(&x->body, data, *size) < 0) {
+        x->refused = true;
+        buf_free(&x->body);
+        (void)reply_error(&x->rq, ERR_TOO_LARGE, NULL);
+    }
+    if (x->refused && x->received > x->body.max + DRAIN_MAX)
+        return MHD_NO;
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *data, size_t *size, void **state)
+{
+    struct http_exchange *x = *state;
+    (void)version;
+    if (!x) {
+        *state = x = exchange_new(cls, connection);
+        return x ? begin(x, method, url) : MHD_NO;
+    }
+    if (x->phase == PHASE_BODY && *size > 0)
+        return take_body(x, data, size);
+    if (x->phase == PHASE_ANSWER)
+        return queue(x);
+    if (x->phase != PHASE_BODY)
+        return MHD_YES;
+    peer_serving(x->peer);
+    return dispatch_run(x) ? queue(x) : MHD_YES;
+}
+
+static void finish(void *cls, struct MHD_Connection *connection, void **state,
+                   enum MHD_RequestTerminationCode why)
+{
+    struct http_exchange *x = *state;
+    (void)cls, (void)connection, (void)why;
+    if (!x)
+        return;
+    peer_unwatch(x->peer);
+    peer_waiting(x->peer);
+    exchange_free(x);
+    *state = NULL;
+}
+
+static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
+                               enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *context = peer_add(server->peers, fd);
+    } else if (*context) {
+        peer_remove(*context);
+        *context = NULL;
+    }
+}
+
+static void log_library(void *cls, const char *fmt, va_list ap)
+{
+    char line[256];
+    (void)cls;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)vsnprintf(line, sizeof line, fmt, ap);
+#pragma GCC diagnostic pop
+    line[strcspn(line, "\r\n")] = '\0';
+    log_event(LOG_DEBUG, "libmicrohttpd", LOG_S("text", line));
+}
+
+/* A stream has a client's socket, perhaps an upstream's, and shares a few more. */
+static void raise_descriptor_limit(int64_t connections)
+{
+    struct rlimit limit;
+    rlim_t want = (rlim_t)connections * 2 + 256;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_event(LOG_WARN, "can't raise the limit of open files", LOG_S("error", strerror(errno)));
+    if (limit.rlim_cur < want)
+        log_event(LOG_WARN, "the limit of open files is lower than MAX_CONNECTIONS needs",
+                  LOG_N("limit", limit.rlim_cur), LOG_N("needed", want));
+}
+
+/* Resolves BIND_ADDRESS and SERVER_PORT to a listening socket; negative errno with a log line. */
+static int listen_on(const struct config *cfg)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST}, *found = NULL;
+    char port[16];
+    int yes = 1;
+    (void)snprintf(port, sizeof port, "%lld", (long long)cfg->server_port);
+    if (getaddrinfo(cfg->bind_address, port, &hints, &found) != 0)
+        return log_error(-EINVAL, "BIND_ADDRESS is not an IP address");
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
+        bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
+        int r = -errno;
+        if (fd >= 0)
+            (void)close(fd);
+        fd = log_error(r, "can't listen on BIND_ADDRESS and SERVER_PORT");
+    }
+    freeaddrinfo(found);
+    return fd;
+}
+
+static int start_daemon(struct http_server *s, int fd)
+{
+    const struct config *cfg = s->config;
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO, 0, NULL, NULL,
+        answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(cfg->http_threads > 1 ? cfg->http_threads : 0),
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, finish, s, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changed, s, MHD_OPTION_END);
+    return s->daemon ? 0 : log_error(errno ? -errno : -EIO, "can't start the HTTP server");
+}
+
+static void free_server(struct http_server *s)
+{
+    if (s->peers)
+        peers_stop(s->peers);
+    routes_free(s->routes);
+    free(s);
+}
+
+int http_start(const struct http_options *options, struct http_server **ret)
+{
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->config = options->config;
+    s->auth = options->auth;
+    s->workers = options->workers;
+    s->app = options->app;
+    raise_descriptor_limit(s->config->max_connections);
+    int r = routes_compile(options->tables, &s->routes), fd = -1;
+    if (r < 0)
+        (void)log_error(r, "the route table is inconsistent");
+    if (r == 0)
+        r = peers_start(s->config->request_timeout_s * 1000, &s->peers);
+    if (r == 0)
+        r = fd = listen_on(s->config);
+    if (r >= 0)
+        r = start_daemon(s, fd);
+    if (r < 0) {
+        free_server(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+int http_port(const struct http_server *server)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    int fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        return -errno;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+const struct route_set *http_routes(const struct http_server *server)
+{
+    return server->routes;
+}
+
+static void wait_for_exchanges(struct http_server *s, int64_t until_ms)
+{
+    while (atomic_load(&s->exchanges) > 0 && clock_monotonic_ms() < until_ms)
+        (void)usleep(5000);
+}
+
+void http_stop(struct http_server *s, int64_t limit_ms)
+{
+    int listener = MHD_quiesce_daemon(s->daemon);
+    wait_for_exchanges(s, clock_monotonic_ms() + limit_ms);
+    peers_shutdown_all(s->peers);
+    /* a suspended connection may not be left to MHD_stop_daemon: each work that holds one has a time limit */
+    wait_for_exchanges(s, clock_monotonic_ms() + limit_ms);
+    MHD_stop_daemon(s->daemon);
+    if (listener >= 0)
+        (void)close(listener);
+    free_server(s);
+}
