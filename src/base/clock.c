@@ -35,6 +35,15 @@ struct timespec clock_deadline(int64_t ms)
     return (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
 }
 
+void cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 void clock_format_iso(int64_t ms, char *ret)
 {
     int64_t s = ms / 1000, rest = ms % 1000;

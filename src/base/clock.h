@@ -4,6 +4,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -15,6 +16,9 @@ int64_t clock_monotonic_us(void);
 
 /* A CLOCK_MONOTONIC deadline `ms` from now, for pthread_cond_timedwait on a condition of ours (cond_init). */
 struct timespec clock_deadline(int64_t ms);
+
+/* Makes a condition whose timed waits take such a deadline. */
+void cond_init(pthread_cond_t *c);
 
 /* Milliseconds since the epoch as ISO 8601 with milliseconds, in UTC. ret holds ISO_TIME_LEN. */
 void clock_format_iso(int64_t ms, char *ret);
