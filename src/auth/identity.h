@@ -38,6 +38,9 @@ int auth_lookup(struct auth *auth, const char *token, struct identity **ret, enu
 int auth_resolve(struct auth *auth, const char *token, const char *client_ip, struct identity **ret,
                  enum error_id *ret_error);
 
+/* A copy on the heap, its texts with it, holding one reference; NULL without memory. */
+struct identity *identity_make(const struct identity *from);
+
 struct identity *identity_ref(struct identity *who);
 void identity_unref(struct identity *who);
 DEFINE_CLEANUP(struct identity *, identity_unref);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/* Names that must be unique (user name, workspace slug) take the plain form where it is free and eight random digits
+ * where it is not. Writers are serialised by the store, so looking first is enough; the unique rules still stand. */
+#include "auth/accounts.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#define SUFFIX_DIGITS 8
+#define SUFFIX_TRIES 8
+#define SLUG_MAX ACCOUNT_NAME_MAX
+
+/* Nobody logs in with it: log-in goes by the Directus user. No hash function yields it. */
+#define NO_PASSWORD "!"
+
+int account_email(const char *given, char *ret)
+{
+    const char *at = strchr(given, '@');
+    size_t len = strnlen(given, ACCOUNT_EMAIL_MAX + 1);
+    if (!at || at == given || strchr(at + 1, '@') || len > ACCOUNT_EMAIL_MAX || !utf8_valid(given, len))
+        return -EINVAL;
+    const char *dot = strrchr(at, '.');
+    if (!dot || dot == at + 1 || dot[1] == '\0')
+        return -EINVAL;
+    for (const char *s = given; *s; s++)
+        if ((unsigned char)*s <= ' ' || *s == 0x7F || strchr("<>()[],;:\\\"", *s))
+            return -EINVAL;
+    memcpy(ret, given, len + 1);
+    str_lower(ret);
+    return 0;
+}
+
+const char *account_tier(const char *given)
+{
+    static const struct {
+        const char *name, *tier;
+    } tiers[] = {{"starter", "starter"}, {"creator", "creator"}, {"pro", "pro"},
+                 {"studio", "studio"},   {"freemium", "starter"}, {"elite", "studio"}};
+    for (size_t i = 0; i < ARRAY_LEN(tiers); i++)
+        if (str_equal(tiers[i].name, given))
+            return tiers[i].tier;
+    return NULL;
+}
+
+bool account_onboarding_valid(const char *state)
+{
+    static const char *const states[] = {"EXTENSION_INSTALL", "DATA_COLLECTION", "PROCESSING", "COMPLETE"};
+    for (size_t i = 0; i < ARRAY_LEN(states); i++)
+        if (str_equal(states[i], state))
+            return true;
+    return false;
+}
+
+void account_username(const char *email, char *ret)
+{
+    size_t n = 0;
+    if (!isalpha((unsigned char)email[0]))
+        ret[n++] = 'u';
+    for (; *email && n < ACCOUNT_NAME_MAX; email++) {
+        unsigned char ch = (unsigned char)tolower((unsigned char)*email);
+        bool kept = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || (ch && strchr("_.@-", ch));
+        ret[n++] = kept ? (char)ch : '-';
+    }
+    ret[n] = '\0';
+}
+
+/* Letters, digits and underscores of the user name, one dash for each run of the rest. */
+static void make_slug(const char *username, char *ret)
+{
+    size_t n = 0;
+    for (; *username && n < SLUG_MAX; username++) {
+        if (isalnum((unsigned char)*username) || *username == '_')
+            ret[n++] = *username;
+        else if (n > 0 && ret[n - 1] != '-')
+            ret[n++] = '-';
+    }
+    while (n > 0 && ret[n - 1] == '-')
+        n--;
+    ret[n] = '\0';
+}
+
+/* Makes a name unique under a query that counts its holders; name has room for max characters. */
+static int make_unique(struct db_conn *c, const char *taken_sql, char *name, size_t max)
+{
+    size_t stem = strlen(name);
+    if (stem > max - SUFFIX_DIGITS - 1)
+        stem = max - SUFFIX_DIGITS - 1;
+    for (int i = 0; i < SUFFIX_TRIES; i++) {
+        int64_t one;
+        int r = db_query_int(c, taken_sql, DB_ARGS(DB_TEXT(name)), &one);
+        if (r <= 0)
+            return r;
+        name[stem] = '-';
+        random_text("0123456789", name + stem + 1, SUFFIX_DIGITS);
+    }
+    return -EIO;
+}
+
+/* ---- making */
+
+/* One account while it is being made. */
+struct making {
+    struct db_conn *c;
+    const struct account_spec *spec;
+    struct account *account;
+    char role_id[UUID_SIZE];
+    bool admin;
+    char username[ACCOUNT_NAME_MAX + 1], slug[SLUG_MAX + 1];
+    char now[ISO_TIME_LEN];
+};
+
+static int check_email_free(struct making *m)
+{
+    int64_t one;
+    int r = db_query_int(m->c, "SELECT 1 FROM directus_users WHERE lower(email) = lower(?1)",
+                         DB_ARGS(DB_TEXT(m->spec->email)), &one);
+    return r > 0 ? -EEXIST : r;
+}
+
+static int find_role(struct making *m)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    const char *name = m->spec->role ? m->spec->role : "Creator";
+    int r = db_query(m->c, "SELECT id FROM directus_roles WHERE name = ?1 ORDER BY id", DB_ARGS(DB_TEXT(name)), &rows);
+    if (r == 0)
+        r = db_next(rows);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    (void)snprintf(m->role_id, sizeof m->role_id, "%s", db_text(rows, 0));
+    m->admin = str_equal(name, "Administrator");
+    return 0;
+}
+
+static int add_native_user(struct making *m)
+{
+    account_username(m->spec->email, m->username);
+    int r = make_unique(m->c, "SELECT 1 FROM users WHERE username = ?1", m->username, ACCOUNT_NAME_MAX);
+    if (r < 0)
+        return r;
+    return db_insert(m->c,
+                     "INSERT INTO users (username, password, role, createdAt, lastUpdatedAt)"
+                     " VALUES (?1, ?2, ?3, ?4, ?4) RETURNING id",
+                     DB_ARGS(DB_TEXT(m->username), DB_TEXT(NO_PASSWORD), DB_TEXT(m->admin ? "admin" : "default"),
+                             DB_TEXT(m->now)),
+                     &m->account->anythingllm_user_id);
+}
+
+static int add_directus_user(struct making *m)
+{
+    const struct account_spec *spec = m->spec;
+    uuid_make(m->account->user_id);
+    return db_exec(m->c,
+                   "INSERT INTO directus_users (id, email, password, first_name, role, status, provider,"
+                   " subscription_tier, subscription_start, subscription_period, anythingllm_user_id)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, 'active', 'default', ?6, ?7, 'monthly', ?8)",
+                   DB_ARGS(DB_TEXT(m->account->user_id), DB_TEXT(spec->email), DB_TEXT(spec->password_hash),
+                           DB_TEXT(spec->first_name), DB_TEXT(m->role_id),
+                           DB_TEXT(spec->tier ? spec->tier : "starter"), DB_TEXT(m->now),
+                           DB_INT(m->account->anythingllm_user_id)),
+                   NULL);
+}
+
+static int add_persona(struct making *m)
+{
+    char id[UUID_SIZE];
+    uuid_make(id);
+    const char *state = m->spec->onboarding ? m->spec->onboarding : "EXTENSION_INSTALL";
+    return db_exec(m->c,
+                   "INSERT INTO user_personas (id, user_id, onboarding_state, date_created, date_updated)"
+                   " VALUES (?1, ?2, ?3, ?4, ?4)",
+                   DB_ARGS(DB_TEXT(id), DB_TEXT(m->account->user_id), DB_TEXT(state), DB_TEXT(m->now)), NULL);
+}
+
+/* The workspace carries the installation's prompt as it is now; its owner may change it there. */
+static int add_workspace(struct making *m)
+{
+    char name[ACCOUNT_EMAIL_MAX + 32];
+    const char *email = m->spec->email, *first = m->spec->first_name;
+    int len = first ? (int)strnlen(first, ACCOUNT_EMAIL_MAX) : (int)strcspn(email, "@");
+    (void)snprintf(name, sizeof name, "%.*s's workspace", len, first ? first : email);
+    make_slug(m->username, m->slug);
+    int r = make_unique(m->c, "SELECT 1 FROM workspaces WHERE slug = ?1", m->slug, SLUG_MAX);
+    if (r < 0)
+        return r;
+    r = db_insert(m->c,
+                  "INSERT INTO workspaces (name, slug, openAiPrompt, chatMode, createdAt, lastUpdatedAt)"
+                  " SELECT ?1, ?2, (SELECT value FROM system_config WHERE key = 'prime_directive'), 'automatic', ?3, ?3"
+                  " RETURNING id",
+                  DB_ARGS(DB_TEXT(name), DB_TEXT(m->slug), DB_TEXT(m->now)), &m->account->workspace_id);
+    if (r < 0)
+        return r;
+    return db_exec(m->c,
+                   "INSERT INTO workspace_users (user_id, workspace_id, createdAt, lastUpdatedAt)"
+                   " VALUES (?1, ?2, ?3, ?3)",
+                   DB_ARGS(DB_INT(m->account->anythingllm_user_id), DB_INT(m->account->workspace_id),
+                           DB_TEXT(m->now)),
+                   NULL);
+}
+
+int account_create(struct db_conn *c, const struct account_spec *spec, struct account *ret)
+{
+    static int (*const steps[])(struct making *) = {check_email_free,  find_role,   add_native_user,
+                                                    add_directus_user, add_persona, add_workspace};
+    struct account account = {0};
+    struct making m = {.c = c, .spec = spec, .account = &account};
+    clock_format_iso(clock_now_ms(), m.now);
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(steps) && r >= 0; i++)
+        r = steps[i](&m);
+    if (r < 0)
+        return r;
+    *ret = account;
+    return 0;
+}
+
+/* ---- finding */
+
+#define INFO_COLUMNS \
+    "SELECT u.id, u.email, u.first_name, u.role, r.name, u.subscription_tier, u.status, p.onboarding_state," \
+    " (SELECT min(w.slug) FROM workspace_users wu JOIN workspaces w ON w.id = wu.workspace_id" \
+    "  WHERE wu.user_id = u.anythingllm_user_id), u.last_access, u.anythingllm_user_id" \
+    " FROM directus_users u LEFT JOIN directus_roles r ON r.id = u.role" \
+    " LEFT JOIN user_personas p ON p.user_id = u.id "
+
+#define LIST_ROW_MAX (16 * 1024)
+
+static void read_info(struct db_rows *rows, struct arena *a, struct account_info *ret)
+{
+    const char **texts[] = {&ret->user_id, &ret->email,  &ret->first_name, &ret->role_id,   &ret->role,
+                            &ret->tier,    &ret->status, &ret->onboarding, &ret->workspace, &ret->last_access};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        *texts[i] = db_text_dup(rows, (int)i, a);
+    ret->anythingllm_user_id = db_int(rows, (int)ARRAY_LEN(texts));
+}
+
+int account_find(struct db_conn *c, const char *email, struct arena *a, struct account_info *ret)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c, INFO_COLUMNS "WHERE lower(u.email) = lower(?1)", DB_ARGS(DB_TEXT(email)), &rows);
+    if (r == 0)
+        r = db_next(rows);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    read_info(rows, a, ret);
+    return 0;
+}
+
+int account_each(struct db_conn *c, void (*visit)(void *ctx, const struct account_info *account), void *ctx)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c, INFO_COLUMNS "ORDER BY u.email, u.id", DB_NO_ARGS, &rows);
+    while (r == 0 && (r = db_next(rows)) > 0) {
+        struct arena a;
+        struct account_info info = {0};
+        arena_init(&a, LIST_ROW_MAX);
+        read_info(rows, &a, &info);
+        visit(ctx, &info);
+        arena_free(&a);
+        r = 0;
+    }
+    return r;
+}
+
+/* ---- changing */
+
+static int end_sessions(struct db_conn *c, const char *user_id)
+{
+    return db_exec(c, "DELETE FROM directus_sessions WHERE \"user\" = ?1", DB_ARGS(DB_TEXT(user_id)), NULL);
+}
+
+int account_set_password(struct db_conn *c, const char *user_id, const char *hash)
+{
+    int64_t changed;
+    int r = db_exec(c, "UPDATE directus_users SET password = ?2 WHERE id = ?1",
+                    DB_ARGS(DB_TEXT(user_id), DB_TEXT(hash)), &changed);
+    if (r == 0 && changed == 0)
+        return -ENOENT;
+    return r < 0 ? r : end_sessions(c, user_id);
+}
+
+int account_set_suspended(struct db_conn *c, const char *user_id, bool suspended)
+{
+    int64_t changed;
+    int r = db_exec(c, "UPDATE directus_users SET status = ?2 WHERE id = ?1",
+                    DB_ARGS(DB_TEXT(user_id), DB_TEXT(suspended ? "suspended" : "active")), &changed);
+    if (r == 0 && changed == 0)
+        return -ENOENT;
+    if (r == 0)
+        r = db_exec(c,
+                    "UPDATE users SET suspended = ?2 WHERE id ="
+                    " (SELECT anythingllm_user_id FROM directus_users WHERE id = ?1)",
+                    DB_ARGS(DB_TEXT(user_id), DB_INT(suspended)), NULL);
+    return r < 0 || !suspended ? r : end_sessions(c, user_id);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* libjwt checks the signature; the claims are then read from its JSON by our own typed rules, since its getters turn a
+ * wrong type into 0 or NULL. Only HS256 is taken: a key of ours must never serve another algorithm. */
+#include "auth/token.h"
+
+#include "base/json.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <jwt.h>
+#include <string.h>
+
+#define KEY_MAX_BYTES 4096
+
+DEFINE_CLEANUP(jwt_t *, jwt_free);
+
+bool token_is_jwt(const char *token)
+{
+    const char *dot = strchr(token, '.');
+    return str_has_prefix(token, "eyJ") && dot && strchr(dot + 1, '.');
+}
+
+/* The payload of a token signed with this key, or NULL. */
+static json_t *open_signed(const char *token, const char *key, size_t key_len)
+{
+    _cleanup_(jwt_freeP) jwt_t *jwt = NULL;
+    if (key_len > KEY_MAX_BYTES || jwt_decode(&jwt, token, (const unsigned char *)key, (int)key_len) != 0)
+        return NULL;
+    if (jwt_get_alg(jwt) != JWT_ALG_HS256)
+        return NULL;
+    _cleanup_free_ char *payload = jwt_get_grants_json(jwt, NULL);
+    return payload ? json_parse(payload, strlen(payload)) : NULL;
+}
+
+static json_t *open_with_any(const char *token, const char *keys)
+{
+    const char *key;
+    size_t len;
+    json_t *payload = NULL;
+    while (!payload && keys && list_next(&keys, &key, &len))
+        payload = open_signed(token, key, len);
+    if (payload && !json_is_object(payload)) {
+        json_decref(payload);
+        return NULL;
+    }
+    return payload;
+}
+
+/* `exp` must be there and ahead, `iat` (where given) not far ahead. */
+static int check_times(const json_t *payload, int64_t now_s, int64_t *ret_expires_s)
+{
+    const json_t *exp = json_object_get(payload, "exp"), *iat = json_object_get(payload, "iat");
+    if (!json_is_integer(exp) || (iat && !json_is_integer(iat)))
+        return -EACCES;
+    if (iat && json_integer_value(iat) > now_s + TOKEN_SKEW_S)
+        return -EACCES;
+    if (json_integer_value(exp) <= now_s)
+        return -EKEYEXPIRED;
+    *ret_expires_s = json_integer_value(exp);
+    return 0;
+}
+
+/* Copies an optional text claim; a wrong type, an empty text or a longer one is an error. */
+static int copy_claim(const json_t *payload, const char *name, char *ret, size_t max)
+{
+    const json_t *value = json_object_get(payload, name);
+    if (!value)
+        return 0;
+    size_t len = json_string_length(value);
+    if (!json_is_string(value) || len == 0 || len > max || strlen(json_string_value(value)) != len)
+        return -EACCES;
+    memcpy(ret, json_string_value(value), len + 1);
+    return 0;
+}
+
+static int read_directus(const json_t *payload, int64_t now_s, struct token_claims *c)
+{
+    if (strcmp(json_str(payload, "iss", ""), "directus") != 0 || json_object_get(payload, "share"))
+        return -EACCES;
+    if (copy_claim(payload, "id", c->user_id, UUID_LEN) < 0 || !uuid_valid(c->user_id))
+        return -EACCES;
+    if (copy_claim(payload, "session", c->session, TOKEN_SESSION_MAX) < 0 ||
+        copy_claim(payload, "jti", c->jti, TOKEN_JTI_MAX) < 0 ||
+        copy_claim(payload, "impersonated_by", c->impersonated_by, UUID_LEN) < 0)
+        return -EACCES;
+    if (c->impersonated_by[0] && (!uuid_valid(c->impersonated_by) || !c->jti[0]))
+        return -EACCES;
+    c->kind = TOKEN_DIRECTUS;
+    str_lower(c->user_id);
+    str_lower(c->impersonated_by);
+    return check_times(payload, now_s, &c->expires_s);
+}
+
+static int read_anythingllm(const json_t *payload, int64_t now_s, struct token_claims *c)
+{
+    c->kind = TOKEN_ANYTHINGLLM;
+    c->anythingllm_id = json_int(payload, "id", 0);
+    if (c->anythingllm_id <= 0 || json_str(payload, "username", "")[0] == '\0')
+        return -EACCES;
+    return check_times(payload, now_s, &c->expires_s);
+}
+
+int token_verify(const char *token, const struct token_keys *keys, int64_t now_s, struct token_claims *ret)
+{
+    if (strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES || !token_is_jwt(token))
+        return -EACCES;
+    struct token_claims claims = {0};
+    _cleanup_json_ json_t *directus = open_with_any(token, keys->directus);
+    int r = directus ? read_directus(directus, now_s, &claims) : -EACCES;
+    if (r == -EACCES) {
+        claims = (struct token_claims){0};
+        _cleanup_json_ json_t *native = open_with_any(token, keys->anythingllm);
+        r = native ? read_anythingllm(native, now_s, &claims) : -EACCES;
+    }
+    if (r == 0)
+        *ret = claims;
+    return r;
+}
+
+static json_t *make_payload(const struct token_spec *spec)
+{
+    json_t *payload = json_pack("{s:s, s:s?, s:b, s:b, s:I, s:I, s:s}", "id", spec->user_id, "role", spec->role_id,
+                                "app_access", spec->app_access, "admin_access", spec->admin_access, "iat",
+                                (json_int_t)spec->now_s, "exp", (json_int_t)(spec->now_s + spec->lifetime_s), "iss",
+                                "directus");
+    if (payload && spec->session && json_object_set_new(payload, "session", json_string(spec->session)) < 0) {
+        json_decref(payload);
+        return NULL;
+    }
+    return payload;
+}
+
+char *token_sign(struct arena *a, const struct token_keys *keys, const struct token_spec *spec)
+{
+    const char *list = keys->directus ? keys->directus : "", *key;
+    size_t key_len;
+    _cleanup_(jwt_freeP) jwt_t *jwt = NULL;
+    if (!list_next(&list, &key, &key_len) || key_len > KEY_MAX_BYTES || jwt_new(&jwt) != 0)
+        return NULL;
+    _cleanup_json_ json_t *payload = make_payload(spec);
+    char *text = payload ? json_text(a, payload) : NULL;
+    if (!text || jwt_add_grants_json(jwt, text) != 0 ||
+        jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)key, (int)key_len) != 0)
+        return NULL;
+    _cleanup_free_ char *token = jwt_encode_str(jwt);
+    return arena_strdup(a, token);
+}
