@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* /api/genie: the chat stream, its resumption and its end, and the history of a session. */
+#include "agent/chat.h"
+
+#include "agent/history.h"
+#include "api/app.h"
+#include "api/routes.h"
+#include "base/text.h"
+
+#include <string.h>
+
+#define MESSAGE_MAX (32 * 1024)
+#define BODY_BYTES_MAX (16 * 1024 * 1024)
+#define HISTORY_LIMIT_MAX 200
+#define HISTORY_LIMIT_DEFAULT 50
+#define SESSION_CHARS "A-Za-z0-9._:-"
+#define SESSION_MAX 128
+
+struct chat_body {
+    const char *message;
+    const char *session_id;
+    const json_t *attachments;
+};
+
+/* clang-format off */
+static const struct field chat_fields[] = {
+    FIELD_STR(chat_body, message, "message", REQUIRED, MAX_LEN(MESSAGE_MAX), BLANK_IS(ERR_EMPTY_MESSAGE)),
+    FIELD_STR(chat_body, session_id, "sessionId", MIN_LEN(1), MAX_LEN(SESSION_MAX), CHARSET(SESSION_CHARS)),
+    FIELD_ARRAY(chat_body, attachments, "attachments", MAX_LEN(10)),
+    FIELD_END
+};
+/* clang-format on */
+
+static reply no_stream(struct request *rq)
+{
+    return reply_error(rq, ERR_NOT_FOUND, "There is no such stream to resume");
+}
+
+/* A client that lost its connection sends its request again with the id of the last event it saw. */
+static reply resume(struct request *rq, const char *stream_id, const char *last_event_id)
+{
+    char id[UUID_SIZE] = "";
+    int64_t after = 0;
+    if (last_event_id && event_id_parse(last_event_id, id, &after) < 0)
+        return reply_error(rq, ERR_NOT_FOUND, "Last-Event-ID names no stream");
+    if (stream_id && id[0] && strcmp(stream_id, id) != 0)
+        return no_stream(rq);
+    _cleanup_(event_stream_unrefP) struct event_stream *stream =
+        event_stream_find(rq->app->events, stream_id ? stream_id : id, rq->who->user_id);
+    return stream ? reply_events(rq, stream, after) : no_stream(rq);
+}
+
+static reply chat_send(struct request *rq)
+{
+    const struct chat_body *in = rq->body;
+    const char *last_event_id = request_header(rq, "Last-Event-ID");
+    if (last_event_id && last_event_id[0])
+        return resume(rq, NULL, last_event_id);
+    struct chat_message message = {in->message, in->session_id, in->attachments, rq->who};
+    struct chat_refusal refusal = {0};
+    _cleanup_(event_stream_unrefP) struct event_stream *stream = NULL;
+    if (chat_begin(rq->app->chat, &message, &stream, &refusal) < 0)
+        return reply_field_error(rq, refusal.error, refusal.field, refusal.sentence);
+    return reply_events(rq, stream, 0);
+}
+
+static reply chat_resume(struct request *rq)
+{
+    return resume(rq, rq->params[0], request_header(rq, "Last-Event-ID"));
+}
+
+static reply chat_end(struct request *rq)
+{
+    _cleanup_(event_stream_unrefP) struct event_stream *stream =
+        event_stream_find(rq->app->events, rq->params[0], rq->who->user_id);
+    if (!stream)
+        return reply_error(rq, ERR_NOT_FOUND, "There is no such stream");
+    return reply_json(rq, 200, "{s:b, s:b}", "ok", 1, "stopped", chat_stop(stream));
+}
+
+static reply chat_history(struct request *rq)
+{
+    const char *session = request_query(rq, "sessionId");
+    int64_t limit, before, total;
+    json_t *rows;
+    if (!session || !session[0])
+        session = chat_default_session(&rq->arena, rq->who);
+    if (request_query_int(rq, "limit", HISTORY_LIMIT_DEFAULT, 1, HISTORY_LIMIT_MAX, &limit) < 0)
+        return reply_field_error(rq, ERR_INVALID_QUERY, "limit", "limit must be a whole number from 1 to 200");
+    if (request_query_int(rq, "before", 0, 0, INT64_MAX, &before) < 0)
+        return reply_field_error(rq, ERR_INVALID_QUERY, "before", "before must be a chat id");
+    int r = history_list(rq->app->db, rq->who, session, limit, before, &rows, &total);
+    if (r < 0)
+        return reply_store_error(rq, r);
+    return reply_json(rq, 200, "{s:b, s:o, s:{s:I}}", "ok", 1, "data", rows, "meta", "total_count",
+                      (json_int_t)total);
+}
+
+/* clang-format off */
+const struct route chat_routes[] = {
+    { HTTP_POST,   "/api/genie/stream-chat",     AUTH_USER, WRITES, BLOCKING, chat_send,
+      BODY_MAX(chat_body, chat_fields, BODY_BYTES_MAX), "Send a message; the answer is a stream of events" },
+    { HTTP_GET,    "/api/genie/stream-chat/:id", AUTH_USER, READS,  FAST,     chat_resume, NO_BODY,
+      "Go on reading an answer after the event named by Last-Event-ID" },
+    { HTTP_DELETE, "/api/genie/stream-chat/:id", AUTH_USER, WRITES, FAST,     chat_end,    NO_BODY,
+      "Stop an answer" },
+    { HTTP_GET,    "/api/genie/history",         AUTH_USER, READS,  BLOCKING, chat_history, NO_BODY,
+      "The exchanges of a session, oldest first" },
+    ROUTES_END
+};
+/* clang-format on */

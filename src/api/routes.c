@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Every endpoint that is served: one line a family. */
+#include "api/routes.h"
+
+#include "api/app.h"
+
+const struct route *const api_route_tables[] = {
+    chat_routes,
+    system_routes,
+    NULL,
+};

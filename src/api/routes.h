@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The route tables of the endpoint families, and which of them are served (routes.c). */
+#ifndef API_ROUTES_H
+#define API_ROUTES_H
+
+#include "http/route.h"
+
+extern const struct route chat_routes[];   /* chat.c */
+extern const struct route system_routes[]; /* system.c */
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Wires the services together, serves until a signal, and takes them apart in the opposite order: chats are stopped and
+ * stored before connections are closed, and the store goes last. */
+#include "agent/chat.h"
+#include "api/app.h"
+#include "auth/identity.h"
+#include "auth/logins.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/demo.h"
+#include "http/events.h"
+#include "http/server.h"
+#include "items/items.h"
+#include "llm/llm.h"
+#include "retrieval/retrieval.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define STOP_LIMIT_MS 10000
+#define WORKS_WAITING_MOST 4096
+
+struct services {
+    struct app app;
+    struct pool *workers;
+    struct http_server *server;
+};
+
+static int auth_lookup_hook(void *ctx, const char *token, struct identity **ret, enum error_id *ret_error)
+{
+    return auth_lookup(ctx, token, ret, ret_error);
+}
+
+static int auth_resolve_hook(void *ctx, const char *token, const char *client_ip, struct identity **ret,
+                             enum error_id *ret_error)
+{
+    return auth_resolve(ctx, token, client_ip, ret, ret_error);
+}
+
+static bool is_admin(const struct identity *who)
+{
+    return who->admin;
+}
+
+static bool is_read_only(const struct identity *who)
+{
+    return who->read_only;
+}
+
+static void describe(const struct identity *who, const char **ret_user, const char **ret_impersonator)
+{
+    *ret_user = who->user_id;
+    *ret_impersonator = who->impersonated_by;
+}
+
+/* What was cached of a collection goes when rows of it change. */
+static void rows_changed(void *ctx, const char *collection, const char *user_id)
+{
+    struct app *app = ctx;
+    if (str_has_prefix(collection, "user_node"))
+        retrieval_forget(app->retrieval, user_id);
+    if (str_equal(collection, "directus_users"))
+        auth_forget(app->auth, user_id);
+}
+
+static int start_chat(struct services *s)
+{
+    struct app *app = &s->app;
+    struct event_hub_options events = {
+        .grace_ms = app->cfg->stream_grace_s * 1000,
+        .keep_ms = app->cfg->stream_keep_s * 1000,
+        .heartbeat_ms = app->cfg->stream_heartbeat_s * 1000,
+    };
+    int r = event_hub_start(&events, &app->events);
+    if (r < 0)
+        return r;
+    struct chat_options chat = {{app->cfg, app->db, app->llm, app->retrieval}, app->events};
+    return chat_open(&chat, &app->chat);
+}
+
+static int start_http(struct services *s)
+{
+    struct http_options options = {
+        .config = s->app.cfg,
+        .tables = api_route_tables,
+        .auth = {s->app.auth, auth_lookup_hook, auth_resolve_hook, is_admin, is_read_only, describe, identity_unref},
+        .workers = s->workers,
+        .app = &s->app,
+    };
+    int r = http_start(&options, &s->server);
+    if (r == 0)
+        s->app.routes = http_routes(s->server);
+    return r;
+}
+
+static int start_services(struct services *s)
+{
+    struct app *app = &s->app;
+    int r = pool_start("genie-worker", (int)app->cfg->worker_threads, WORKS_WAITING_MOST, &s->workers);
+    if (r == 0)
+        r = auth_open(app->cfg, app->db, &app->auth);
+    if (r == 0)
+        r = logins_open(app->cfg, app->db, app->auth, &app->logins);
+    if (r == 0)
+        r = llm_open(app->cfg, &app->llm);
+    if (r == 0)
+        r = retrieval_open(app->db, app->llm, &app->retrieval);
+    if (r < 0)
+        return r;
+    items_on_change(rows_changed, app);
+    r = start_chat(s);
+    return r == 0 ? start_http(s) : r;
+}
+
+static void stop_services(struct services *s)
+{
+    struct app *app = &s->app;
+    if (app->chat)
+        chat_close(app->chat);
+    if (s->server)
+        http_stop(s->server, STOP_LIMIT_MS);
+    if (s->workers)
+        pool_stop(s->workers);
+    if (app->events)
+        event_hub_stop(app->events);
+    if (app->llm)
+        llm_close(app->llm);
+    if (app->retrieval)
+        retrieval_close(app->retrieval);
+    if (app->logins)
+        logins_close(app->logins);
+    if (app->auth)
+        auth_close(app->auth);
+}
+
+static void wait_for_signal(const sigset_t *signals)
+{
+    int got = 0;
+    while (sigwait(signals, &got) != 0)
+        ;
+    log_event(LOG_INFO, "stopping", LOG_S("signal", strsignal(got)));
+}
+
+static int serve(struct cmd_env *env, bool demo)
+{
+    struct services s = {.app.cfg = &env->load.config};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGPIPE); /* blocked, never awaited: a write to a closed socket is an error of that write */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    sigdelset(&signals, SIGPIPE);
+    _cleanup_(db_closeP) struct db *db = NULL;
+    if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
+        return CMD_FAILED;
+    s.app.db = db;
+    int r = start_services(&s);
+    if (r == 0) {
+        log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address), LOG_N("port", http_port(s.server)));
+        if (demo)
+            demo_print_tour(s.app.cfg, http_port(s.server));
+        wait_for_signal(&signals);
+    }
+    stop_services(&s);
+    return r == 0 ? CMD_OK : cmd_fail("the server could not start: %s", strerror(-r));
+}
+
+int cmd_serve(struct cmd_env *env, int argc, char **argv)
+{
+    bool demo = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--demo") == 0)
+            demo = true;
+        else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
+            cmd_override(env, "SERVER_PORT", argv[++i]);
+        else
+            return cmd_usage_error("unknown option '%s'", argv[i]);
+    }
+    return serve(env, demo);
+}
