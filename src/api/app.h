@@ -15,7 +15,6 @@ struct app {
     struct retrieval *retrieval;
     struct event_hub *events;
     struct chat *chat;
-    const struct route_set *routes;
 };
 
 /* The route tables of all endpoint families, one file each, ended by NULL. */

@@ -58,7 +58,7 @@ static reply metrics(struct request *rq)
 
 static reply openapi(struct request *rq)
 {
-    return reply_value(rq, 200, openapi_document(rq->app->routes));
+    return reply_value(rq, 200, openapi_document(request_routes(rq)));
 }
 
 static reply docs(struct request *rq)

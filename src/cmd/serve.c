@@ -90,10 +90,7 @@ static int start_http(struct services *s)
         .workers = s->workers,
         .app = &s->app,
     };
-    int r = http_start(&options, &s->server);
-    if (r == 0)
-        s->app.routes = http_routes(s->server);
-    return r;
+    return http_start(&options, &s->server);
 }
 
 static int start_services(struct services *s)

@@ -77,3 +77,8 @@ bool request_is_tls(const struct request *rq)
     return address_is_trusted(rq->exchange->server->config->trusted_proxies, rq->exchange->peer_ip) &&
            str_equal_nocase(request_header(rq, "X-Forwarded-Proto"), "https");
 }
+
+const struct route_set *request_routes(const struct request *rq)
+{
+    return rq->exchange->server->routes;
+}

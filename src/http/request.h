@@ -16,6 +16,7 @@
 struct app;      /* the services handlers use; defined by the layer that owns the handlers */
 struct identity; /* who asks; defined by auth */
 struct route;
+struct route_set;
 struct http_exchange; /* the server's side of it */
 
 struct request {
@@ -52,5 +53,8 @@ bool request_is_local(const struct request *rq);
 
 /* Whether the client's side of the connection is TLS (a trusted proxy says X-Forwarded-Proto: https). */
 bool request_is_tls(const struct request *rq);
+
+/* The routes that are served. */
+const struct route_set *request_routes(const struct request *rq);
 
 #endif

@@ -294,11 +294,6 @@ int http_port(const struct http_server *server)
                                                : ((struct sockaddr_in *)&address)->sin_port);
 }
 
-const struct route_set *http_routes(const struct http_server *server)
-{
-    return server->routes;
-}
-
 static void wait_for_exchanges(struct http_server *s, int64_t until_ms)
 {
     while (atomic_load(&s->exchanges) > 0 && clock_monotonic_ms() < until_ms)

@@ -39,9 +39,6 @@ int http_start(const struct http_options *options, struct http_server **ret);
 /* The port that is listened on. */
 int http_port(const struct http_server *server);
 
-/* The compiled routes. */
-const struct route_set *http_routes(const struct http_server *server);
-
 /* Stops accepting, ends streams, answers what is in work, and frees. limit_ms: most time for that. */
 void http_stop(struct http_server *server, int64_t limit_ms);
 
