@@ -4,15 +4,17 @@
  *
  * Work on the store is a function that gets a connection:
  *   - db_read(): runs on the calling thread, on a read-only connection, in one consistent snapshot;
- *   - db_write(): runs as one unit that is wholly done and durable when the call returns 0, or not done at all.
+ *   - db_write(): runs as one unit that is wholly done and durable when the call returns >= 0, or not done at all.
  * A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the connection,
- * never blocks on anything else, and does not call db_read/db_write again. What it stores in *arg counts only if the
- * call returns 0. A negative return of the unit rolls it back and is passed on.
+ * never blocks on anything else, and does not call db_read/db_write again. It may be run a second time after its
+ * first run was undone, so it begins from *arg as the caller left it; what it stores there counts only if the call
+ * does not fail. A negative return of the unit rolls it back and is passed on; so is a positive one, after success.
+ * A unit can't end the transaction it runs in, and its statements have 30 s (then -ETIMEDOUT).
  *
  * Portable text forms: uuid and timestamps are text (ISO 8601, see clock.h), JSON columns are text, booleans are
  * 0/1. Errors: -ENOENT is never used by the store itself; -EEXIST a unique rule, -EDOM another constraint,
- * -ETIMEDOUT the store is too busy, -ENOSPC disk full, -EIO anything else (logged once, with the SQL and never with
- * values). */
+ * -ETIMEDOUT the store is too busy (a unit that has not begun within 5 s is withdrawn), -ENOSPC disk full, -ENOMEM,
+ * -EDEADLK db_write from within a unit, -EIO anything else (logged once, with the SQL and never with values). */
 #ifndef DB_DB_H
 #define DB_DB_H
 
@@ -92,7 +94,8 @@ static inline struct db_value db_text_value(const char *s)
 /* Runs a statement without rows; ret_changed (may be NULL): rows it touched. */
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
 
-/* Runs an INSERT into a table with an integer key and gives that key (SQL must end in RETURNING id). */
+/* Runs an INSERT into a table with an integer key and gives that key (SQL must end in RETURNING id).
+ * -EEXIST when ON CONFLICT DO NOTHING did nothing. */
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id);
 
 /* Starts a query; then while ((r = db_next(rows)) > 0) …: 1 a row, 0 the end, or negative errno. */
