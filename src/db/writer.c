@@ -206,6 +206,21 @@ static void run_alone(struct writer *w, struct unit *u)
         u->result = r;
 }
 
+/* Everybody's transaction is lost: runs again, alone, whoever isn't to blame. Another process may have taken
+ * its turn meanwhile; that is awaited once, not once a unit. */
+static void run_again(struct writer *w, const struct unit *guilty)
+{
+    w->conn->busy_limit_ms = DB_WAIT_MS;
+    for (int i = 0; i < w->count; i++) {
+        if (w->group[i] == guilty)
+            continue;
+        run_alone(w, w->group[i]);
+        if (w->group[i]->result == -ETIMEDOUT)
+            w->conn->busy_limit_ms = 0;
+    }
+    w->conn->busy_limit_ms = LOCK_SLICE_MS;
+}
+
 /* Runs units until there are no more, or enough; the one that lost everybody's transaction, or NULL. */
 static struct unit *run_group(struct writer *w)
 {
@@ -253,9 +268,7 @@ static void write_group(struct writer *w)
         read_version(w);
         struct unit *guilty = run_group(w);
         if (guilty || !end_group(w))
-            for (int i = 0; i < w->count; i++)
-                if (w->group[i] != guilty)
-                    run_alone(w, w->group[i]);
+            run_again(w, guilty);
         metric_add(METRIC_DB_FAILED, w->count - count_good(w));
     }
     pthread_mutex_unlock(&w->conn_lock);

@@ -248,8 +248,7 @@ static void values_outside_a_list_are_refused(void **state)
         "INSERT INTO scheduled_posts (id, user_id, platform, status) VALUES ('p', 'u1', 'x', 'lost')",
         "INSERT INTO scheduled_posts (id, user_id, platform, status) VALUES ('p', 'u1', 'x', 'scheduled')",
         "INSERT INTO user_personas (id, user_id, onboarding_state) VALUES ('p', 'u1', 'DONE')",
-        "INSERT INTO user_usage_counts (id, user_id, feature_key, billing_cycle_start, count) "
-        "VALUES ('c', 'u1', 'x', '2026-01-01T00:00:00.000Z', -1)",
+        "INSERT INTO user_node_edges (id, user_id, source, target) VALUES ('e', 'u1', 'n', 'n')",
         "INSERT INTO creator_profiles (id, user_id, platform, username) VALUES ('c', 'nobody', 'x', 'me')",
     };
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
