@@ -3,14 +3,17 @@
  * numbered parameters (?1, ?2 …).
  *
  * Work on the store is a function that gets a connection:
+ *
  *   - db_read(): runs on the calling thread, on a read-only connection, in one consistent snapshot;
- *   - db_write(): runs as one unit that is wholly done and durable when the call returns >= 0, or not done at
- * all. A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the
+ *
+ *   - db_write(): runs as one unit, wholly done and durable when the call returns >= 0, or not done at all.
+ *
+ * A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the
  * connection, never blocks on anything else, and does not call db_read/db_write again. It may be run a second
  * time after its first run was undone, so it begins from *arg as the caller left it; what it stores there
- * counts only if the call does not fail. A negative return of the unit rolls it back and is passed on; so is
- * a positive one, after success. A unit can't end the transaction it runs in, and its statements have 30 s
- * (then -ETIMEDOUT).
+ * counts only if the call does not fail. A negative return of the unit rolls it back and is passed on; a
+ * positive one is passed on after success. A unit can't end the transaction it runs in, and its statements
+ * have 30 s (then -ETIMEDOUT).
  *
  * Portable text forms: uuid and timestamps are text (ISO 8601, see clock.h), JSON columns are text, booleans
  * are 0/1. Errors: -ENOENT is never used by the store itself; -EEXIST a unique rule, -EDOM another
@@ -107,8 +110,8 @@ int db_next(struct db_rows *rows);
 void db_rows_free(struct db_rows *rows);
 DEFINE_CLEANUP(struct db_rows *, db_rows_free);
 
-/* Columns of the present row, from 0. Pointers live until the next db_next or free. db_text: NULL for SQL
- * NULL. */
+/* Columns of the present row, from 0. Pointers live until the next db_next or free; db_text gives NULL for
+ * SQL NULL. */
 const char *db_text(struct db_rows *rows, int col);
 int64_t db_int(struct db_rows *rows, int col);
 double db_real(struct db_rows *rows, int col);
