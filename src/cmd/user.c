@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/* genie user: accounts from the command line, made by the same function as registration. It works beside a running
+ * server, whose caches see the change at once. A password comes by standard input, or (for scripts, with a warning, since
+ * other users can see arguments) as an option, or is made up and printed once. */
+#include "auth/accounts.h"
+#include "auth/passwords.h"
+#include "auth/rights.h"
+#include "auth/token.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LEAST_PASSWORD 8
+#define MADE_PASSWORD 20
+#define TEXTS_MAX (64 * 1024)
+#define LONGEST_TTL_MS (INT64_C(365) * 24 * 3600 * 1000)
+
+struct user_options {
+    const char *email, *password, *role, *tier, *onboarding, *first_name, *ttl;
+    bool password_stdin;
+};
+
+/* One run of a verb. */
+struct user_run {
+    struct cmd_env *env;
+    struct user_options options;
+    char email[ACCOUNT_EMAIL_MAX + 1]; /* checked, where the verb wants one */
+    struct db *db;
+    struct arena arena;
+};
+
+/* ---- options */
+
+static const struct {
+    const char *name;
+    size_t offset;
+} text_options[] = {
+    {"--email", offsetof(struct user_options, email)},
+    {"--password", offsetof(struct user_options, password)},
+    {"--role", offsetof(struct user_options, role)},
+    {"--tier", offsetof(struct user_options, tier)},
+    {"--onboarding", offsetof(struct user_options, onboarding)},
+    {"--first-name", offsetof(struct user_options, first_name)},
+    {"--ttl", offsetof(struct user_options, ttl)},
+};
+
+static bool is_taken(const char *const *takes, const char *name)
+{
+    for (; *takes; takes++)
+        if (strcmp(*takes, name) == 0)
+            return true;
+    return false;
+}
+
+/* Where the value of a text option goes, or NULL. */
+static const char **text_option(struct user_options *o, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(text_options); i++)
+        if (strcmp(text_options[i].name, name) == 0)
+            return (const char **)((char *)o + text_options[i].offset);
+    return NULL;
+}
+
+/* Reads "--name value" and "--name=value": CMD_OK, or CMD_USAGE with a message printed. */
+static int read_options(struct user_options *o, const char *const *takes, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        char *equals = str_has_prefix(argv[i], "--") ? strchr(argv[i], '=') : NULL;
+        if (equals)
+            *equals = '\0';
+        const char **to = text_option(o, argv[i]);
+        if (!is_taken(takes, argv[i]))
+            return cmd_usage_error("unknown option '%s'", argv[i]);
+        if (!to && equals)
+            return cmd_usage_error("%s takes no value", argv[i]);
+        if (!to)
+            o->password_stdin = true;
+        else if (equals)
+            *to = equals + 1;
+        else if (i + 1 < argc)
+            *to = argv[++i];
+        else
+            return cmd_usage_error("%s wants a value", argv[i]);
+    }
+    return CMD_OK;
+}
+
+static int check_email(struct user_run *run)
+{
+    if (!run->options.email)
+        return cmd_usage_error("--email is needed");
+    if (account_email(run->options.email, run->email) < 0)
+        return cmd_usage_error("'%s' is not an e-mail address", run->options.email);
+    return CMD_OK;
+}
+
+/* ---- passwords */
+
+static int read_stdin_line(struct user_run *run, const char **ret)
+{
+    char line[PASSWORD_MAX_BYTES + 2];
+    if (!fgets(line, sizeof line, stdin))
+        return cmd_fail("no password came by standard input");
+    line[strcspn(line, "\r\n")] = '\0';
+    *ret = arena_strdup(&run->arena, line);
+    wipe(line, sizeof line);
+    return *ret ? CMD_OK : cmd_fail("out of memory");
+}
+
+/* The password that was given, or a new one (then *ret_made). */
+static int choose_password(struct user_run *run, const char **ret, bool *ret_made)
+{
+    const struct user_options *o = &run->options;
+    *ret_made = false;
+    if (o->password && o->password_stdin)
+        return cmd_usage_error("give either --password or --password-stdin");
+    if (o->password_stdin) {
+        int r = read_stdin_line(run, ret);
+        if (r != CMD_OK)
+            return r;
+    } else if (o->password) {
+        (void)fputs("genie: warning: others on this machine can see --password; --password-stdin is safer\n", stderr);
+        *ret = o->password;
+    } else {
+        char *made = arena_alloc(&run->arena, MADE_PASSWORD + 1);
+        if (!made)
+            return cmd_fail("out of memory");
+        random_text("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789", made, MADE_PASSWORD);
+        *ret = made;
+        *ret_made = true;
+    }
+    if (utf8_count(*ret, strlen(*ret)) < LEAST_PASSWORD || strlen(*ret) > PASSWORD_MAX_BYTES)
+        return cmd_fail("a password has from %d characters to %d bytes", LEAST_PASSWORD, PASSWORD_MAX_BYTES);
+    return CMD_OK;
+}
+
+static int hash_password(const char *password, char *ret)
+{
+    _cleanup_(passwords_closeP) struct passwords *hashers = NULL;
+    if (passwords_open(1, &hashers) < 0 || password_hash(hashers, password, ret) < 0)
+        return cmd_fail("the password can't be hashed: out of memory");
+    return CMD_OK;
+}
+
+/* ---- verbs */
+
+static int fail_store(int r)
+{
+    return cmd_fail("the store failed: %s", strerror(-r));
+}
+
+struct add_arg {
+    struct account_spec spec;
+    struct account account;
+};
+
+static int add_unit(struct db_conn *c, void *arg)
+{
+    struct add_arg *a = arg;
+    return account_create(c, &a->spec, &a->account);
+}
+
+static int print_added(const struct user_run *run, const struct add_arg *a, const char *made)
+{
+    if (!run->env->json) {
+        printf("Added %s (%s).\n", run->email, a->account.user_id);
+        if (made)
+            printf("Password (shown only now): %s\n", made);
+        return CMD_OK;
+    }
+    _cleanup_json_ json_t *out = json_pack("{s:s, s:s, s:I, s:s*}", "id", a->account.user_id, "email", run->email,
+                                           "anythingllm_user_id", (json_int_t)a->account.anythingllm_user_id,
+                                           "password", made);
+    return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
+}
+
+static int user_add(struct user_run *run)
+{
+    const struct user_options *o = &run->options;
+    struct add_arg a = {.spec = {.email = run->email, .role = o->role, .onboarding = o->onboarding,
+                                 .first_name = o->first_name, .tier = o->tier ? account_tier(o->tier) : NULL}};
+    char hash[PASSWORD_HASH_SIZE];
+    const char *password;
+    bool made;
+    if (o->tier && !a.spec.tier)
+        return cmd_usage_error("there is no tier '%s': starter, creator, pro or studio", o->tier);
+    if (o->onboarding && !account_onboarding_valid(o->onboarding))
+        return cmd_usage_error("there is no onboarding state '%s'", o->onboarding);
+    if (o->first_name && (!utf8_valid(o->first_name, strlen(o->first_name)) || strlen(o->first_name) > 50))
+        return cmd_usage_error("--first-name is too long, or not UTF-8");
+    int r = choose_password(run, &password, &made);
+    if (r != CMD_OK)
+        return r;
+    r = hash_password(password, hash);
+    if (r != CMD_OK)
+        return r;
+    a.spec.password_hash = hash;
+    r = db_write(run->db, add_unit, &a);
+    if (r == -EEXIST)
+        return cmd_fail("there is an account for %s already", run->email);
+    if (r == -ENOENT)
+        return cmd_fail("there is no role '%s'", o->role ? o->role : "Creator");
+    return r < 0 ? fail_store(r) : print_added(run, &a, made ? password : NULL);
+}
+
+struct find_arg {
+    const char *email;
+    struct arena *arena;
+    struct account_info info;
+    struct rights rights;
+};
+
+static int find_unit(struct db_conn *c, void *arg)
+{
+    struct find_arg *f = arg;
+    int r = account_find(c, f->email, f->arena, &f->info);
+    return r < 0 ? r : rights_load(c, f->info.user_id, f->info.role_id, NULL, &f->rights);
+}
+
+static int find(struct user_run *run, struct find_arg *f)
+{
+    *f = (struct find_arg){.email = run->email, .arena = &run->arena};
+    int r = db_read(run->db, find_unit, f);
+    if (r == -ENOENT)
+        return cmd_fail("there is no account for %s", run->email);
+    return r < 0 ? fail_store(r) : CMD_OK;
+}
+
+static int user_token(struct user_run *run)
+{
+    struct find_arg f;
+    int64_t ttl_ms = 15 * 60 * 1000;
+    const struct config *cfg = &run->env->load.config;
+    if (run->options.ttl && (parse_duration(run->options.ttl, &ttl_ms) < 0 || ttl_ms > LONGEST_TTL_MS))
+        return cmd_usage_error("--ttl wants a time such as 90s, 15m, 12h or 7d, at most a year");
+    int r = find(run, &f);
+    if (r != CMD_OK)
+        return r;
+    if (!str_equal(f.info.status, "active"))
+        return cmd_fail("the account of %s is %s", run->email, f.info.status);
+    struct token_spec spec = {.user_id = f.info.user_id, .role_id = f.info.role_id, .now_s = clock_now_ms() / 1000,
+                              .app_access = f.rights.app || f.rights.admin, .admin_access = f.rights.admin,
+                              .lifetime_s = ttl_ms / 1000};
+    struct token_keys keys = {.directus = cfg->directus_secret};
+    const char *token = token_sign(&run->arena, &keys, &spec);
+    if (!token)
+        return cmd_fail("the token can't be signed");
+    printf("%s\n", token);
+    return CMD_OK;
+}
+
+static void print_account(void *ctx, const struct account_info *a)
+{
+    (void)ctx;
+    printf("%-36s  %-32s  %-14s  %-8s  %-10s  %s\n", a->user_id, a->email ? a->email : "-", a->role ? a->role : "-",
+           a->tier ? a->tier : "-", a->status ? a->status : "-", a->onboarding ? a->onboarding : "-");
+}
+
+static void append_account(void *ctx, const struct account_info *a)
+{
+    (void)json_array_append_new(ctx, json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:s?, s:s?}", "id",
+                                               a->user_id, "email", a->email, "first_name", a->first_name, "role",
+                                               a->role, "tier", a->tier, "status", a->status, "onboarding_state",
+                                               a->onboarding, "anythingllm_user_id",
+                                               (json_int_t)a->anythingllm_user_id, "workspace", a->workspace,
+                                               "last_access", a->last_access));
+}
+
+static int list_unit(struct db_conn *c, void *arg)
+{
+    return account_each(c, arg ? append_account : print_account, arg);
+}
+
+static int user_list(struct user_run *run)
+{
+    _cleanup_json_ json_t *all = run->env->json ? json_array() : NULL;
+    if (!all)
+        printf("%-36s  %-32s  %-14s  %-8s  %-10s  %s\n", "ID", "E-MAIL", "ROLE", "TIER", "STATUS", "ONBOARDING");
+    int r = db_read(run->db, list_unit, all);
+    if (r < 0)
+        return fail_store(r);
+    if (all && (json_dumpf(all, stdout, JSON_INDENT(2)) < 0 || putchar('\n') != '\n'))
+        return cmd_fail("can't write the output");
+    return CMD_OK;
+}
+
+struct change_arg {
+    const char *user_id, *hash;
+    bool suspended;
+};
+
+static int passwd_unit(struct db_conn *c, void *arg)
+{
+    const struct change_arg *ch = arg;
+    return account_set_password(c, ch->user_id, ch->hash);
+}
+
+static int user_passwd(struct user_run *run)
+{
+    struct find_arg f;
+    char hash[PASSWORD_HASH_SIZE];
+    const char *password;
+    bool made;
+    int r = find(run, &f);
+    if (r == CMD_OK)
+        r = choose_password(run, &password, &made);
+    if (r == CMD_OK)
+        r = hash_password(password, hash);
+    if (r != CMD_OK)
+        return r;
+    r = db_write(run->db, passwd_unit, &(struct change_arg){.user_id = f.info.user_id, .hash = hash});
+    if (r < 0)
+        return fail_store(r);
+    printf("The password of %s is changed; every session has ended.\n", run->email);
+    if (made)
+        printf("Password (shown only now): %s\n", password);
+    return CMD_OK;
+}
+
+static int suspend_unit(struct db_conn *c, void *arg)
+{
+    const struct change_arg *ch = arg;
+    return account_set_suspended(c, ch->user_id, ch->suspended);
+}
+
+static int set_suspended(struct user_run *run, bool suspended)
+{
+    struct find_arg f;
+    int r = find(run, &f);
+    if (r != CMD_OK)
+        return r;
+    r = db_write(run->db, suspend_unit, &(struct change_arg){.user_id = f.info.user_id, .suspended = suspended});
+    if (r < 0)
+        return fail_store(r);
+    printf("%s is %s.\n", run->email, suspended ? "suspended; every session has ended" : "active");
+    return CMD_OK;
+}
+
+static int user_suspend(struct user_run *run)
+{
+    return set_suspended(run, true);
+}
+
+static int user_unsuspend(struct user_run *run)
+{
+    return set_suspended(run, false);
+}
+
+static const struct verb {
+    const char *name;
+    int (*run)(struct user_run *run);
+    const char *const *takes; /* options; the first is --email where one is needed */
+} verbs[] = {
+    {"add", user_add,
+     (const char *const[]){"--email", "--password", "--password-stdin", "--role", "--tier", "--onboarding",
+                           "--first-name", NULL}},
+    {"token", user_token, (const char *const[]){"--email", "--ttl", NULL}},
+    {"list", user_list, (const char *const[]){NULL}},
+    {"passwd", user_passwd, (const char *const[]){"--email", "--password", "--password-stdin", NULL}},
+    {"suspend", user_suspend, (const char *const[]){"--email", NULL}},
+    {"unsuspend", user_unsuspend, (const char *const[]){"--email", NULL}},
+};
+
+static int run_verb(struct cmd_env *env, const struct verb *verb, int argc, char **argv)
+{
+    struct user_run run = {.env = env};
+    int r = read_options(&run.options, verb->takes, argc, argv);
+    if (r == CMD_OK && verb->takes[0])
+        r = check_email(&run);
+    if (r != CMD_OK)
+        return r;
+    _cleanup_(db_closeP) struct db *db = NULL;
+    if (cmd_open_store(env, &db) < 0)
+        return CMD_FAILED;
+    run.db = db;
+    arena_init(&run.arena, TEXTS_MAX);
+    r = verb->run(&run);
+    arena_free(&run.arena);
+    return r;
+}
+
+int cmd_user(struct cmd_env *env, int argc, char **argv)
+{
+    if (argc < 2)
+        return cmd_usage_error("user wants one of add, token, list, passwd, suspend, unsuspend");
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (strcmp(verbs[i].name, argv[1]) == 0)
+            return run_verb(env, &verbs[i], argc - 2, argv + 2);
+    return cmd_usage_error("there is no 'user %s'", argv[1]);
+}
