@@ -147,6 +147,14 @@ static int transfer_run(struct transfer *t, CURLcode *ret_result)
     return r;
 }
 
+/* curl says the same of a redirect to another scheme and of an answer that isn't HTTP. */
+static bool was_redirected(const struct transfer *t)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status / 100 == 3;
+}
+
 static int errno_of(const struct transfer *t, CURLcode result)
 {
     switch (result) {
@@ -156,8 +164,8 @@ static int errno_of(const struct transfer *t, CURLcode result)
         return -ETIMEDOUT;
     case CURLE_COULDNT_CONNECT:
         return t->guarded ? -EACCES : -ECONNREFUSED;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* only a redirect can ask for it */
-        return -EACCES;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return was_redirected(t) ? -EACCES : -EIO;
     case CURLE_URL_MALFORMAT:
         return -EINVAL;
     case CURLE_OUT_OF_MEMORY:
