@@ -9,9 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-/* Length of the character that begins at s, 0 when malformed, or -k when k more bytes are missing. */
-static int char_length(const unsigned char *s, size_t len)
+int utf8_char_length(const char *text, size_t len)
 {
+    const unsigned char *s = (const unsigned char *)text;
     static const struct {
         unsigned char first, last, low, high;
         int length;
@@ -38,14 +38,13 @@ static int char_length(const unsigned char *s, size_t len)
 
 bool utf8_valid(const char *s, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)s;
     size_t i = 0;
     while (i < len) {
-        if (p[i] < 0x80) {
+        if ((unsigned char)s[i] < 0x80) {
             i++;
             continue;
         }
-        int n = char_length(p + i, len - i);
+        int n = utf8_char_length(s + i, len - i);
         if (n <= 0)
             return false;
         i += (size_t)n;
@@ -77,7 +76,7 @@ size_t utf8_incomplete_tail(const char *s, size_t len)
         unsigned char c = (unsigned char)s[len - back];
         if ((c & 0xC0) == 0x80)
             continue;
-        return c >= 0x80 && char_length((const unsigned char *)s + len - back, back) < 0 ? back : 0;
+        return c >= 0x80 && utf8_char_length(s + len - back, back) < 0 ? back : 0;
     }
     return 0;
 }

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes of the character that s (len > 0) begins with: 1..4, 0 when malformed, or -k when it lacks k more bytes. */
+int utf8_char_length(const char *s, size_t len);
+
 /* Whether the bytes are well-formed UTF-8 (no surrogates, no overlong forms). */
 bool utf8_valid(const char *s, size_t len);
 

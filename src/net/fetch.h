@@ -11,7 +11,7 @@ struct fetch_request {
     const char *method;         /* NULL = GET */
     const char *url;
     const char *const *headers; /* "Name: value" strings, ended by NULL; may be NULL */
-    const char *body;           /* may be NULL */
+    const char *body;           /* may be NULL; name its Content-Type in headers */
     size_t body_len;
     int64_t connect_timeout_ms; /* 0 = 5 s */
     int64_t timeout_ms;         /* of the whole; 0 = 30 s */
@@ -31,7 +31,7 @@ struct fetch_response {
 void fetch_response_free(struct fetch_response *response);
 
 /* 0 whatever the HTTP status; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused), -EMSGSIZE, -EINVAL (bad URL),
- * -ECONNREFUSED or -EIO (everything else). response may be freed in every case. */
+ * -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in every case. The process must ignore SIGPIPE. */
 int fetch(const struct fetch_request *request, struct fetch_response *response);
 
 #endif
