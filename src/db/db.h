@@ -4,15 +4,19 @@
  *
  * Work on the store is a function that gets a connection:
  *   - db_read(): runs on the calling thread, on a read-only connection, in one consistent snapshot;
- *   - db_write(): runs as one unit that is wholly done and durable when the call returns 0, or not done at all.
- * A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the connection,
- * never blocks on anything else, and does not call db_read/db_write again. What it stores in *arg counts only if the
- * call returns 0. A negative return of the unit rolls it back and is passed on.
+ *   - db_write(): runs as one unit that is wholly done and durable when the call returns >= 0, or not done at
+ * all. A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the
+ * connection, never blocks on anything else, and does not call db_read/db_write again. It may be run a second
+ * time after its first run was undone, so it begins from *arg as the caller left it; what it stores there
+ * counts only if the call does not fail. A negative return of the unit rolls it back and is passed on; so is
+ * a positive one, after success. A unit can't end the transaction it runs in, and its statements have 30 s
+ * (then -ETIMEDOUT).
  *
- * Portable text forms: uuid and timestamps are text (ISO 8601, see clock.h), JSON columns are text, booleans are
- * 0/1. Errors: -ENOENT is never used by the store itself; -EEXIST a unique rule, -EDOM another constraint,
- * -ETIMEDOUT the store is too busy, -ENOSPC disk full, -EIO anything else (logged once, with the SQL and never with
- * values). */
+ * Portable text forms: uuid and timestamps are text (ISO 8601, see clock.h), JSON columns are text, booleans
+ * are 0/1. Errors: -ENOENT is never used by the store itself; -EEXIST a unique rule, -EDOM another
+ * constraint, -ETIMEDOUT the store is too busy (a unit that has not begun within 5 s is withdrawn), -ENOSPC
+ * disk full, -ENOMEM, -EDEADLK db_write from within a unit, -EIO anything else (logged once, with the SQL and
+ * never with values). */
 #ifndef DB_DB_H
 #define DB_DB_H
 
@@ -40,8 +44,8 @@ void db_close(struct db *db);
 
 DEFINE_CLEANUP(struct db *, db_close);
 
-/* Brings the schema up to date; each migration is one transaction. 0, -ENOTSUP when the database is newer than the
- * program (logged with a sentence), or negative errno. ret_applied (may be NULL): how many ran. */
+/* Brings the schema up to date; each migration is one transaction. 0, -ENOTSUP when the database is newer
+ * than the program (logged with a sentence), or negative errno. ret_applied (may be NULL): how many ran. */
 int db_migrate(struct db *db, int *ret_applied);
 
 /* 0 if the store answers a trivial read now. */
@@ -52,9 +56,9 @@ typedef int (*db_fn)(struct db_conn *c, void *arg);
 int db_read(struct db *db, db_fn fn, void *arg);
 int db_write(struct db *db, db_fn fn, void *arg);
 
-/* Like db_write, but returns at once; done(arg, r) is called later, once, on the writer's thread, when the unit is
- * durable (r >= 0) or rolled back (r < 0). It must be short. Returns 0, or -EAGAIN when the queue is full: then done
- * is never called. */
+/* Like db_write, but returns at once; done(arg, r) is called later, once, on the writer's thread, when the
+ * unit is durable (r >= 0) or rolled back (r < 0). It must be short. Returns 0, or -EAGAIN when the queue is
+ * full: then done is never called. */
 typedef void (*db_done_fn)(void *arg, int r);
 int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done);
 
@@ -86,13 +90,15 @@ static inline struct db_value db_text_value(const char *s)
 
 /* The parameters of a statement: DB_ARGS(DB_TEXT(id), DB_INT(n)), or DB_NO_ARGS. */
 #define DB_ARGS(...) \
-    (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+    (const struct db_value[]){__VA_ARGS__}, \
+        sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
 #define DB_NO_ARGS NULL, 0
 
 /* Runs a statement without rows; ret_changed (may be NULL): rows it touched. */
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
 
-/* Runs an INSERT into a table with an integer key and gives that key (SQL must end in RETURNING id). */
+/* Runs an INSERT into a table with an integer key and gives that key (SQL must end in RETURNING id).
+ * -EEXIST when ON CONFLICT DO NOTHING did nothing. */
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id);
 
 /* Starts a query; then while ((r = db_next(rows)) > 0) …: 1 a row, 0 the end, or negative errno. */
@@ -101,7 +107,8 @@ int db_next(struct db_rows *rows);
 void db_rows_free(struct db_rows *rows);
 DEFINE_CLEANUP(struct db_rows *, db_rows_free);
 
-/* Columns of the present row, from 0. Pointers live until the next db_next or free. db_text: NULL for SQL NULL. */
+/* Columns of the present row, from 0. Pointers live until the next db_next or free. db_text: NULL for SQL
+ * NULL. */
 const char *db_text(struct db_rows *rows, int col);
 int64_t db_int(struct db_rows *rows, int col);
 double db_real(struct db_rows *rows, int col);

@@ -5,7 +5,7 @@
 --   3. the product's collections, which belong to a user (`user_id`) unless they are shared by all;
 --   4. the server's own bookkeeping.
 -- Ids are UUID text, timestamps ISO 8601 text with milliseconds and Z (so text order is time order), booleans 0/1,
--- JSON is text that json_valid() accepts. A row of a user goes when the user goes; audits stay.
+-- JSON is text. A row of a user goes when the user goes; audits stay.
 
 -- ------------------------------------------------------------------------------------------ 1. Directus
 
@@ -27,7 +27,7 @@ CREATE TABLE directus_users (
     location TEXT,
     title TEXT,
     description TEXT,
-    tags TEXT CHECK (json_valid(tags)),
+    tags TEXT,
     avatar TEXT REFERENCES directus_files (id) ON DELETE SET NULL,
     language TEXT,
     tfa_secret TEXT,
@@ -104,8 +104,8 @@ CREATE TABLE directus_files (
     duration INTEGER,
     description TEXT,
     location TEXT,
-    tags TEXT CHECK (json_valid(tags)),
-    metadata TEXT CHECK (json_valid(metadata))
+    tags TEXT,
+    metadata TEXT
 ) STRICT;
 CREATE INDEX directus_files_uploaded_by ON directus_files (uploaded_by, uploaded_on);
 CREATE INDEX directus_files_modified_by ON directus_files (modified_by);
@@ -274,7 +274,7 @@ CREATE TABLE media_assets (
     file_id TEXT REFERENCES directus_files (id) ON DELETE CASCADE,
     media_type TEXT,
     title TEXT,
-    tags TEXT CHECK (json_valid(tags)),
+    tags TEXT,
     source_job_id TEXT REFERENCES media_jobs (id) ON DELETE SET NULL,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     date_updated TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
@@ -292,7 +292,7 @@ CREATE TABLE scheduled_posts (
     scheduled_time TEXT,
     status TEXT NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'scheduled', 'publishing', 'posted', 'failed')),
     media_id TEXT REFERENCES media_assets (id) ON DELETE SET NULL,
-    platform_meta TEXT CHECK (json_valid(platform_meta)),
+    platform_meta TEXT,
     posted_at TEXT,
     error_message TEXT,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
@@ -316,9 +316,9 @@ CREATE TABLE media_jobs (
     media_id TEXT REFERENCES media_assets (id) ON DELETE SET NULL,
     scheduled_post_id TEXT REFERENCES scheduled_posts (id) ON DELETE SET NULL,
     bull_job_id TEXT UNIQUE,
-    params TEXT CHECK (json_valid(params)),
+    params TEXT,
     progress INTEGER NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
-    result TEXT CHECK (json_valid(result)),
+    result TEXT,
     error_message TEXT,
     retry_count INTEGER NOT NULL DEFAULT 0,
     started_at TEXT,
@@ -382,7 +382,7 @@ CREATE TABLE hitl_action_queue (
     user_id TEXT NOT NULL REFERENCES directus_users (id) ON DELETE CASCADE,
     action TEXT NOT NULL,
     message TEXT NOT NULL,
-    context TEXT CHECK (json_valid(context)),
+    context TEXT,
     platform_connection_id TEXT REFERENCES platform_connections (id) ON DELETE CASCADE,
     scheduled_post_id TEXT REFERENCES scheduled_posts (id) ON DELETE CASCADE,
     status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'resolved')),
@@ -421,7 +421,7 @@ CREATE TABLE user_personas (
     user_id TEXT NOT NULL UNIQUE REFERENCES directus_users (id) ON DELETE CASCADE,
     onboarding_state TEXT NOT NULL DEFAULT 'EXTENSION_INSTALL'
         CHECK (onboarding_state IN ('EXTENSION_INSTALL', 'DATA_COLLECTION', 'PROCESSING', 'COMPLETE')),
-    brand_colors TEXT CHECK (json_valid(brand_colors)),
+    brand_colors TEXT,
     voice TEXT,
     summary TEXT,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
@@ -434,7 +434,7 @@ CREATE TABLE user_nodes (
     node_type TEXT NOT NULL,
     title TEXT NOT NULL,
     content TEXT NOT NULL DEFAULT '',
-    tags TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags)),
+    tags TEXT NOT NULL DEFAULT '[]',
     weight REAL NOT NULL DEFAULT 1.0 CHECK (weight BETWEEN 0 AND 1),
     decay_rate REAL NOT NULL DEFAULT 0.05 CHECK (decay_rate BETWEEN 0 AND 1),
     status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'decayed')),
@@ -483,7 +483,7 @@ CREATE TABLE action_flows (
     description TEXT,
     active INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),
     allow_side_effects INTEGER NOT NULL DEFAULT 0 CHECK (allow_side_effects IN (0, 1)),
-    steps TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(steps)),
+    steps TEXT NOT NULL DEFAULT '[]',
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     date_updated TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
@@ -493,7 +493,7 @@ CREATE TABLE agent_audits (
     user_id TEXT, -- no foreign key: the trail outlives the user
     slug TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('success', 'error', 'miss')),
-    steps TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(steps)),
+    steps TEXT NOT NULL DEFAULT '[]',
     ms INTEGER,
     error TEXT,
     input_hash TEXT,
@@ -511,7 +511,7 @@ CREATE TABLE agent_skills (
     name TEXT NOT NULL UNIQUE,
     category TEXT NOT NULL,
     description TEXT NOT NULL DEFAULT '',
-    tags TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags)),
+    tags TEXT NOT NULL DEFAULT '[]',
     content TEXT NOT NULL DEFAULT '',
     activation_score REAL NOT NULL DEFAULT 0,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
@@ -593,7 +593,7 @@ CREATE TABLE fan_profiles (
     last_seen_at TEXT,
     total_spend REAL NOT NULL DEFAULT 0,
     currency TEXT NOT NULL DEFAULT 'USD',
-    tags TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags)),
+    tags TEXT NOT NULL DEFAULT '[]',
     -- from here on: tiers pro and studio
     message_count INTEGER NOT NULL DEFAULT 0,
     purchase_count INTEGER NOT NULL DEFAULT 0,
@@ -604,8 +604,8 @@ CREATE TABLE fan_profiles (
     churn_risk REAL,
     lifetime_days INTEGER,
     notes TEXT,
-    preferences TEXT CHECK (json_valid(preferences)),
-    custom TEXT CHECK (json_valid(custom)),
+    preferences TEXT,
+    custom TEXT,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     date_updated TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     UNIQUE (user_id, id)
@@ -655,7 +655,7 @@ CREATE TABLE fan_subscription_events (
     amount REAL,
     currency TEXT,
     occurred_at TEXT NOT NULL,
-    metadata TEXT CHECK (json_valid(metadata)),
+    metadata TEXT,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     FOREIGN KEY (user_id, fan_profile_id) REFERENCES fan_profiles (user_id, id) ON DELETE CASCADE
 ) STRICT;
@@ -729,7 +729,7 @@ CREATE TABLE queue_jobs (
     operation TEXT NOT NULL,
     user_id TEXT REFERENCES directus_users (id) ON DELETE CASCADE,
     media_job_id TEXT REFERENCES media_jobs (id) ON DELETE SET NULL,
-    data TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(data)),
+    data TEXT NOT NULL DEFAULT '{}',
     state TEXT NOT NULL DEFAULT 'waiting'
         CHECK (state IN ('waiting', 'prioritized', 'delayed', 'active', 'completed', 'failed')),
     priority INTEGER NOT NULL DEFAULT 10 CHECK (priority BETWEEN 0 AND 2097151),
@@ -740,7 +740,7 @@ CREATE TABLE queue_jobs (
     run_at TEXT,      -- of a delayed job
     lease_owner TEXT, -- of an active one
     lease_until TEXT,
-    result TEXT CHECK (json_valid(result)),
+    result TEXT,
     error TEXT,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     started_at TEXT,
@@ -767,7 +767,7 @@ CREATE TABLE queue_outbox (
     job_id TEXT NOT NULL UNIQUE,
     queue TEXT NOT NULL,
     operation TEXT NOT NULL,
-    data TEXT NOT NULL CHECK (json_valid(data)),
+    data TEXT NOT NULL,
     priority INTEGER NOT NULL DEFAULT 10,
     relayed_at TEXT,
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

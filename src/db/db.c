@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* The front of the store: hands each call to the engine, and builds the conveniences on the engine's basics.
+ */
+#include "db/db.h"
+
+#include "db/engine.h"
+
+#include <errno.h>
+
+int db_open(const struct db_options *options, struct db **ret)
+{
+    return sqlite_engine.open(options, ret);
+}
+
+void db_close(struct db *db)
+{
+    db->engine->close(db);
+}
+
+int db_read(struct db *db, db_fn fn, void *arg)
+{
+    return db->engine->read(db, fn, arg);
+}
+
+int db_write(struct db *db, db_fn fn, void *arg)
+{
+    return db->engine->write(db, fn, arg);
+}
+
+int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done)
+{
+    return db->engine->write_async(db, fn, arg, done);
+}
+
+int64_t db_data_version(struct db *db)
+{
+    return db->engine->data_version(db);
+}
+
+static int ping(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    int64_t n;
+    int r = db_query_int(c, c->engine->ping_sql, DB_NO_ARGS, &n);
+    return r < 0 ? r : 0;
+}
+
+int db_ping(struct db *db)
+{
+    return db_read(db, ping, NULL);
+}
+
+int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed)
+{
+    return c->engine->exec(c, sql, args, n, ret_changed);
+}
+
+int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret)
+{
+    return c->engine->query(c, sql, args, n, ret);
+}
+
+int db_next(struct db_rows *rows)
+{
+    return rows->engine->next(rows);
+}
+
+void db_rows_free(struct db_rows *rows)
+{
+    if (rows)
+        rows->engine->rows_free(rows);
+}
+
+const char *db_text(struct db_rows *rows, int col)
+{
+    return rows->engine->text(rows, col);
+}
+
+int64_t db_int(struct db_rows *rows, int col)
+{
+    return rows->engine->integer(rows, col);
+}
+
+double db_real(struct db_rows *rows, int col)
+{
+    return rows->engine->real(rows, col);
+}
+
+bool db_is_null(struct db_rows *rows, int col)
+{
+    return rows->engine->is_null(rows, col);
+}
+
+const void *db_blob(struct db_rows *rows, int col, size_t *ret_len)
+{
+    return rows->engine->blob(rows, col, ret_len);
+}
+
+char *db_text_dup(struct db_rows *rows, int col, struct arena *a)
+{
+    return arena_strdup(a, db_text(rows, col));
+}
+
+int db_query_int(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c, sql, args, n, &rows);
+    if (r < 0)
+        return r;
+    r = db_next(rows);
+    if (r > 0)
+        *ret = db_int(rows, 0);
+    return r;
+}
+
+int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id)
+{
+    int64_t id;
+    int r = db_query_int(c, sql, args, n, &id);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return -EEXIST; /* ON CONFLICT DO NOTHING did nothing */
+    *ret_id = id;
+    return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What an engine of the store provides; private to src/db. db.c looks nothing up: each handle begins with a
+ * pointer to its engine. How writes become durable is the engine's affair: SQLite has one writer thread,
+ * PostgreSQL would give each caller a connection; so the group-committing writer stands behind these
+ * operations, not before them. */
+#ifndef DB_ENGINE_H
+#define DB_ENGINE_H
+
+#include "db/db.h"
+#include "db/migrations.h"
+
+/* Longest wait of a unit that has not begun, and of a connection for another process's lock. */
+#define DB_WAIT_MS 5000
+
+struct db {
+    const struct db_engine *engine;
+};
+
+struct db_conn {
+    const struct db_engine *engine;
+};
+
+struct db_rows {
+    const struct db_engine *engine;
+};
+
+/* The contracts are those of the functions in db.h that have the same name. */
+struct db_engine {
+    const struct migration *migrations;
+    const char *ping_sql; /* must touch the stored data, migrated or not */
+
+    int (*open)(const struct db_options *options, struct db **ret);
+    void (*close)(struct db *db);
+    int (*read)(struct db *db, db_fn fn, void *arg);
+    int (*write)(struct db *db, db_fn fn, void *arg);
+    int (*write_async)(struct db *db, db_fn fn, void *arg, db_done_fn done);
+    int64_t (*data_version)(struct db *db);
+
+    int (*exec)(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
+                int64_t *ret_changed);
+    /* Runs all statements of a script; for migrations. */
+    int (*script)(struct db_conn *c, const char *sql);
+    int (*query)(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
+                 struct db_rows **ret);
+    int (*next)(struct db_rows *rows);
+    void (*rows_free)(struct db_rows *rows);
+    const char *(*text)(struct db_rows *rows, int col);
+    int64_t (*integer)(struct db_rows *rows, int col);
+    double (*real)(struct db_rows *rows, int col);
+    bool (*is_null)(struct db_rows *rows, int col);
+    const void *(*blob)(struct db_rows *rows, int col, size_t *ret_len);
+};
+
+extern const struct db_engine sqlite_engine;
+
+/* db_migrate with a list of one's own. */
+int db_apply_migrations(struct db *db, const struct migration *list, int *ret_applied);
+
+#endif

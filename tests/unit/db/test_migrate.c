@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* Migrations, and the promises that the schema itself keeps. */
+#include "store.h"
+
+#include "db/engine.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+static int migration_count(void)
+{
+    int n = 0;
+    while (sqlite_migrations[n].version != 0)
+        n++;
+    return n;
+}
+
+static int set_up_migrated(void **state)
+{
+    (void)store_set_up(state);
+    struct store *s = *state;
+    assert_int_equal(db_migrate(s->db, NULL), 0);
+    assert_int_equal(store_exec(s->db,
+                                "INSERT INTO directus_users (id, email) VALUES ('u1', 'a@example.com'), "
+                                "('u2', 'b@example.com')"),
+                     0);
+    return 0;
+}
+
+/* --- migrating -------------------------------------------------------------------------------------- */
+
+static void an_empty_store_gets_everything_once(void **state)
+{
+    struct store *s = *state;
+    int applied = -1;
+    assert_int_equal(db_migrate(s->db, &applied), 0);
+    assert_int_equal(applied, migration_count());
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM schema_version"), migration_count());
+    assert_int_equal(db_migrate(s->db, &applied), 0);
+    assert_int_equal(applied, 0);
+}
+
+static void the_versions_are_in_order(void **state)
+{
+    (void)state;
+    for (int i = 0; i < migration_count(); i++)
+        assert_int_equal(sqlite_migrations[i].version, i + 1);
+}
+
+static void a_newer_database_is_left_alone(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(db_migrate(s->db, NULL), 0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO schema_version (version, name, applied_at) "
+                                       "VALUES (9999, 'tomorrow', '2999-01-01T00:00:00.000Z')"),
+                     0);
+    int applied = -1;
+    assert_int_equal(db_migrate(s->db, &applied), -ENOTSUP);
+    assert_int_equal(applied, -1);
+}
+
+static void a_failing_migration_leaves_nothing_behind(void **state)
+{
+    static const struct migration list[] = {
+        {1, "good", "CREATE TABLE good (id INTEGER);"},
+        {2, "bad", "CREATE TABLE half (id INTEGER); INSERT INTO nowhere VALUES (1);"},
+        {0, NULL, NULL},
+    };
+    static const struct migration mended[] = {
+        {1, "good", "CREATE TABLE good (id INTEGER);"},
+        {2, "bad", "CREATE TABLE half (id INTEGER); CREATE TABLE whole (id INTEGER);"},
+        {0, NULL, NULL},
+    };
+    struct store *s = *state;
+    int applied;
+    assert_int_equal(db_apply_migrations(s->db, list, NULL), -EIO);
+    assert_int_equal(store_int(s->db, "SELECT max(version) FROM schema_version"), 1);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), 0);
+    assert_int_equal(db_apply_migrations(s->db, mended, &applied), 0);
+    assert_int_equal(applied, 1);
+}
+
+static void a_migration_that_ends_its_transaction_is_refused(void **state)
+{
+    static const struct migration list[] = {
+        {1, "sly", "CREATE TABLE half (id INTEGER); COMMIT; CREATE TABLE rest (id INTEGER);"},
+        {0, NULL, NULL},
+    };
+    struct store *s = *state;
+    assert_int_equal(db_apply_migrations(s->db, list, NULL), -EIO);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM sqlite_schema"), 0);
+}
+
+/* A process of its own that starts when `go` is closed; exits with 0 if it found or made the schema. */
+static pid_t start_migrating(const char *path, int go[2])
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    char c;
+    struct db *db;
+    (void)close(go[1]);
+    (void)read(go[0], &c, 1);
+    if (db_open(&(struct db_options){.path = path, .readers = 1}, &db) < 0 || db_migrate(db, NULL) < 0)
+        _exit(1);
+    db_close(db);
+    _exit(0);
+}
+
+static void several_processes_may_start_at_once(void **state)
+{
+    struct store *s = *state;
+    pid_t pids[6];
+    int go[2];
+    db_close(s->db);
+    s->db = NULL;
+    assert_int_equal(unlink(s->path), 0);
+    assert_int_equal(pipe(go), 0);
+    for (size_t i = 0; i < ARRAY_LEN(pids); i++)
+        pids[i] = start_migrating(s->path, go);
+    (void)close(go[1]);
+    for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    (void)close(go[0]);
+    store_open_at(s);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM schema_version"), migration_count());
+}
+
+/* --- what the schema promises ------------------------------------------------------------------------ */
+
+static void an_installation_starts_with_its_roles_and_prompt(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(
+        store_int(s->db, "SELECT count(*) FROM directus_roles r JOIN directus_access a ON a.role = r.id "
+                         "JOIN directus_policies p ON p.id = a.policy "
+                         "WHERE r.name IN ('Administrator', 'Creator', 'Viewer') AND p.app_access = 1"),
+        3);
+    assert_int_equal(
+        store_int(s->db, "SELECT count(*) FROM directus_roles r JOIN directus_access a ON a.role = r.id "
+                         "JOIN directus_policies p ON p.id = a.policy WHERE p.admin_access = 1"),
+        1);
+    assert_int_equal(
+        store_int(s->db, "SELECT count(*) FROM system_config WHERE key = 'prime_directive' AND value <> ''"),
+        1);
+}
+
+static void every_reference_has_an_index(void **state)
+{
+    struct store *s = *state;
+    /* Without one, deleting a user would read the whole of each table. */
+    assert_int_equal(store_int(s->db,
+                               "SELECT count(*) FROM sqlite_schema t, pragma_foreign_key_list(t.name) f "
+                               "WHERE t.type = 'table' AND f.seq = 0 AND NOT EXISTS "
+                               "(SELECT 1 FROM pragma_index_list(t.name) i, pragma_index_info(i.name) x "
+                               "WHERE x.seqno = 0 AND x.name = f.\"from\")"),
+                     0);
+}
+
+static void timestamps_are_iso_with_milliseconds(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(store_exec(s->db, "INSERT INTO users (username, password) VALUES ('a', '')"), 0);
+    assert_int_equal(store_int(s->db, "SELECT createdAt LIKE '____-__-__T__:__:__.___Z' FROM users"), 1);
+    assert_int_equal(
+        store_int(s->db, "SELECT date_created LIKE '____-__-__T__:__:__.___Z' FROM system_config LIMIT 1"),
+        1);
+}
+
+static void an_address_is_one_users_in_any_spelling(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(
+        store_exec(s->db, "INSERT INTO directus_users (id, email) VALUES ('u3', 'A@Example.com')"), -EEXIST);
+}
+
+static void an_anythingllm_user_has_one_directus_user(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (1, 'a', '')"), 0);
+    assert_int_equal(store_exec(s->db, "UPDATE directus_users SET anythingllm_user_id = 1 WHERE id = 'u1'"),
+                     0);
+    assert_int_equal(store_exec(s->db, "UPDATE directus_users SET anythingllm_user_id = 1 WHERE id = 'u2'"),
+                     -EEXIST);
+}
+
+static void two_users_nodes_cannot_be_joined(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(store_exec(s->db, "INSERT INTO user_nodes (id, user_id, node_type, title) VALUES "
+                                       "('n1', 'u1', 'note', 'x'), ('n2', 'u1', 'note', 'y'), "
+                                       "('n3', 'u2', 'note', 'z')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO user_node_edges (id, user_id, source, target) "
+                                       "VALUES ('e1', 'u1', 'n1', 'n2')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO user_node_edges (id, user_id, source, target) "
+                                       "VALUES ('e2', 'u1', 'n1', 'n3')"),
+                     -EDOM);
+}
+
+static void a_user_takes_the_rows_along_and_leaves_the_trail(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(
+        store_exec(s->db, "INSERT INTO fan_profiles (id, user_id, platform) VALUES ('f1', 'u1', 'x')"), 0);
+    assert_int_equal(
+        store_exec(s->db, "INSERT INTO fan_subscription_events (id, user_id, fan_profile_id, event_type, "
+                          "occurred_at) VALUES ('v1', 'u1', 'f1', 'renewed', '2026-01-01T00:00:00.000Z')"),
+        0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO agent_audits (id, user_id, slug, status) "
+                                       "VALUES ('a1', 'u1', 'post-create', 'success')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "DELETE FROM directus_users WHERE id = 'u1'"), 0);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM fan_profiles"), 0);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM fan_subscription_events"), 0);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM agent_audits WHERE user_id = 'u1'"), 1);
+}
+
+static void an_audit_cannot_be_rewritten(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(store_exec(s->db, "INSERT INTO credential_audits (id, actor, action, outcome) "
+                                       "VALUES ('a1', 'u1', 'reveal', 'refused')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "UPDATE credential_audits SET outcome = 'ok'"), -EDOM);
+}
+
+static void an_answer_is_stored_once(void **state)
+{
+    struct store *s = *state;
+    static const char answer[] = "INSERT INTO chat_answers (answer_uuid, chat_id) VALUES ('x', 1)";
+    assert_int_equal(store_exec(s->db, "INSERT INTO workspace_chats (id, workspaceId, prompt, response) "
+                                       "VALUES (1, 1, 'hi', '{}')"),
+                     0);
+    assert_int_equal(store_exec(s->db, answer), 0);
+    assert_int_equal(store_exec(s->db, answer), -EEXIST);
+}
+
+static void values_outside_a_list_are_refused(void **state)
+{
+    struct store *s = *state;
+    static const char *const refused[] = {
+        "INSERT INTO scheduled_posts (id, user_id, platform) VALUES ('p', 'u1', 'myspace')",
+        "INSERT INTO scheduled_posts (id, user_id, platform, status) VALUES ('p', 'u1', 'x', 'lost')",
+        "INSERT INTO scheduled_posts (id, user_id, platform, status) VALUES ('p', 'u1', 'x', 'scheduled')",
+        "INSERT INTO user_personas (id, user_id, onboarding_state) VALUES ('p', 'u1', 'DONE')",
+        "INSERT INTO user_node_edges (id, user_id, source, target) VALUES ('e', 'u1', 'n', 'n')",
+        "INSERT INTO creator_profiles (id, user_id, platform, username) VALUES ('c', 'nobody', 'x', 'me')",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        assert_int_equal(store_exec(s->db, refused[i]), -EDOM);
+}
+
+#define EMPTY(f) cmocka_unit_test_setup_teardown(f, store_set_up, store_tear_down)
+#define MIGRATED(f) cmocka_unit_test_setup_teardown(f, set_up_migrated, store_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EMPTY(an_empty_store_gets_everything_once),
+        EMPTY(the_versions_are_in_order),
+        EMPTY(a_newer_database_is_left_alone),
+        EMPTY(a_failing_migration_leaves_nothing_behind),
+        EMPTY(a_migration_that_ends_its_transaction_is_refused),
+        EMPTY(several_processes_may_start_at_once),
+        MIGRATED(an_installation_starts_with_its_roles_and_prompt),
+        MIGRATED(every_reference_has_an_index),
+        MIGRATED(timestamps_are_iso_with_milliseconds),
+        MIGRATED(an_address_is_one_users_in_any_spelling),
+        MIGRATED(an_anythingllm_user_has_one_directus_user),
+        MIGRATED(two_users_nodes_cannot_be_joined),
+        MIGRATED(a_user_takes_the_rows_along_and_leaves_the_trail),
+        MIGRATED(an_audit_cannot_be_rewritten),
+        MIGRATED(an_answer_is_stored_once),
+        MIGRATED(values_outside_a_list_are_refused),
+    };
+    return cmocka_run_group_tests_name("db/migrate", tests, NULL, NULL);
+}
