@@ -81,6 +81,20 @@ size_t utf8_incomplete_tail(const char *s, size_t len)
     return 0;
 }
 
+size_t utf8_decode(const char *s, size_t len, uint32_t *ret)
+{
+    static const unsigned char first_bits[] = {0x7F, 0x7F, 0x1F, 0x0F, 0x07};
+    const unsigned char *p = (const unsigned char *)s;
+    int n = char_length(p, len);
+    if (n <= 0)
+        return 0;
+    uint32_t c = p[0] & first_bits[n];
+    for (int i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3F);
+    *ret = c;
+    return (size_t)n;
+}
+
 bool str_is_blank(const char *s)
 {
     return s[strspn(s, " \t\r\n\v\f")] == '\0';

@@ -25,6 +25,9 @@ size_t utf8_count(const char *s, size_t len);
 /* Bytes at the end of s that begin a character whose rest is missing: 0..3. */
 size_t utf8_incomplete_tail(const char *s, size_t len);
 
+/* Reads the character that begins at s (len > 0): its length and *ret, or 0 when the bytes are malformed or cut. */
+size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
+
 bool str_is_blank(const char *s);
 bool str_has_prefix(const char *s, const char *prefix);
 bool str_equal(const char *a, const char *b);        /* NULL equals only NULL */

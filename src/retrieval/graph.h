@@ -36,12 +36,16 @@ int graph_build(uint32_t nodes, const struct graph_edge *edges, size_t n, struct
 void graph_free(struct graph *g);
 uint32_t graph_nodes(const struct graph *g);
 
+/* Memory it holds. */
+size_t graph_bytes(const struct graph *g);
+
 /* Scratch memory for walks over graphs of at most `nodes` nodes; one thread at a time. NULL without memory. */
 struct graph_scratch *graph_scratch_new(uint32_t nodes);
 void graph_scratch_free(struct graph_scratch *s);
 
-/* Walks from the seeds (node and potential; duplicates add). Returns the number of hits written, strongest first and then
- * by index, at most `most`. Allocates nothing. */
+/* Walks from the seeds (node and potential; duplicates add; one that is no node of the graph is ignored). Within a hop
+ * each node sends the potential it had when the hop began. Returns the number of hits written, strongest first and then
+ * by index, at most `most`; 0 when the scratch is too small. Allocates nothing. */
 size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds, size_t n_seeds,
                        struct graph_hit *ret, size_t most);
 
