@@ -85,7 +85,7 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret)
 {
     static const unsigned char first_bits[] = {0x7F, 0x7F, 0x1F, 0x0F, 0x07};
     const unsigned char *p = (const unsigned char *)s;
-    int n = char_length(p, len);
+    int n = utf8_char_length(s, len);
     if (n <= 0)
         return 0;
     uint32_t c = p[0] & first_bits[n];
