@@ -100,8 +100,8 @@ static pid_t start_migrating(const char *path, int go[2])
     char c;
     struct db *db;
     (void)close(go[1]);
-    (void)read(go[0], &c, 1);
-    if (db_open(&(struct db_options){.path = path, .readers = 1}, &db) < 0 || db_migrate(db, NULL) < 0)
+    if (read(go[0], &c, 1) != 0 || db_open(&(struct db_options){.path = path, .readers = 1}, &db) < 0 ||
+        db_migrate(db, NULL) < 0)
         _exit(1);
     db_close(db);
     _exit(0);

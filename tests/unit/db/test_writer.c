@@ -236,8 +236,7 @@ static pid_t fork_incrementer(const char *path, int go[2])
     char c;
     struct db *db;
     (void)close(go[1]);
-    (void)read(go[0], &c, 1);
-    if (db_open(&(struct db_options){.path = path, .readers = 1}, &db) < 0)
+    if (read(go[0], &c, 1) != 0 || db_open(&(struct db_options){.path = path, .readers = 1}, &db) < 0)
         _exit(1);
     for (int i = 0; i < 200; i++)
         if (db_write(db, increment, NULL) < 0)
