@@ -45,7 +45,8 @@ static int add_image(struct attachments *to, const char *mime, const char *conte
     return 0;
 }
 
-static int add_text(struct arena *a, struct attachments *to, const char *name, const char *content, const char **why)
+static int add_text(struct arena *a, struct attachments *to, const char *name, const char *content,
+                    const char **why)
 {
     const char *data = data_of(content);
     const char *text = content;

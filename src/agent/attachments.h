@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Attachments of a chat message in AnythingLLM's shape {name, mime, contentString}: texts become context, images go to
- * models that take them, anything else is refused. contentString is a data URI or, for texts, the text itself. */
+/* Attachments of a chat message in AnythingLLM's shape {name, mime, contentString}: texts become context,
+ * images go to models that take them, anything else is refused. contentString is a data URI or, for texts,
+ * the text itself. */
 #ifndef AGENT_ATTACHMENTS_H
 #define AGENT_ATTACHMENTS_H
 
@@ -23,6 +24,7 @@ struct attachments {
 };
 
 /* 0, or -EINVAL with a sentence (malformed) or -ENOTSUP with a sentence (a kind nobody reads), or -ENOMEM. */
-int attachments_parse(struct arena *a, const json_t *list, struct attachments *ret, const char **ret_sentence);
+int attachments_parse(struct arena *a, const json_t *list, struct attachments *ret,
+                      const char **ret_sentence);
 
 #endif

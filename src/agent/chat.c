@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The beginning of a turn, in order: context, gate, commands, retrieval, prompt, model. The place for a chat quota is behind
- * the gate (docs/chat.md); nothing before the model costs anything. */
+/* The beginning of a turn, in order: context, gate, commands, retrieval, prompt, model. The place for a chat
+ * quota is behind the gate (docs/chat.md); nothing before the model costs anything. */
 #include "agent/chat.h"
 
 #include "agent/attachments.h"
@@ -43,8 +43,7 @@ void chat_close(struct chat *chat)
     struct turn *t;
     pthread_mutex_lock(&chat->lock);
     chat->closing = true;
-    DL_FOREACH(chat->turns, t)
-    {
+    DL_FOREACH (chat->turns, t) {
         turn_stop(t);
     }
     while (chat->running > 0)
@@ -139,7 +138,8 @@ static int reset(struct begin *b)
     int r = history_reset(b->chat->env.db, b->turn->who, b->turn->session_id);
     if (r < 0)
         return refuse_store(b, r);
-    return answer_whole(b, "This conversation starts anew: I no longer take into account what was said before.",
+    return answer_whole(b,
+                        "This conversation starts anew: I no longer take into account what was said before.",
                         "reset_chat");
 }
 
@@ -156,7 +156,8 @@ static int retrieve(struct begin *b)
 static int choose_model(struct begin *b)
 {
     struct turn *t = b->turn;
-    t->model = llm_choose(b->chat->env.llm, b->n_flows > 0 ? LLM_ORCHESTRATOR : LLM_AGENT, gate_is_admin(t->who));
+    t->model =
+        llm_choose(b->chat->env.llm, b->n_flows > 0 ? LLM_ORCHESTRATOR : LLM_AGENT, gate_is_admin(t->who));
     if (b->attachments.n_images > 0 && !t->model.takes_images) {
         (void)refuse(b, ERR_ATTACHMENT_UNSUPPORTED, "The model in use can't see images");
         b->refusal->field = "attachments";

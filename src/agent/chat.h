@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The chat: what happens between a creator's message and its finalized answer. A turn is one message and its answer; it
- * is produced into an event stream, whether or not somebody is reading, until its grace is over.
+/* The chat: what happens between a creator's message and its finalized answer. A turn is one message and its
+ * answer; it is produced into an event stream, whether or not somebody is reading, until its grace is over.
  *
  *   chat_begin (worker): gate → context → retrieval → prompt → model started
  *   model's thread:      text → tag scanner → textResponseChunk events

@@ -8,7 +8,8 @@
 /* The guidance for a state that may not chat yet, or NULL where the model answers. Admins are never gated. */
 const char *gate_guidance(enum onboarding_state state, const struct identity *who);
 
-/* Whether this is somebody with admin rights in their own name: an impersonated session counts as its creator. */
+/* Whether this is somebody with admin rights in their own name: an impersonated session counts as its
+ * creator. */
 bool gate_is_admin(const struct identity *who);
 
 #endif

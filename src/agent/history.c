@@ -71,7 +71,8 @@ static const char *answer_text(struct arena *a, const char *response)
         return arena_strdup(a, text);
     const char *shown = json_text(a, actions);
     size_t len = shown ? utf8_floor(shown, strlen(shown), ACTIONS_SHOWN_MAX) : 0;
-    return arena_printf(a, "%s\n\n(Results of the actions of this answer: %.*s)", text, (int)len, shown ? shown : "");
+    return arena_printf(a, "%s\n\n(Results of the actions of this answer: %.*s)", text, (int)len,
+                        shown ? shown : "");
 }
 
 static int load_history(struct db_conn *c, struct load *l)
@@ -79,11 +80,12 @@ static int load_history(struct db_conn *c, struct load *l)
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     struct exchange *list = arena_alloc(l->arena, HISTORY_MOST * sizeof *list);
     size_t n = 0;
-    int r = list ? db_query(c,
-                            "SELECT prompt, response FROM workspace_chats WHERE thread_id = ?1 AND include = 1 "
-                            "ORDER BY id DESC LIMIT ?2",
-                            DB_ARGS(DB_INT(l->ctx->thread_id), DB_INT(HISTORY_MOST)), &rows)
-                 : -ENOMEM;
+    int r =
+        list ? db_query(c,
+                        "SELECT prompt, response FROM workspace_chats WHERE thread_id = ?1 AND include = 1 "
+                        "ORDER BY id DESC LIMIT ?2",
+                        DB_ARGS(DB_INT(l->ctx->thread_id), DB_INT(HISTORY_MOST)), &rows)
+             : -ENOMEM;
     while (r >= 0 && n < HISTORY_MOST && (r = db_next(rows)) > 0) {
         /* filled from the end, since the newest comes first */
         struct exchange *e = &list[HISTORY_MOST - ++n];
@@ -131,11 +133,11 @@ static int make_thread(struct db_conn *c, const struct exchange_record *x, int64
         while (((unsigned char)x->prompt[end] & 0xC0) == 0x80);
     (void)snprintf(name, sizeof name, "%.*s%s", (int)end, x->prompt, x->prompt[end] ? "…" : "");
     uuid_make(slug);
-    int r = db_insert(c,
-                      "INSERT INTO workspace_threads (name, slug, workspace_id, user_id) VALUES (?1, ?2, ?3, ?4) "
-                      "RETURNING id",
-                      DB_ARGS(DB_TEXT(name), DB_TEXT(slug), DB_INT(x->workspace_id), DB_INT(x->anythingllm_user_id)),
-                      ret);
+    int r = db_insert(
+        c,
+        "INSERT INTO workspace_threads (name, slug, workspace_id, user_id) VALUES (?1, ?2, ?3, ?4) "
+        "RETURNING id",
+        DB_ARGS(DB_TEXT(name), DB_TEXT(slug), DB_INT(x->workspace_id), DB_INT(x->anythingllm_user_id)), ret);
     if (r < 0)
         return r;
     return db_exec(c, "INSERT INTO session_threads (user_id, session_id, thread_id) VALUES (?1, ?2, ?3)",
@@ -147,8 +149,8 @@ int history_store_unit(struct db_conn *c, void *arg)
     struct exchange_record *x = arg;
     char now[ISO_TIME_LEN];
     int64_t thread = 0;
-    int r = db_query_int(c, "SELECT chat_id FROM chat_answers WHERE answer_uuid = ?1", DB_ARGS(DB_TEXT(x->answer_uuid)),
-                         &x->ret_chat_id);
+    int r = db_query_int(c, "SELECT chat_id FROM chat_answers WHERE answer_uuid = ?1",
+                         DB_ARGS(DB_TEXT(x->answer_uuid)), &x->ret_chat_id);
     if (r != 0)
         return r < 0 ? r : 0;
     r = find_thread(c, x->user_id, x->session_id, &thread);
@@ -157,12 +159,13 @@ int history_store_unit(struct db_conn *c, void *arg)
     if (r < 0)
         return r;
     clock_format_iso(clock_now_ms(), now);
-    r = db_insert(c,
-                  "INSERT INTO workspace_chats (\"workspaceId\", prompt, response, user_id, thread_id, \"createdAt\", "
-                  "\"lastUpdatedAt\") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING id",
-                  DB_ARGS(DB_INT(x->workspace_id), DB_TEXT(x->prompt), DB_TEXT(x->response),
-                          DB_INT(x->anythingllm_user_id), DB_INT(thread), DB_TEXT(now)),
-                  &x->ret_chat_id);
+    r = db_insert(
+        c,
+        "INSERT INTO workspace_chats (\"workspaceId\", prompt, response, user_id, thread_id, \"createdAt\", "
+        "\"lastUpdatedAt\") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING id",
+        DB_ARGS(DB_INT(x->workspace_id), DB_TEXT(x->prompt), DB_TEXT(x->response),
+                DB_INT(x->anythingllm_user_id), DB_INT(thread), DB_TEXT(now)),
+        &x->ret_chat_id);
     if (r < 0)
         return r;
     return db_exec(c, "INSERT INTO chat_answers (answer_uuid, chat_id) VALUES (?1, ?2)",
@@ -196,16 +199,18 @@ static json_t *listed_row(struct db_rows *rows)
     const char *text = db_text(rows, 2);
     _cleanup_json_ json_t *response = json_parse(text, strlen(text));
     json_t *sources = json_object_get(response, "sources"), *actions = json_object_get(response, "actions");
-    return json_pack("{s:I, s:s, s:s, s:o, s:o, s:s}", "chatId", (json_int_t)db_int(rows, 0), "prompt", db_text(rows, 1),
-                     "response", json_str(response, "text", ""), "sources", sources ? json_incref(sources) : json_array(),
-                     "actions", actions ? json_incref(actions) : json_array(), "createdAt", db_text(rows, 3));
+    return json_pack("{s:I, s:s, s:s, s:o, s:o, s:s}", "chatId", (json_int_t)db_int(rows, 0), "prompt",
+                     db_text(rows, 1), "response", json_str(response, "text", ""), "sources",
+                     sources ? json_incref(sources) : json_array(), "actions",
+                     actions ? json_incref(actions) : json_array(), "createdAt", db_text(rows, 3));
 }
 
 static int list_rows(struct db_conn *c, struct session *s, int64_t thread)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(c,
-                     "SELECT id, prompt, response, \"createdAt\" FROM workspace_chats WHERE thread_id = ?1 AND include = 1 "
+                     "SELECT id, prompt, response, \"createdAt\" FROM workspace_chats WHERE thread_id = ?1 "
+                     "AND include = 1 "
                      "AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3",
                      DB_ARGS(DB_INT(thread), DB_INT(s->before), DB_INT(s->limit)), &rows);
     while (r >= 0 && (r = db_next(rows)) > 0)
@@ -226,8 +231,8 @@ static int list_unit(struct db_conn *c, void *arg)
     return r < 0 ? r : list_rows(c, s, thread);
 }
 
-int history_list(struct db *db, const struct identity *who, const char *session_id, int64_t limit, int64_t before,
-                 json_t **ret_rows, int64_t *ret_total)
+int history_list(struct db *db, const struct identity *who, const char *session_id, int64_t limit,
+                 int64_t before, json_t **ret_rows, int64_t *ret_total)
 {
     _cleanup_json_ json_t *rows = json_array();
     struct session s = {who, session_id, limit, before, 0, rows};

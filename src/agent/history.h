@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known before a turn begins (one consistent read), and how an exchange is stored: threads by (user, session id),
- * exchanges in AnythingLLM's workspace_chats. Workers only, but history_store_unit, which is a unit for db_write. */
+/* What is known before a turn begins (one consistent read), and how an exchange is stored: threads by (user,
+ * session id), exchanges in AnythingLLM's workspace_chats. Workers only, but history_store_unit, which is a
+ * unit for db_write. */
 #ifndef AGENT_HISTORY_H
 #define AGENT_HISTORY_H
 
@@ -18,8 +19,8 @@ struct exchange {
 /* What a turn starts from; texts in the caller's arena. */
 struct chat_context {
     enum onboarding_state state;
-    int64_t workspace_id;      /* 0 = the user has no workspace */
-    const char *system_prompt; /* the workspace's, or the installation's */
+    int64_t workspace_id;        /* 0 = the user has no workspace */
+    const char *system_prompt;   /* the workspace's, or the installation's */
     const char *voice, *summary; /* of the persona; may be NULL */
     int64_t thread_id;           /* 0 = not there yet */
     struct exchange *history;    /* oldest first */
@@ -40,15 +41,17 @@ struct exchange_record {
     int64_t ret_chat_id;
 };
 
-/* A unit (db_fn): makes the thread if need be and stores the exchange; the same answer_uuid is stored once. */
+/* A unit (db_fn): makes the thread if need be and stores the exchange; the same answer_uuid is stored once.
+ */
 int history_store_unit(struct db_conn *c, void *exchange_record);
 
-/* Hides the exchanges of a session from later turns and from the history (`/reset`). 0 or the store's error. */
+/* Hides the exchanges of a session from later turns and from the history (`/reset`). 0 or the store's error.
+ */
 int history_reset(struct db *db, const struct identity *who, const char *session_id);
 
-/* The newest `limit` exchanges before chat id `before` (0 = the newest), oldest first, as GET /api/genie/history shows them;
- * *ret_total counts all of the session. 0 or the store's error. */
-int history_list(struct db *db, const struct identity *who, const char *session_id, int64_t limit, int64_t before,
-                 json_t **ret_rows, int64_t *ret_total);
+/* The newest `limit` exchanges before chat id `before` (0 = the newest), oldest first, as GET
+ * /api/genie/history shows them; *ret_total counts all of the session. 0 or the store's error. */
+int history_list(struct db *db, const struct identity *who, const char *session_id, int64_t limit,
+                 int64_t before, json_t **ret_rows, int64_t *ret_total);
 
 #endif

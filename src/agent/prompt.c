@@ -8,16 +8,17 @@
 #include <string.h>
 
 #define BYTES_PER_TOKEN 4
-#define MESSAGE_OVERHEAD 4  /* tokens a model adds around each message */
+#define MESSAGE_OVERHEAD 4 /* tokens a model adds around each message */
 #define ANSWER_TOKENS_MAX 2048
 #define SYSTEM_MAX (512 * 1024)
 
-static const char grounding_rules[] =
-    "Use the notes below where they bear on the question, and cite them by their number in brackets, as in [1]. If they don't "
-    "answer it, say so instead of inventing facts.";
+static const char grounding_rules[] = "Use the notes below where they bear on the question, and cite them by "
+                                      "their number in brackets, as in [1]. If they don't "
+                                      "answer it, say so instead of inventing facts.";
 static const char flow_rules[] =
     "You can run one of these actions by writing its tag, exactly in this form, on a line of its own: "
-    "[ACTION:<slug>:<JSON object with its inputs>]. The user never sees the tag. Use an action only if the user's own message "
+    "[ACTION:<slug>:<JSON object with its inputs>]. The user never sees the tag. Use an action only if the "
+    "user's own message "
     "asks for what it does.";
 
 int64_t prompt_tokens(const char *text)
@@ -43,13 +44,23 @@ static bool add_if_fits(struct builder *b, const char *text)
     return true;
 }
 
+/* Never left out whole: half of what is left is theirs at most, so that a question can still be answered. */
+static void add_instructions(struct builder *b)
+{
+    const char *text = b->parts->context->system_prompt;
+    size_t len = utf8_floor(text, strlen(text), (size_t)(b->left / 2) * BYTES_PER_TOKEN);
+    (void)add_if_fits(b, arena_strndup(b->arena, text, len));
+}
+
 static void add_persona(struct builder *b)
 {
     const struct chat_context *c = b->parts->context;
     if (c->voice && c->voice[0])
-        (void)add_if_fits(b, arena_printf(b->arena, "\n\nThe creator's voice: %s", tags_break(b->arena, c->voice)));
+        (void)add_if_fits(
+            b, arena_printf(b->arena, "\n\nThe creator's voice: %s", tags_break(b->arena, c->voice)));
     if (c->summary && c->summary[0])
-        (void)add_if_fits(b, arena_printf(b->arena, "\n\nAbout the creator: %s", tags_break(b->arena, c->summary)));
+        (void)add_if_fits(
+            b, arena_printf(b->arena, "\n\nAbout the creator: %s", tags_break(b->arena, c->summary)));
 }
 
 static void add_flows(struct builder *b)
@@ -71,18 +82,21 @@ static size_t add_passages(struct builder *b)
     for (; n < b->parts->n_passages; n++) {
         const struct passage *p = &b->parts->passages[n];
         const char *title = tags_break(b->arena, p->title), *text = tags_break(b->arena, p->text);
-        if (!title || !text || !add_if_fits(b, arena_printf(b->arena, "\n\n[%zu] %s\n%s", n + 1, title, text)))
+        if (!title || !text ||
+            !add_if_fits(b, arena_printf(b->arena, "\n\n[%zu] %s\n%s", n + 1, title, text)))
             break;
     }
     return n;
 }
 
-/* Attachments are cut to what is left, since the user asks about their beginning rather than about none of them. */
+/* Attachments are cut to what is left, since the user asks about their beginning rather than about none of
+ * them. */
 static void add_attachments(struct builder *b)
 {
     const struct attachments *at = b->parts->attachments;
     for (size_t i = 0; at && i < at->n_texts; i++) {
-        const char *text = tags_break(b->arena, at->texts[i].text), *name = tags_break(b->arena, at->texts[i].name);
+        const char *text = tags_break(b->arena, at->texts[i].text),
+                   *name = tags_break(b->arena, at->texts[i].name);
         if (!text || !name)
             return;
         size_t room = b->left > 64 ? (size_t)(b->left - 64) * BYTES_PER_TOKEN : 0;
@@ -114,8 +128,10 @@ static int write_messages(struct builder *b, size_t n_history, const char *messa
     if (!m)
         return -ENOMEM;
     ret->messages = m;
-    *m++ = (struct llm_message){.speaker = LLM_SYSTEM, .text = arena_strndup(b->arena, b->system.data, b->system.len)};
-    for (const struct exchange *e = c->history + c->n_history - n_history; e < c->history + c->n_history; e++) {
+    *m++ = (struct llm_message){.speaker = LLM_SYSTEM,
+                                .text = arena_strndup(b->arena, b->system.data, b->system.len)};
+    for (const struct exchange *e = c->history + c->n_history - n_history; e < c->history + c->n_history;
+         e++) {
         *m++ = (struct llm_message){.speaker = LLM_USER, .text = tags_break(b->arena, e->prompt)};
         *m++ = (struct llm_message){.speaker = LLM_ASSISTANT, .text = tags_break(b->arena, e->answer)};
     }
@@ -133,7 +149,8 @@ static int write_messages(struct builder *b, size_t n_history, const char *messa
 
 int prompt_build(struct arena *a, const struct prompt_parts *parts, struct prompt *ret)
 {
-    int64_t answer = parts->window_tokens / 4 < ANSWER_TOKENS_MAX ? parts->window_tokens / 4 : ANSWER_TOKENS_MAX;
+    int64_t answer =
+        parts->window_tokens / 4 < ANSWER_TOKENS_MAX ? parts->window_tokens / 4 : ANSWER_TOKENS_MAX;
     struct builder b = {a, parts, BUF_INIT(SYSTEM_MAX), parts->window_tokens - answer - 2 * MESSAGE_OVERHEAD};
     struct prompt prompt = {.answer_tokens = answer};
     char *message = tags_break(a, parts->message);
@@ -142,7 +159,7 @@ int prompt_build(struct arena *a, const struct prompt_parts *parts, struct promp
     /* a message longer than the window keeps its beginning, and half of the window stays for the rest */
     message[utf8_floor(message, strlen(message), (size_t)(b.left / 2) * BYTES_PER_TOKEN)] = '\0';
     b.left -= prompt_tokens(message);
-    (void)add_if_fits(&b, parts->context->system_prompt);
+    add_instructions(&b);
     add_flows(&b);
     add_persona(&b);
     add_attachments(&b);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Builds what a model is sent, within its window: instructions, persona, what retrieval found, attachments, flows on offer,
- * history, message. What comes from outside the installation is stripped of tag openers. Where the window is too small,
- * history goes first (oldest first), then passages (worst first), then attachments are cut; nothing is cut inside a
- * UTF-8 character. Pure. */
+/* Builds what a model is sent, within its window: instructions, persona, what retrieval found, attachments,
+ * flows on offer, history, message. What comes from outside the installation is stripped of tag openers.
+ * Where the window is too small, history goes first (oldest first), then passages (worst first), then
+ * attachments are cut; nothing is cut inside a UTF-8 character. Pure. */
 #ifndef AGENT_PROMPT_H
 #define AGENT_PROMPT_H
 
@@ -25,7 +25,7 @@ struct prompt_parts {
 struct prompt {
     struct llm_message *messages; /* system, then alternating, then the user's */
     size_t n;
-    size_t n_passages; /* how many of the passages made it in */
+    size_t n_passages;     /* how many of the passages made it in */
     int64_t answer_tokens; /* room that is left for the answer */
 };
 

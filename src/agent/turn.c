@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A turn's life after its beginning. Ownership of what follows passes from thread to thread and is never shared: the
- * model's thread until done(), then (if there are flows) a flow worker, then the store's writer, which ends it. */
+/* A turn's life after its beginning. Ownership of what follows passes from thread to thread and is never
+ * shared: the model's thread until done(), then (if there are flows) a flow worker, then the store's writer,
+ * which ends it. */
 #include "agent/gate.h"
 #include "agent/turn.h"
 
@@ -139,7 +140,8 @@ void turn_stop(struct turn *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* --- storing and finalizing -------------------------------------------------------------------------------- */
+/* --- storing and finalizing --------------------------------------------------------------------------------
+ */
 
 static bool was_stopped(const struct turn *t)
 {
@@ -185,9 +187,9 @@ static void store_waiting(void *arg)
 static const char *response_text(struct turn *t)
 {
     _cleanup_json_ json_t *v =
-        json_pack("{s:s%, s:o, s:s, s:[], s:o, s:O*}", "text", t->visible.len ? t->visible.data : "", t->visible.len,
-                  "sources", turn_sources(t), "type", "chat", "attachments", "metrics", turn_metrics(t), "actions",
-                  t->actions);
+        json_pack("{s:s%, s:o, s:s, s:[], s:o, s:O*}", "text", t->visible.len ? t->visible.data : "",
+                  t->visible.len, "sources", turn_sources(t), "type", "chat", "attachments", "metrics",
+                  turn_metrics(t), "actions", t->actions);
     return v ? json_text(&t->arena, v) : NULL;
 }
 
@@ -216,7 +218,8 @@ static void store(struct turn *t)
         stored(t, -EAGAIN);
 }
 
-/* --- flows ----------------------------------------------------------------------------------------------------- */
+/* --- flows
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void show_progress(void *ctx, const char *slug, int step, enum action_status status, int64_t ms,
                           const char *error)
@@ -226,8 +229,9 @@ static void show_progress(void *ctx, const char *slug, int step, enum action_sta
 
 static void keep_result(struct turn *t, const char *slug, const struct action_result *result)
 {
-    json_t *row = json_pack("{s:s, s:s, s:b, s:O}", "slug", slug, "status", action_status_name(result->status), "success",
-                            result->status == ACTION_SUCCESS, "results", result->results);
+    json_t *row =
+        json_pack("{s:s, s:s, s:b, s:O}", "slug", slug, "status", action_status_name(result->status),
+                  "success", result->status == ACTION_SUCCESS, "results", result->results);
     if (row && result->error[0])
         (void)json_object_set_new(row, "error", json_string(result->error));
     if (!t->actions)
@@ -257,7 +261,8 @@ static void run_flow(struct turn *t, const char *slug, const json_t *input, int6
 /* Those over the limit, and all that are left once the turn is stopped, are told to be missed. */
 static void miss_flow(struct turn *t, const struct tag *tag, const char *reason)
 {
-    struct action_call call = {.slug = tag->slug, .input = tag->input, .who = t->who, .observer = {show_progress, t}};
+    struct action_call call = {
+        .slug = tag->slug, .input = tag->input, .who = t->who, .observer = {show_progress, t}};
     action_miss(&t->chat->env, &call, reason);
 }
 
@@ -284,7 +289,8 @@ static void run_flows(void *arg)
     store(t);
 }
 
-/* --- the model ------------------------------------------------------------------------------------------------- */
+/* --- the model
+ * ------------------------------------------------------------------------------------------------- */
 
 static void on_text(void *ctx, const char *text, size_t len)
 {
@@ -299,7 +305,8 @@ static void on_text(void *ctx, const char *text, size_t len)
 static void on_done(void *ctx, const struct llm_result *result);
 static const struct llm_sink sink = {on_text, on_done};
 
-/* The model failed before it said anything: `extractive` answers instead. On a worker, since it starts a call. */
+/* The model failed before it said anything: `extractive` answers instead. On a worker, since it starts a
+ * call. */
 static void fall_back(void *arg)
 {
     struct turn *t = arg;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to src/agent: one turn of the chat, shared by chat.c (its beginning), turn.c (its life) and turn_events.c (what
- * the client sees of it). The event stream owns it: it is freed when the last reference of the stream goes. */
+/* Private to src/agent: one turn of the chat, shared by chat.c (its beginning), turn.c (its life) and
+ * turn_events.c (what the client sees of it). The event stream owns it: it is freed when the last reference
+ * of the stream goes. */
 #ifndef AGENT_TURN_H
 #define AGENT_TURN_H
 
@@ -73,7 +74,8 @@ void turn_drop(struct turn *t);
 /* Asks to stop: the model at once, flows at their next look. */
 void turn_stop(struct turn *t);
 
-/* --- events ---------------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------------------
+ */
 
 enum turn_stage { STAGE_THINKING, STAGE_ANSWERING, STAGE_ACTING, STAGE_DONE, STAGE_STOPPED, STAGE_FAILED };
 

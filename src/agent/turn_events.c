@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The events of docs/chat.md. Text pieces are written by hand, since there are many of them; the rest as JSON values. */
+/* The events of docs/chat.md. Text pieces are written by hand, since there are many of them; the rest as JSON
+ * values. */
 #include "agent/turn.h"
 
 #include "base/text.h"
@@ -28,19 +29,18 @@ static void push(struct turn *t, int r)
         t->lost = r;
 }
 
-/* Sends a value (takes the reference over) with the answer's id on it. */
+/* Sends a value (takes the reference over; its first member is the answer's id). */
 static void push_value(struct turn *t, json_t *value)
 {
     _cleanup_json_ json_t *owned = value;
     buf_reset(&t->event);
-    int r = owned && json_object_set_new(owned, "uuid", json_string(t->uuid)) == 0 ? 0 : -ENOMEM;
-    push(t, r == 0 ? json_write(&t->event, owned) : r);
+    push(t, owned ? json_write(&t->event, owned) : -ENOMEM);
 }
 
 void turn_show_stage(struct turn *t, enum turn_stage stage)
 {
-    push_value(t, json_pack("{s:s, s:s, s:s}", "type", "stage_update", "missionLabel", stages[stage].label, "mood",
-                            stages[stage].mood));
+    push_value(t, json_pack("{s:s, s:s, s:s, s:s}", "uuid", t->uuid, "type", "stage_update", "missionLabel",
+                            stages[stage].label, "mood", stages[stage].mood));
 }
 
 void turn_show_text(struct turn *t, const char *text, size_t len)
@@ -54,19 +54,21 @@ void turn_show_text(struct turn *t, const char *text, size_t len)
 
 void turn_show_whole(struct turn *t, const char *text, const char *action)
 {
-    push_value(t, json_pack("{s:s, s:s, s:b, s:b, s:[], s:s*}", "type", "textResponse", "textResponse", text, "close", 1,
-                            "error", 0, "sources", "action", action));
+    push_value(t, json_pack("{s:s, s:s, s:s, s:b, s:b, s:[], s:s*}", "uuid", t->uuid, "type", "textResponse",
+                            "textResponse", text, "close", 1, "error", 0, "sources", "action", action));
 }
 
 void turn_show_abort(struct turn *t, const char *sentence)
 {
-    push_value(t, json_pack("{s:s, s:s, s:b, s:n, s:[]}", "type", "abort", "error", sentence, "close", 1, "textResponse",
-                            "sources"));
+    push_value(t, json_pack("{s:s, s:s, s:s, s:b, s:n, s:[]}", "uuid", t->uuid, "type", "abort", "error",
+                            sentence, "close", 1, "textResponse", "sources"));
 }
 
-void turn_show_tool(struct turn *t, const char *slug, int step, enum action_status status, int64_t ms, const char *error)
+void turn_show_tool(struct turn *t, const char *slug, int step, enum action_status status, int64_t ms,
+                    const char *error)
 {
-    json_t *v = json_pack("{s:s, s:s, s:s}", "type", "toolCall", "tool", slug, "status", action_status_name(status));
+    json_t *v = json_pack("{s:s, s:s, s:s, s:s}", "uuid", t->uuid, "type", "toolCall", "tool", slug, "status",
+                          action_status_name(status));
     if (v && step >= 0)
         (void)json_object_set_new(v, "step", json_integer(step));
     if (v && status != ACTION_RUNNING)
@@ -78,8 +80,8 @@ void turn_show_tool(struct turn *t, const char *slug, int step, enum action_stat
 
 void turn_show_action(struct turn *t, const char *slug, const struct action_result *result)
 {
-    json_t *v = json_pack("{s:s, s:s, s:b, s:O}", "type", "actionResult", "slug", slug, "success",
-                          result->status == ACTION_SUCCESS, "results", result->results);
+    json_t *v = json_pack("{s:s, s:s, s:s, s:b, s:O}", "uuid", t->uuid, "type", "actionResult", "slug", slug,
+                          "success", result->status == ACTION_SUCCESS, "results", result->results);
     if (v && result->error[0])
         (void)json_object_set_new(v, "error", json_string(result->error));
     push_value(t, v);
@@ -90,8 +92,8 @@ json_t *turn_sources(const struct turn *t)
     json_t *list = json_array();
     for (size_t i = 0; list && i < t->n_sources; i++) {
         const struct passage *p = &t->found.passages[i];
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:s}", "id", p->id, "title", p->title, "score",
-                                                    p->score, "kind", p->kind));
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:s}", "id", p->id, "title", p->title,
+                                                    "score", p->score, "kind", p->kind));
     }
     return list;
 }
@@ -111,8 +113,8 @@ json_t *turn_metrics(const struct turn *t)
 
 void turn_show_final(struct turn *t, bool error, bool stopped, int64_t chat_id)
 {
-    json_t *v = json_pack("{s:s, s:b, s:b, s:o, s:o}", "type", "finalizeResponseStream", "close", 1, "error", error,
-                          "sources", turn_sources(t), "metrics", turn_metrics(t));
+    json_t *v = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o}", "uuid", t->uuid, "type", "finalizeResponseStream",
+                          "close", 1, "error", error, "sources", turn_sources(t), "metrics", turn_metrics(t));
     if (v && chat_id > 0)
         (void)json_object_set_new(v, "chatId", json_integer(chat_id));
     if (v && stopped)

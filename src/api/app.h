@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The services that endpoint handlers use, wired together once by `genie serve`. Handlers reach it as rq->app. */
+/* The services that endpoint handlers use, wired together once by `genie serve`. Handlers reach it as
+ * rq->app. */
 #ifndef API_APP_H
 #define API_APP_H
 

@@ -86,7 +86,8 @@ static reply chat_history(struct request *rq)
     if (!session || !session[0])
         session = chat_default_session(&rq->arena, rq->who);
     if (request_query_int(rq, "limit", HISTORY_LIMIT_DEFAULT, 1, HISTORY_LIMIT_MAX, &limit) < 0)
-        return reply_field_error(rq, ERR_INVALID_QUERY, "limit", "limit must be a whole number from 1 to 200");
+        return reply_field_error(rq, ERR_INVALID_QUERY, "limit",
+                                 "limit must be a whole number from 1 to 200");
     if (request_query_int(rq, "before", 0, 0, INT64_MAX, &before) < 0)
         return reply_field_error(rq, ERR_INVALID_QUERY, "before", "before must be a chat id");
     int r = history_list(rq->app->db, rq->who, session, limit, before, &rows, &total);

@@ -40,8 +40,8 @@ static reply readyz(struct request *rq)
     int status = store ? 200 : 503;
     if (!may_see_inside(rq))
         return reply_json(rq, status, "{s:b}", "ok", store);
-    return reply_json(rq, status, "{s:b, s:{s:s, s:s}}", "ok", store, "dependencies", "store", store ? "up" : "down",
-                      "model", llm_ready(rq->app->llm) ? "up" : "down");
+    return reply_json(rq, status, "{s:b, s:{s:s, s:s}}", "ok", store, "dependencies", "store",
+                      store ? "up" : "down", "model", llm_ready(rq->app->llm) ? "up" : "down");
 }
 
 static reply metrics(struct request *rq)
@@ -63,8 +63,9 @@ static reply openapi(struct request *rq)
 
 static reply docs(struct request *rq)
 {
-    reply_header(rq, "Content-Security-Policy",
-                 "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'");
+    reply_header(
+        rq, "Content-Security-Policy",
+        "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'");
     return reply_bytes(rq, 200, "text/html; charset=utf-8", docs_page, docs_page_len);
 }
 

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* 15 digits show 0.9 as 0.9; every decimal of that length survives a round trip. */
+#define OUTPUT_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
+
 /* jansson recurses per level up to 2048; we count the brackets first, so that depth is ours to choose. */
 static bool too_deep(const char *s, size_t len)
 {
@@ -67,7 +70,7 @@ static int append(const char *data, size_t len, void *to)
 int json_write(struct buf *b, const json_t *value)
 {
     size_t before = b->len;
-    if (json_dump_callback(value, append, b, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+    if (json_dump_callback(value, append, b, OUTPUT_FLAGS) == 0)
         return 0;
     b->len = before;
     if (b->data)
@@ -77,10 +80,10 @@ int json_write(struct buf *b, const json_t *value)
 
 char *json_text(struct arena *a, const json_t *value)
 {
-    size_t len = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    size_t len = json_dumpb(value, NULL, 0, OUTPUT_FLAGS);
     char *out = len ? arena_alloc(a, len + 1) : NULL;
     if (out)
-        (void)json_dumpb(value, out, len, JSON_COMPACT | JSON_ENCODE_ANY);
+        (void)json_dumpb(value, out, len, OUTPUT_FLAGS);
     return out;
 }
 

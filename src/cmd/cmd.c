@@ -23,14 +23,16 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
-    {"config", cmd_settings, "genie config [--json | --docs | --errors]", "Show the settings and where they stand"},
+    {"config", cmd_settings, "genie config [--json | --docs | --errors]",
+     "Show the settings and where they stand"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
     {"version", cmd_version, "genie version", "Print the version"},
 };
 
 static void print_help(void)
 {
-    printf("genie %s: a self-hosted agent for content creators\n\nusage: genie COMMAND [OPTIONS]\n\n", GENIE_VERSION);
+    printf("genie %s: a self-hosted agent for content creators\n\nusage: genie COMMAND [OPTIONS]\n\n",
+           GENIE_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     printf("\nEvery command takes --help, and --data DIR (default ./data).\n");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line: a table of subcommands, each in a file of its own. `--data DIR`, `--json` and `--help` are taken out
- * of the arguments before a subcommand sees them, so they may stand anywhere. Exit codes: 0 done, 1 failed, 2 usage. */
+/* The command line: a table of subcommands, each in a file of its own. `--data DIR`, `--json` and `--help`
+ * are taken out of the arguments before a subcommand sees them, so they may stand anywhere. Exit codes: 0
+ * done, 1 failed, 2 usage. */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
@@ -14,16 +15,16 @@ enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 #define CMD_MAX_OVERRIDES 8
 
 struct cmd_env {
-    struct config_load load; /* settings, loaded by cmd_config() */
+    struct config_load load;                                  /* settings, loaded by cmd_config() */
     struct setting_override overrides[CMD_MAX_OVERRIDES + 1]; /* --data, --port …, before cmd_config() */
-    bool json;               /* --json was given */
+    bool json;                                                /* --json was given */
 };
 
 struct cmd {
     const char *name;
     int (*run)(struct cmd_env *env, int argc, char **argv); /* argv[0] is the subcommand's name */
-    const char *usage;   /* the lines under "usage:" */
-    const char *summary; /* one line for the list */
+    const char *usage;                                      /* the lines under "usage:" */
+    const char *summary;                                    /* one line for the list */
 };
 
 /* The whole program: parses the common options, finds the subcommand, runs it; returns the exit code. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything is made in one unit, after the passwords were hashed, so a demo is there whole or not at all. The first of the
- * two accounts tells whether it is. */
+/* Everything is made in one unit, after the passwords were hashed, so a demo is there whole or not at all.
+ * The first of the two accounts tells whether it is. */
 #include "cmd/demo.h"
 
 #include "api/assets.h"
@@ -64,11 +64,12 @@ static int add_edge(struct db_conn *c, const char *user_id, const json_t *edge, 
 {
     char id[UUID_SIZE];
     uuid_make(id);
-    return db_exec(c, "INSERT INTO user_node_edges (id, user_id, source, target, weight) VALUES (?1, ?2, ?3, ?4, ?5)",
-                   DB_ARGS(DB_TEXT(id), DB_TEXT(user_id), DB_TEXT(json_str(ids, json_str(edge, "source", ""), NULL)),
-                           DB_TEXT(json_str(ids, json_str(edge, "target", ""), NULL)),
-                           DB_REAL(json_num(edge, "weight", 0.5))),
-                   NULL);
+    return db_exec(
+        c, "INSERT INTO user_node_edges (id, user_id, source, target, weight) VALUES (?1, ?2, ?3, ?4, ?5)",
+        DB_ARGS(DB_TEXT(id), DB_TEXT(user_id), DB_TEXT(json_str(ids, json_str(edge, "source", ""), NULL)),
+                DB_TEXT(json_str(ids, json_str(edge, "target", ""), NULL)),
+                DB_REAL(json_num(edge, "weight", 0.5))),
+        NULL);
 }
 
 static int add_fan(struct db_conn *c, const char *user_id, const json_t *fan)
@@ -76,15 +77,16 @@ static int add_fan(struct db_conn *c, const char *user_id, const json_t *fan)
     char id[UUID_SIZE];
     uuid_make(id);
     _cleanup_free_ char *tags = json_dumps(json_object_get(fan, "tags"), JSON_COMPACT);
-    return db_exec(c,
-                   "INSERT INTO fan_profiles (id, user_id, display_name, username, platform, status, subscribed_at, "
-                   "last_seen_at, total_spend, currency, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                   DB_ARGS(DB_TEXT(id), DB_TEXT(user_id), DB_TEXT(json_str(fan, "display_name", "")),
-                           DB_TEXT(json_str(fan, "username", NULL)), DB_TEXT(json_str(fan, "platform", "onlyfans")),
-                           DB_TEXT(json_str(fan, "status", "active")), DB_TEXT(json_str(fan, "subscribed_at", NULL)),
-                           DB_TEXT(json_str(fan, "last_seen_at", NULL)), DB_REAL(json_num(fan, "total_spend", 0)),
-                           DB_TEXT(json_str(fan, "currency", "USD")), DB_TEXT(tags ? tags : "[]")),
-                   NULL);
+    return db_exec(
+        c,
+        "INSERT INTO fan_profiles (id, user_id, display_name, username, platform, status, subscribed_at, "
+        "last_seen_at, total_spend, currency, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        DB_ARGS(DB_TEXT(id), DB_TEXT(user_id), DB_TEXT(json_str(fan, "display_name", "")),
+                DB_TEXT(json_str(fan, "username", NULL)), DB_TEXT(json_str(fan, "platform", "onlyfans")),
+                DB_TEXT(json_str(fan, "status", "active")), DB_TEXT(json_str(fan, "subscribed_at", NULL)),
+                DB_TEXT(json_str(fan, "last_seen_at", NULL)), DB_REAL(json_num(fan, "total_spend", 0)),
+                DB_TEXT(json_str(fan, "currency", "USD")), DB_TEXT(tags ? tags : "[]")),
+        NULL);
 }
 
 static int add_data(struct db_conn *c, const char *user_id, const json_t *data)
@@ -93,13 +95,13 @@ static int add_data(struct db_conn *c, const char *user_id, const json_t *data)
     const json_t *item;
     size_t i;
     int r = ids ? 0 : -ENOMEM;
-    json_array_foreach(json_object_get(data, "nodes"), i, item)
+    json_array_foreach (json_object_get(data, "nodes"), i, item)
         if (r == 0)
             r = add_node(c, user_id, item, ids);
-    json_array_foreach(json_object_get(data, "edges"), i, item)
+    json_array_foreach (json_object_get(data, "edges"), i, item)
         if (r == 0)
             r = add_edge(c, user_id, item, ids);
-    json_array_foreach(json_object_get(data, "fans"), i, item)
+    json_array_foreach (json_object_get(data, "fans"), i, item)
         if (r == 0)
             r = add_fan(c, user_id, item);
     return r;
@@ -142,7 +144,8 @@ static int keep_passwords(const char *dir, const struct demo *d)
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || fchmod(fd, 0600) < 0)
         return -errno;
-    if (dprintf(fd, "%s %s\n%s %s\n", CREATOR, d->creator.password, ADMIN, d->admin.password) < 0 || fsync(fd) < 0)
+    if (dprintf(fd, "%s %s\n%s %s\n", CREATOR, d->creator.password, ADMIN, d->admin.password) < 0 ||
+        fsync(fd) < 0)
         return -errno;
     printf("Demo users, also in %s:\n  %s  %s\n  %s    %s\n", path, CREATOR, d->creator.password, ADMIN,
            d->admin.password);
@@ -170,7 +173,8 @@ int demo_prepare(const struct config *cfg, struct db *db)
 {
     struct arena a;
     if (!str_has_prefix(cfg->bind_address, "127.") && !str_equal(cfg->bind_address, "::1")) {
-        (void)cmd_fail("--demo makes known users, so it wants BIND_ADDRESS to be loopback, not %s", cfg->bind_address);
+        (void)cmd_fail("--demo makes known users, so it wants BIND_ADDRESS to be loopback, not %s",
+                       cfg->bind_address);
         return -EPERM;
     }
     arena_init(&a, 64 * 1024);
@@ -188,9 +192,11 @@ void demo_print_tour(const struct config *cfg, int port)
     const char *host = str_equal(cfg->bind_address, "::1") ? "[::1]" : cfg->bind_address;
     printf("\nGenieHelper serves on http://%s:%d (its endpoints: /api/docs). In a second terminal:\n\n"
            "  TOKEN=$(build/genie user token --data %s --email %s)\n"
-           "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"What do my fans in Berlin like?\"}' "
+           "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"What do my fans in Berlin "
+           "like?\"}' "
            "http://%s:%d/api/genie/stream-chat\n"
-           "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"Recall what you know about my launch plan\"}' "
+           "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"Recall what you know about my "
+           "launch plan\"}' "
            "http://%s:%d/api/genie/stream-chat\n"
            "  curl -H \"Authorization: Bearer $TOKEN\" http://%s:%d/api/genie/history\n\n",
            host, port, cfg->data_dir, CREATOR, host, port, host, port, host, port);

@@ -21,8 +21,10 @@ static int print(struct buf *out, int r)
 
 static int print_error_docs(struct buf *out)
 {
-    (void)buf_adds(out, "# Errors\n\nPrinted by `genie config --errors`; the table in `src/base/error.h` is the source.\n\n"
-                        "| status | code | sentence |\n|---|---|---|\n");
+    (void)buf_adds(
+        out,
+        "# Errors\n\nPrinted by `genie config --errors`; the table in `src/base/error.h` is the source.\n\n"
+        "| status | code | sentence |\n|---|---|---|\n");
     for (int id = ERR_NONE + 1; id < ERROR_COUNT; id++) {
         const struct error_info *info = error_info((enum error_id)id);
         (void)buf_addf(out, "| %d | `%s` | %s |\n", info->status, info->code, info->sentence);

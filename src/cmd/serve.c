@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Wires the services together, serves until a signal, and takes them apart in the opposite order: chats are stopped and
- * stored before connections are closed, and the store goes last. */
+/* Wires the services together, serves until a signal, and takes them apart in the opposite order: chats are
+ * stopped and stored before connections are closed, and the store goes last. */
 #include "agent/chat.h"
 #include "api/app.h"
 #include "auth/identity.h"
@@ -86,7 +86,8 @@ static int start_http(struct services *s)
     struct http_options options = {
         .config = s->app.cfg,
         .tables = api_route_tables,
-        .auth = {s->app.auth, auth_lookup_hook, auth_resolve_hook, is_admin, is_read_only, describe, identity_unref},
+        .auth = {s->app.auth, auth_lookup_hook, auth_resolve_hook, is_admin, is_read_only, describe,
+                 identity_unref},
         .workers = s->workers,
         .app = &s->app,
     };
@@ -148,7 +149,8 @@ static int serve(struct cmd_env *env, bool demo)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGPIPE); /* blocked, never awaited: a write to a closed socket is an error of that write */
+    sigaddset(&signals,
+              SIGPIPE); /* blocked, never awaited: a write to a closed socket is an error of that write */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     sigdelset(&signals, SIGPIPE);
     _cleanup_(db_closeP) struct db *db = NULL;
@@ -157,7 +159,8 @@ static int serve(struct cmd_env *env, bool demo)
     s.app.db = db;
     int r = start_services(&s);
     if (r == 0) {
-        log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address), LOG_N("port", http_port(s.server)));
+        log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),
+                  LOG_N("port", http_port(s.server)));
         if (demo)
             demo_print_tour(s.app.cfg, http_port(s.server));
         wait_for_signal(&signals);

@@ -133,10 +133,10 @@ static void check_length(struct http_exchange *x)
         (void)refuse(x, ERR_TOO_LARGE, NULL);
 }
 
-/* JSON comes as application/json, text/plain, or without a type. */
+/* JSON comes as application/json, as text/plain, without a type, or (`curl -d`) under a form's. */
 static void check_type(struct http_exchange *x)
 {
-    static const char *const readable[] = {"application/json", "text/plain"};
+    static const char *const readable[] = {"application/json", "text/plain", "application/x-www-form-urlencoded"};
     const char *type = request_header(&x->rq, "Content-Type");
     if (x->refused || x->rq.route->body.kind == BODY_NONE || !type || str_is_blank(type))
         return;
