@@ -105,7 +105,7 @@ static int start_services(struct services *s)
     if (r == 0)
         r = llm_open(app->cfg, &app->llm);
     if (r == 0)
-        r = retrieval_open(app->db, app->llm, &app->retrieval);
+        r = retrieval_open(app->cfg, app->db, app->llm, &app->retrieval);
     if (r < 0)
         return r;
     items_on_change(rows_changed, app);
@@ -124,10 +124,10 @@ static void stop_services(struct services *s)
         pool_stop(s->workers);
     if (app->events)
         event_hub_stop(app->events);
+    if (app->retrieval) /* may be asking the embedder */
+        retrieval_close(app->retrieval);
     if (app->llm)
         llm_close(app->llm);
-    if (app->retrieval)
-        retrieval_close(app->retrieval);
     if (app->logins)
         logins_close(app->logins);
     if (app->auth)

@@ -58,7 +58,7 @@ void vectors_set(struct vectors *v, uint32_t node, const float *values)
     v->present = v->present - had + has;
 }
 
-/* n is a multiple of STRIDE; the sum of 8,192 products of bytes fits. Compilers make vector code of this. */
+/* n is a multiple of STRIDE; the sum of 16,384 products of bytes fits. Compilers make vector code of this. */
 static int32_t dot(const int8_t *a, const int8_t *b, size_t n)
 {
     int32_t sum = 0;

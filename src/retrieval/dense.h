@@ -7,7 +7,7 @@
 #include "retrieval/bm25.h"
 #include "retrieval/ranking.h"
 
-#define VECTOR_DIM_MAX 8192
+#define VECTOR_DIM_MAX 16384 /* what an embedder may answer */
 
 /* Vectors in 8 bits a component, a quarter of the memory to read: 10,000 vectors of 768 components are 7.7 MB.
  * A cosine is off by less than 0.01 for it. */

@@ -135,6 +135,12 @@ void graph_scratch_free(struct graph_scratch *s)
     free(s);
 }
 
+size_t graph_scratch_bytes(uint32_t nodes)
+{
+    return sizeof(struct graph_scratch) +
+           nodes * (sizeof(struct cell) + sizeof(uint32_t) + 2 * sizeof(struct firing));
+}
+
 static void begin_walk(struct graph_scratch *s)
 {
     if (++s->walk == 0) { /* the counter came round: old stamps would look new */

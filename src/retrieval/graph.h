@@ -42,6 +42,7 @@ size_t graph_bytes(const struct graph *g);
 /* Scratch memory for walks over graphs of at most `nodes` nodes; one thread at a time. NULL without memory. */
 struct graph_scratch *graph_scratch_new(uint32_t nodes);
 void graph_scratch_free(struct graph_scratch *s);
+size_t graph_scratch_bytes(uint32_t nodes);
 
 /* Walks from the seeds (node and potential; duplicates add; one that is no node of the graph is ignored). Within a hop
  * each node sends the potential it had when the hop began. Returns the number of hits written, strongest first and then

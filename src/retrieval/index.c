@@ -92,12 +92,24 @@ void index_free(struct index *x)
     free(x);
 }
 
-/* Copies a text that may be NULL, cut to a maximum. NULL without memory. */
+/* Copies a text that may be NULL, cut to a maximum, with a question mark for each malformed byte, so that whatever comes
+ * out of an index is well-formed. NULL without memory. */
 static const char *keep(struct index_builder *b, const char *s, size_t max, size_t *ret_len)
 {
-    size_t len = s ? strlen(s) : 0;
+    size_t len = s ? strlen(s) : 0, step;
     *ret_len = utf8_floor(s ? s : "", len, max);
-    return arena_strndup(&b->index->texts, s ? s : "", *ret_len);
+    char *copy = arena_strndup(&b->index->texts, s ? s : "", *ret_len);
+    if (!copy || utf8_valid(copy, *ret_len))
+        return copy;
+    for (size_t at = 0; at < *ret_len; at += step) {
+        uint32_t c;
+        step = utf8_decode(copy + at, *ret_len - at, &c);
+        if (step == 0) {
+            copy[at] = '?';
+            step = 1;
+        }
+    }
+    return copy;
 }
 
 /* Adds the node's tags to the tag index, and gives them as one text. */
@@ -178,9 +190,8 @@ static int add_vector(struct index_builder *b, struct index_node *node, uint32_t
     char text[EMBEDDING_TEXT_MAX + 1];
     const void *bytes;
     size_t dim;
-    if (!b->model)
+    if (!b->model || embedding_text(node->title, node->tags, node->content, text) == 0)
         return 0;
-    (void)embedding_text(node->title, node->tags, node->content, text);
     int r = embedding_decode(row->embedding, row->embedding_len, embedding_fingerprint(b->model, text), &bytes, &dim);
     if (r == 0 && b->dim == 0)
         b->dim = dim;

@@ -7,6 +7,7 @@
 #define RETRIEVAL_RETRIEVAL_H
 
 #include "base/arena.h"
+#include "base/config.h"
 #include "db/db.h"
 #include "llm/llm.h"
 
@@ -17,7 +18,7 @@ enum retrieval_stage { STAGE_BM25, STAGE_DENSE, STAGE_RRF, STAGE_PROPAGATION, ST
 struct passage {
     const char *id; /* of the user_nodes row */
     const char *title, *text, *kind;
-    double score; /* activation after propagation */
+    double score; /* activation: 1 for the best direct match, and what signals over edges add */
 };
 
 struct retrieval_result {
@@ -28,12 +29,16 @@ struct retrieval_result {
     bool dense_failed;             /* the embedder failed; tag overlap stood in */
 };
 
-/* llm may be NULL: then no embeddings. 0 or -ENOMEM. */
-int retrieval_open(struct db *db, struct llm *llm, struct retrieval **ret);
+/* llm may be NULL: then no embeddings; the same where cfg names no embedder. 0 or -ENOMEM. */
+int retrieval_open(const struct config *cfg, struct db *db, struct llm *llm, struct retrieval **ret);
+
+/* Nobody may use it any more; llm must still be open, since vectors may be on their way (waits 5 s at most). */
 void retrieval_close(struct retrieval *r);
 
 /* The best `most` (1..50) nodes of that user for a question; result texts are copied into the arena.
- * 0 (also with none found), or the store's error. Blocks only to build the index or for the embedder (5 s at most). */
+ * Texts are well-formed UTF-8, at most 4,000 characters. 0 (also with none found), -EINVAL for an impossible id, -ENOMEM,
+ * -ETIMEDOUT, or the store's error; *ret is written only on success. Blocks only to build the index or for the embedder
+ * (5 s at most). */
 int retrieval_find(struct retrieval *r, struct arena *a, const char *user_id, const char *question, size_t most,
                    struct retrieval_result *ret);
 

@@ -30,6 +30,12 @@ void search_free(struct search *s)
     free(s);
 }
 
+size_t search_bytes(const struct index *x)
+{
+    return sizeof(struct search) + graph_scratch_bytes(x->n_nodes) + x->n_units * (sizeof(float) + sizeof(uint32_t)) +
+           x->vectors.stride;
+}
+
 static void add_term(struct search *s, uint32_t term)
 {
     for (size_t i = 0; i < s->n_terms; i++)

@@ -31,6 +31,9 @@ struct search *search_new(const struct index *x);
 void search_free(struct search *s);
 DEFINE_CLEANUP(struct search *, search_free);
 
+/* Memory that one holds, about. */
+size_t search_bytes(const struct index *x);
+
 /* Runs the stages. vector: the question's, as long as the index's, or NULL for tag overlap. Allocates nothing.
  * stage_us: time of each stage; may be NULL. */
 void search_run(const struct index *x, struct search *s, const char *question, const float *vector,
