@@ -16,7 +16,7 @@ export function tempDir(name = 'genie-test-') {
 
 export function removeDir(path) {
     made.delete(path);
-    rmSync(path, { recursive: true, force: true });
+    rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
 }
 
 process.on('exit', () => {

@@ -293,7 +293,7 @@ export class Genie {
         const child = this.child;
         this.child = null;
         child?.kill('SIGKILL');
-        await child?.exited;
+        if (child && !(await exitWithin(child, STOP_MS))) throw new Error('genie survived SIGKILL');
     }
 
     /** Starts again on the same port and data directory, after stop({keep:true}), kill9() or by itself. */
@@ -319,6 +319,10 @@ export class Genie {
                 if (this.output[stream].length < MAX_LOG) this.output[stream] += part;
             });
         this.child = child;
+        // A test that forgot stop() must end all the same; the exit handler then kills the server.
+        child.unref();
+        child.stdout.unref();
+        child.stderr.unref();
     }
 
     /** null once /healthz answers 200, else the exit of the process. */

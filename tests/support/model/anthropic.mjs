@@ -96,8 +96,8 @@ function badMessage(messages) {
     for (const [i, m] of messages.entries()) {
         if (m?.role === 'system')
             return (
-                'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, ' +
-                'not "system" as an input message role.'
+                'messages: Unexpected role "system". The Messages API accepts a top-level `system` ' +
+                'parameter, not "system" as an input message role.'
             );
         if (m?.role !== 'user' && m?.role !== 'assistant')
             return `messages.${i}.role: Input should be 'user' or 'assistant'`;
