@@ -104,7 +104,7 @@ static int add_term(struct tag_builder *b, uint32_t node, uint32_t term)
     return 0;
 }
 
-int tags_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len)
+int tag_builder_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len)
 {
     const char *term;
     size_t n;
@@ -122,7 +122,7 @@ int tags_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len)
     return 0;
 }
 
-void tags_end_node(struct tag_builder *b, float node_weight)
+void tag_builder_end_node(struct tag_builder *b, float node_weight)
 {
     float each = node_weight / sqrtf((float)(b->n - b->first));
     for (size_t i = b->first; i < b->n; i++)
@@ -132,12 +132,12 @@ void tags_end_node(struct tag_builder *b, float node_weight)
     b->first = b->n;
 }
 
-int tags_build(struct tag_builder *b, struct postings *ret)
+int tag_builder_finish(struct tag_builder *b, struct postings *ret)
 {
     return postings_build(b->lexicon->n, b->all, b->n, ret);
 }
 
-void tags_free(struct tag_builder *b)
+void tag_builder_free(struct tag_builder *b)
 {
     free(b->all);
     *b = (struct tag_builder){0};

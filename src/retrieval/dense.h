@@ -40,11 +40,11 @@ struct tag_builder {
 };
 
 /* Adds a tag to a node; nodes come in ascending order. 0 or -ENOMEM. */
-int tags_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len);
+int tag_builder_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len);
 
 /* Weighs what was added to the newest node. A node without weight has no tags. */
-void tags_end_node(struct tag_builder *b, float node_weight);
-int tags_build(struct tag_builder *b, struct postings *ret);
-void tags_free(struct tag_builder *b);
+void tag_builder_end_node(struct tag_builder *b, float node_weight);
+int tag_builder_finish(struct tag_builder *b, struct postings *ret);
+void tag_builder_free(struct tag_builder *b);
 
 #endif

@@ -70,7 +70,7 @@ void index_builder_free(struct index_builder *b)
     terms_free(b->cutter);
     lexicon_free(&b->ids);
     bm25_free(&b->text);
-    tags_free(&b->tags);
+    tag_builder_free(&b->tags);
     free(b->vectors);
     free(b->vector_nodes);
     free(b->edges);
@@ -122,7 +122,7 @@ static int add_tags(struct index_builder *b, uint32_t node, const struct node_ro
         if (!tag)
             continue;
         size_t len = utf8_floor(tag, strlen(tag), TAG_MAX);
-        int r = tags_add(&b->tags, node, tag, len);
+        int r = tag_builder_add(&b->tags, node, tag, len);
         if (r == 0 && out->len > 0)
             r = buf_adds(out, ", ");
         if (r == 0)
@@ -130,7 +130,7 @@ static int add_tags(struct index_builder *b, uint32_t node, const struct node_ro
         if (r < 0)
             return r;
     }
-    tags_end_node(&b->tags, row->weight < 1 ? (float)row->weight : 1.0f);
+    tag_builder_end_node(&b->tags, row->weight < 1 ? (float)row->weight : 1.0f);
     return 0;
 }
 
@@ -317,7 +317,7 @@ int index_finish(struct index_builder *b, struct index **ret)
 {
     int r = bm25_build(&b->text, &b->index->text);
     if (r == 0)
-        r = tags_build(&b->tags, &b->index->tags);
+        r = tag_builder_finish(&b->tags, &b->index->tags);
     if (r == 0)
         r = build_vectors(b);
     if (r == 0)
