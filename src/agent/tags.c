@@ -311,30 +311,13 @@ static const struct {
     {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
 };
 
-/* Decodes one character; malformed bytes stand for themselves, as characters with a shape. */
-static uint32_t character(const char *text, size_t *ret_len)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    size_t len = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : p[0] >= 0xC2 ? 2 : 1;
-    uint32_t code = len == 1 ? p[0] : p[0] & (0x7Fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xC0) != 0x80) {
-            *ret_len = 1;
-            return UINT32_MAX;
-        }
-        code = code << 6 | (p[i] & 0x3F);
-    }
-    *ret_len = len;
-    return len == 1 && code >= 0x80 ? UINT32_MAX : code;
-}
-
 static const char *skip_invisible(const char *text)
 {
     while (*text) {
-        size_t len;
-        uint32_t code = character(text, &len);
+        uint32_t code;
+        size_t len = utf8_decode(text, strnlen(text, 4), &code);
         bool found = false;
-        for (size_t i = 0; i < ARRAY_LEN(invisible) && !found; i++)
+        for (size_t i = 0; i < ARRAY_LEN(invisible) && len > 0 && !found; i++)
             found = code >= invisible[i].first && code <= invisible[i].last;
         if (!found)
             break;
