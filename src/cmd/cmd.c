@@ -133,11 +133,19 @@ static const struct cmd *find_command(const char *name)
     return NULL;
 }
 
+/* Secrets must not reach a core file, nor another process of the same user. */
+static void forbid_dumps(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) /* whose leak check attaches to the process */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 int cmd_main(int argc, char **argv)
 {
     struct cmd_env env = {0};
     bool help = false;
-    (void)prctl(PR_SET_DUMPABLE, 0); /* secrets must not reach a core file */
+    forbid_dumps();
     int r = take_common(&env, &argc, argv, &help);
     if (r != 0)
         return r;
