@@ -177,36 +177,40 @@ describe('too much', () => {
         );
     });
 
-    test('a body over 1 MiB on an ordinary route: 413', async () => {
-        const body = JSON.stringify({ email: 'a@example.com', password: 'x'.repeat(MIB) });
-        const answer = await server.request('/api/directus/auth/login', {
-            method: 'POST',
-            body,
-            headers: { 'Content-Type': 'application/json' },
-        });
-        assert.equal(answer.status, 413);
-    });
-
     const padded = (size) => {
         const frame = JSON.stringify({ message: 'hello', pad: '' });
         return frame.slice(0, -2) + 'p'.repeat(size - frame.length) + frame.slice(-2);
     };
 
-    test('a chat of 16 MiB is read, a byte more is 413', async () => {
+    test('a chat of 16 MiB is read', async () => {
         const headers = { 'Content-Type': 'application/json' };
         assert.equal((await say({ body: padded(16 * MIB), headers })).status, 200);
-        assertError(await say({ body: padded(16 * MIB + 1), headers }), 413);
     });
 
-    test('a body announced at 10 GiB is refused without reading it', async () => {
-        const { answers } = await refused(
-            `${chatAs(user.token, `Content-Length: ${10 * KIB * MIB}`)}{`,
-            'announced',
-        );
-        assert.ok(
-            answers.every(({ status }) => status === 413),
-            JSON.stringify(answers),
-        );
+    // Only the head is sent: a server that answers early and hangs up would else reset the connection
+    // under the rest of the body, and the answer with it.
+    for (const [what, head] of Object.entries({
+        'a byte over 1 MiB on an ordinary route': () =>
+            chatAs(user.token, `Content-Length: ${MIB + 1}`).replace(CHAT, '/api/directus/auth/login'),
+        'a chat a byte over 16 MiB': () => chatAs(user.token, `Content-Length: ${16 * MIB + 1}`),
+        'a chat of 10 GiB': () => chatAs(user.token, `Content-Length: ${10 * KIB * MIB}`),
+    }))
+        test(`${what}, announced: 413 without reading it`, async () => {
+            const { answers } = await exchange(server.port, head());
+            assert.equal(answers[0]?.status, 413);
+            if (what.includes('chat')) {
+                const { ok, code } = JSON.parse(answers[0].body);
+                assert.equal(ok, false);
+                assert.match(code, /^[a-z][a-z0-9_]*$/);
+            }
+        });
+
+    test('a body that is too large, sent whole: 413 or hung up on', async () => {
+        const connection = await open(server.port);
+        connection.send(chatAs(user.token, `Content-Length: ${17 * MIB}`)).send(padded(17 * MIB));
+        await connection.until((c) => c.answers.length > 0);
+        assert.ok(connection.ended || connection.answers[0]?.status === 413);
+        connection.close();
     });
 
     test('a chunked body without end is refused', async () => {

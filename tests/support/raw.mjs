@@ -93,12 +93,29 @@ function headersOf(head) {
     return headers;
 }
 
-function bodyEnd(bytes, start, status, headers) {
-    if (status < 200 || status === 204 || status === 304) return start;
-    if (headers['content-length'] !== undefined) return start + Number(headers['content-length']);
-    if (!/chunked/i.test(headers['transfer-encoding'] ?? '')) return bytes.length;
-    const end = bytes.indexOf('\r\n0\r\n\r\n', Math.max(0, start - 2));
-    return end < 0 ? Infinity : end + 7;
+/** {end, body} of a chunked body at `at`, or null while it is not whole. */
+function readChunks(bytes, at) {
+    const parts = [];
+    for (;;) {
+        const lineEnd = bytes.indexOf('\r\n', at);
+        if (lineEnd < 0) return null;
+        const size = parseInt(bytes.toString('latin1', at, lineEnd), 16);
+        if (Number.isNaN(size)) throw new Error('not a chunk size');
+        const end = lineEnd + 2 + size + 2;
+        if (end > bytes.length) return null;
+        if (size === 0) return { end, body: Buffer.concat(parts) };
+        parts.push(bytes.subarray(lineEnd + 2, end - 2));
+        at = end;
+    }
+}
+
+/** {end, body} of the body at `start`, or null while it is not whole; without a length, all there is. */
+function readBody(bytes, start, status, headers) {
+    const upTo = (end) => (end > bytes.length ? null : { end, body: bytes.subarray(start, end) });
+    if (status < 200 || status === 204 || status === 304) return upTo(start);
+    if (headers['content-length'] !== undefined) return upTo(start + Number(headers['content-length']));
+    if (/chunked/i.test(headers['transfer-encoding'] ?? '')) return readChunks(bytes, start);
+    return upTo(bytes.length);
 }
 
 /** The whole answers at the start of `bytes`: [{status, headers, body}]; a HEAD's has no body bytes. */
@@ -111,10 +128,10 @@ export function parseAnswers(bytes) {
         const match = /^HTTP\/1\.[01] (\d{3})/.exec(head);
         if (!match) throw new Error(`not an HTTP answer: ${JSON.stringify(head.slice(0, 80))}`);
         const headers = headersOf(head);
-        const end = bodyEnd(bytes, headEnd + 4, Number(match[1]), headers);
-        if (end > bytes.length) break;
-        answers.push({ status: Number(match[1]), headers, body: bytes.toString('utf8', headEnd + 4, end) });
-        at = end;
+        const read = readBody(bytes, headEnd + 4, Number(match[1]), headers);
+        if (!read) break;
+        answers.push({ status: Number(match[1]), headers, body: read.body.toString('utf8') });
+        at = read.end;
     }
     return answers;
 }
