@@ -20,26 +20,43 @@ describe('the command line', () => {
 
     it('without a command prints the list and is a usage error', async () => {
         const { stdout } = await genie.cli([], { expect: 2 });
-        for (const name of ['serve', 'migrate', 'user', 'config', 'openapi', 'version']) assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
+        for (const name of ['serve', 'migrate', 'user', 'config', 'openapi', 'version'])
+            assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
     });
 
     it('takes --help before and after other options, for every command', async () => {
         for (const name of ['serve', 'migrate', 'user', 'config', 'openapi', 'version'])
-            for (const args of [[name, '--help'], ['--help', name], [name, '--data', '/nowhere', '--help']]) {
+            for (const args of [
+                [name, '--help'],
+                ['--help', name],
+                [name, '--data', '/nowhere', '--help'],
+            ]) {
                 const { stdout } = await genie.cli(args);
                 assert.match(stdout, new RegExp(`usage: genie ${name}`));
             }
     });
 
     it('refuses an unknown command or option with a sentence and exit 2', async () => {
-        for (const args of [['nonsense'], ['serve', '--nonsense'], ['migrate', 'x'], ['config', '--nonsense'], ['user', 'nonsense']]) {
+        for (const args of [
+            ['nonsense'],
+            ['serve', '--nonsense'],
+            ['migrate', 'x'],
+            ['config', '--nonsense'],
+            ['user', 'nonsense'],
+        ]) {
             const { stderr } = await genie.cli(args, { expect: 2 });
             assert.match(stderr, /^genie: /m);
         }
     });
 
     it('names the setting that has a bad value, and does not start', async () => {
-        const bad = { SERVER_PORT: '70000', HTTP_THREADS: 'many', LOG_LEVEL: 'loud', ALLOW_PRIVATE_URLS: 'perhaps', STREAM_GRACE_S: '-1' };
+        const bad = {
+            SERVER_PORT: '70000',
+            HTTP_THREADS: 'many',
+            LOG_LEVEL: 'loud',
+            ALLOW_PRIVATE_URLS: 'perhaps',
+            STREAM_GRACE_S: '-1',
+        };
         for (const [name, value] of Object.entries(bad)) {
             const { stderr } = await genie.cli(['serve'], { env: { [name]: value }, expect: 1 });
             assert.match(stderr, new RegExp(`^genie: ${name} must be`, 'm'));
@@ -99,7 +116,10 @@ describe('the command line', () => {
         const broken = new Genie({ secrets: 'none' });
         broken.port = 0;
         const { writeFileSync } = await import('node:fs');
-        writeFileSync(join(broken.dataDir, 'genie.db'), 'this is not a database, but long enough to look at. '.repeat(40));
+        writeFileSync(
+            join(broken.dataDir, 'genie.db'),
+            'this is not a database, but long enough to look at. '.repeat(40),
+        );
         const { stderr } = await broken.cli(['serve'], { expect: 1 });
         assert.match(stderr, /store in .* can't be used/);
         await broken.stop();

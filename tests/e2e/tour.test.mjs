@@ -56,7 +56,9 @@ describe('the tour of genie serve --demo', () => {
         const result = seen.find((event) => event.type === 'actionResult');
         assert.equal(result?.slug, 'memory-recall');
         assert.equal(result.success, true, JSON.stringify(result));
-        assert.ok(seen.some((event) => event.type === 'toolCall' && event.step === 0 && event.status === 'success'));
+        assert.ok(
+            seen.some((event) => event.type === 'toolCall' && event.step === 0 && event.status === 'success'),
+        );
         assert.equal(seen.at(-1).type, 'finalizeResponseStream');
     });
 
@@ -86,7 +88,10 @@ describe('the tour of genie serve --demo', () => {
     it('refuses to make known users on an address that others reach', async () => {
         const open = new Genie({ args: ['--demo'], secrets: 'none' });
         open.port = 0;
-        const { stderr } = await open.cli(['serve', '--demo'], { env: { BIND_ADDRESS: '0.0.0.0' }, expect: 1 });
+        const { stderr } = await open.cli(['serve', '--demo'], {
+            env: { BIND_ADDRESS: '0.0.0.0' },
+            expect: 1,
+        });
         assert.match(stderr, /BIND_ADDRESS/);
         await open.stop();
     });
