@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* genie user: accounts from the command line, made by the same function as registration. It works beside a running
- * server, whose caches see the change at once. A password comes by standard input, or (for scripts, with a warning, since
- * other users can see arguments) as an option, or is made up and printed once. */
+/* genie user: accounts from the command line, made by the same function as registration. It works beside a
+ * running server, whose caches see the change at once. A password comes by standard input, or (for scripts,
+ * with a warning, since other users can see arguments) as an option, or is made up and printed once. */
 #include "auth/accounts.h"
 #include "auth/passwords.h"
 #include "auth/rights.h"
@@ -123,7 +123,8 @@ static int choose_password(struct user_run *run, const char **ret, bool *ret_mad
         if (r != CMD_OK)
             return r;
     } else if (o->password) {
-        (void)fputs("genie: warning: others on this machine can see --password; --password-stdin is safer\n", stderr);
+        (void)fputs("genie: warning: others on this machine can see --password; --password-stdin is safer\n",
+                    stderr);
         *ret = o->password;
     } else {
         char *made = arena_alloc(&run->arena, MADE_PASSWORD + 1);
@@ -172,17 +173,20 @@ static int print_added(const struct user_run *run, const struct add_arg *a, cons
             printf("Password (shown only now): %s\n", made);
         return CMD_OK;
     }
-    _cleanup_json_ json_t *out = json_pack("{s:s, s:s, s:I, s:s*}", "id", a->account.user_id, "email", run->email,
-                                           "anythingllm_user_id", (json_int_t)a->account.anythingllm_user_id,
-                                           "password", made);
+    _cleanup_json_ json_t *out =
+        json_pack("{s:s, s:s, s:I, s:s*}", "id", a->account.user_id, "email", run->email,
+                  "anythingllm_user_id", (json_int_t)a->account.anythingllm_user_id, "password", made);
     return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
 }
 
 static int user_add(struct user_run *run)
 {
     const struct user_options *o = &run->options;
-    struct add_arg a = {.spec = {.email = run->email, .role = o->role, .onboarding = o->onboarding,
-                                 .first_name = o->first_name, .tier = o->tier ? account_tier(o->tier) : NULL}};
+    struct add_arg a = {.spec = {.email = run->email,
+                                 .role = o->role,
+                                 .onboarding = o->onboarding,
+                                 .first_name = o->first_name,
+                                 .tier = o->tier ? account_tier(o->tier) : NULL}};
     char hash[PASSWORD_HASH_SIZE];
     const char *password;
     bool made;
@@ -242,8 +246,11 @@ static int user_token(struct user_run *run)
         return r;
     if (!str_equal(f.info.status, "active"))
         return cmd_fail("the account of %s is %s", run->email, f.info.status);
-    struct token_spec spec = {.user_id = f.info.user_id, .role_id = f.info.role_id, .now_s = clock_now_ms() / 1000,
-                              .app_access = f.rights.app || f.rights.admin, .admin_access = f.rights.admin,
+    struct token_spec spec = {.user_id = f.info.user_id,
+                              .role_id = f.info.role_id,
+                              .now_s = clock_now_ms() / 1000,
+                              .app_access = f.rights.app || f.rights.admin,
+                              .admin_access = f.rights.admin,
                               .lifetime_s = ttl_ms / 1000};
     struct token_keys keys = {.directus = cfg->directus_secret};
     const char *token = token_sign(&run->arena, &keys, &spec);
@@ -256,18 +263,19 @@ static int user_token(struct user_run *run)
 static void print_account(void *ctx, const struct account_info *a)
 {
     (void)ctx;
-    printf("%-36s  %-32s  %-14s  %-8s  %-10s  %s\n", a->user_id, a->email ? a->email : "-", a->role ? a->role : "-",
-           a->tier ? a->tier : "-", a->status ? a->status : "-", a->onboarding ? a->onboarding : "-");
+    printf("%-36s  %-32s  %-14s  %-8s  %-10s  %s\n", a->user_id, a->email ? a->email : "-",
+           a->role ? a->role : "-", a->tier ? a->tier : "-", a->status ? a->status : "-",
+           a->onboarding ? a->onboarding : "-");
 }
 
 static void append_account(void *ctx, const struct account_info *a)
 {
-    (void)json_array_append_new(ctx, json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:s?, s:s?}", "id",
-                                               a->user_id, "email", a->email, "first_name", a->first_name, "role",
-                                               a->role, "tier", a->tier, "status", a->status, "onboarding_state",
-                                               a->onboarding, "anythingllm_user_id",
-                                               (json_int_t)a->anythingllm_user_id, "workspace", a->workspace,
-                                               "last_access", a->last_access));
+    (void)json_array_append_new(ctx, json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:s?, s:s?}",
+                                               "id", a->user_id, "email", a->email, "first_name",
+                                               a->first_name, "role", a->role, "tier", a->tier, "status",
+                                               a->status, "onboarding_state", a->onboarding,
+                                               "anythingllm_user_id", (json_int_t)a->anythingllm_user_id,
+                                               "workspace", a->workspace, "last_access", a->last_access));
 }
 
 static int list_unit(struct db_conn *c, void *arg)
@@ -279,7 +287,8 @@ static int user_list(struct user_run *run)
 {
     _cleanup_json_ json_t *all = run->env->json ? json_array() : NULL;
     if (!all)
-        printf("%-36s  %-32s  %-14s  %-8s  %-10s  %s\n", "ID", "E-MAIL", "ROLE", "TIER", "STATUS", "ONBOARDING");
+        printf("%-36s  %-32s  %-14s  %-8s  %-10s  %s\n", "ID", "E-MAIL", "ROLE", "TIER", "STATUS",
+               "ONBOARDING");
     int r = db_read(run->db, list_unit, all);
     if (r < 0)
         return fail_store(r);
@@ -333,7 +342,8 @@ static int set_suspended(struct user_run *run, bool suspended)
     int r = find(run, &f);
     if (r != CMD_OK)
         return r;
-    r = db_write(run->db, suspend_unit, &(struct change_arg){.user_id = f.info.user_id, .suspended = suspended});
+    r = db_write(run->db, suspend_unit,
+                 &(struct change_arg){.user_id = f.info.user_id, .suspended = suspended});
     if (r < 0)
         return fail_store(r);
     printf("%s is %s.\n", run->email, suspended ? "suspended; every session has ended" : "active");
