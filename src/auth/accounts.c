@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Names that must be unique (user name, workspace slug) take the plain form where it is free and eight random digits
- * where it is not. Writers are serialised by the store, so looking first is enough; the unique rules still stand. */
+/* Names that must be unique (user name, workspace slug) take the plain form where it is free and eight random
+ * digits where it is not. Writers are serialised by the store, so looking first is enough; the unique rules
+ * still stand. */
 #include "auth/accounts.h"
 
 #include "base/clock.h"
@@ -38,7 +39,7 @@ const char *account_tier(const char *given)
 {
     static const struct {
         const char *name, *tier;
-    } tiers[] = {{"starter", "starter"}, {"creator", "creator"}, {"pro", "pro"},
+    } tiers[] = {{"starter", "starter"}, {"creator", "creator"},  {"pro", "pro"},
                  {"studio", "studio"},   {"freemium", "starter"}, {"elite", "studio"}};
     for (size_t i = 0; i < ARRAY_LEN(tiers); i++)
         if (str_equal(tiers[i].name, given))
@@ -125,7 +126,8 @@ static int find_role(struct making *m)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     const char *name = m->spec->role ? m->spec->role : "Creator";
-    int r = db_query(m->c, "SELECT id FROM directus_roles WHERE name = ?1 ORDER BY id", DB_ARGS(DB_TEXT(name)), &rows);
+    int r = db_query(m->c, "SELECT id FROM directus_roles WHERE name = ?1 ORDER BY id",
+                     DB_ARGS(DB_TEXT(name)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
@@ -144,8 +146,8 @@ static int add_native_user(struct making *m)
     return db_insert(m->c,
                      "INSERT INTO users (username, password, role, createdAt, lastUpdatedAt)"
                      " VALUES (?1, ?2, ?3, ?4, ?4) RETURNING id",
-                     DB_ARGS(DB_TEXT(m->username), DB_TEXT(NO_PASSWORD), DB_TEXT(m->admin ? "admin" : "default"),
-                             DB_TEXT(m->now)),
+                     DB_ARGS(DB_TEXT(m->username), DB_TEXT(NO_PASSWORD),
+                             DB_TEXT(m->admin ? "admin" : "default"), DB_TEXT(m->now)),
                      &m->account->anythingllm_user_id);
 }
 
@@ -186,19 +188,20 @@ static int add_workspace(struct making *m)
     int r = make_unique(m->c, "SELECT 1 FROM workspaces WHERE slug = ?1", m->slug, SLUG_MAX);
     if (r < 0)
         return r;
-    r = db_insert(m->c,
-                  "INSERT INTO workspaces (name, slug, openAiPrompt, chatMode, createdAt, lastUpdatedAt)"
-                  " SELECT ?1, ?2, (SELECT value FROM system_config WHERE key = 'prime_directive'), 'automatic', ?3, ?3"
-                  " RETURNING id",
-                  DB_ARGS(DB_TEXT(name), DB_TEXT(m->slug), DB_TEXT(m->now)), &m->account->workspace_id);
+    r = db_insert(
+        m->c,
+        "INSERT INTO workspaces (name, slug, openAiPrompt, chatMode, createdAt, lastUpdatedAt)"
+        " SELECT ?1, ?2, (SELECT value FROM system_config WHERE key = 'prime_directive'), 'automatic', ?3, ?3"
+        " RETURNING id",
+        DB_ARGS(DB_TEXT(name), DB_TEXT(m->slug), DB_TEXT(m->now)), &m->account->workspace_id);
     if (r < 0)
         return r;
-    return db_exec(m->c,
-                   "INSERT INTO workspace_users (user_id, workspace_id, createdAt, lastUpdatedAt)"
-                   " VALUES (?1, ?2, ?3, ?3)",
-                   DB_ARGS(DB_INT(m->account->anythingllm_user_id), DB_INT(m->account->workspace_id),
-                           DB_TEXT(m->now)),
-                   NULL);
+    return db_exec(
+        m->c,
+        "INSERT INTO workspace_users (user_id, workspace_id, createdAt, lastUpdatedAt)"
+        " VALUES (?1, ?2, ?3, ?3)",
+        DB_ARGS(DB_INT(m->account->anythingllm_user_id), DB_INT(m->account->workspace_id), DB_TEXT(m->now)),
+        NULL);
 }
 
 int account_create(struct db_conn *c, const struct account_spec *spec, struct account *ret)
@@ -230,8 +233,9 @@ int account_create(struct db_conn *c, const struct account_spec *spec, struct ac
 
 static void read_info(struct db_rows *rows, struct arena *a, struct account_info *ret)
 {
-    const char **texts[] = {&ret->user_id, &ret->email,  &ret->first_name, &ret->role_id,   &ret->role,
-                            &ret->tier,    &ret->status, &ret->onboarding, &ret->workspace, &ret->last_access};
+    const char **texts[] = {&ret->user_id,   &ret->email,      &ret->first_name, &ret->role_id,
+                            &ret->role,      &ret->tier,       &ret->status,     &ret->onboarding,
+                            &ret->workspace, &ret->last_access};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         *texts[i] = db_text_dup(rows, (int)i, a);
     ret->anythingllm_user_id = db_int(rows, (int)ARRAY_LEN(texts));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Accounts. An account is one person in two systems: a Directus user (who logs in, owns rows) and an AnythingLLM user
- * (who owns workspaces and threads), made together or not at all, with the persona and the workspace that chatting
- * needs. Registration and the command line make accounts with the same function.
+/* Accounts. An account is one person in two systems: a Directus user (who logs in, owns rows) and an
+ * AnythingLLM user (who owns workspaces and threads), made together or not at all, with the persona and the
+ * workspace that chatting needs. Registration and the command line make accounts with the same function.
  *
- * Functions that take a db_conn run inside the caller's unit; passwords come hashed (auth/passwords.h), since hashing
- * must not happen in a unit. Who changes an account drops cached identities after it (auth_forget). */
+ * Functions that take a db_conn run inside the caller's unit; passwords come hashed (auth/passwords.h), since
+ * hashing must not happen in a unit. Who changes an account drops cached identities after it (auth_forget).
+ */
 #ifndef AUTH_ACCOUNTS_H
 #define AUTH_ACCOUNTS_H
 
@@ -15,12 +16,12 @@
 #define ACCOUNT_NAME_MAX 64 /* of an AnythingLLM user */
 
 struct account_spec {
-    const char *email;         /* account_email() made it */
+    const char *email; /* account_email() made it */
     const char *password_hash;
-    const char *first_name;    /* may be NULL */
-    const char *role;          /* by name; NULL = Creator */
-    const char *tier;          /* account_tier() made it; NULL = starter */
-    const char *onboarding;    /* a state; NULL = EXTENSION_INSTALL */
+    const char *first_name; /* may be NULL */
+    const char *role;       /* by name; NULL = Creator */
+    const char *tier;       /* account_tier() made it; NULL = starter */
+    const char *onboarding; /* a state; NULL = EXTENSION_INSTALL */
 };
 
 struct account {
@@ -38,7 +39,8 @@ const char *account_tier(const char *given);
 /* Whether it is one of the onboarding states. */
 bool account_onboarding_valid(const char *state);
 
-/* The AnythingLLM user name that an e-mail becomes (ret: ACCOUNT_NAME_MAX + 1 bytes), before it is made unique. */
+/* The AnythingLLM user name that an e-mail becomes (ret: ACCOUNT_NAME_MAX + 1 bytes), before it is made
+ * unique. */
 void account_username(const char *email, char *ret);
 
 /* Makes the account: 0; -EEXIST the e-mail is taken; -ENOENT no such role; or the store's error. */
@@ -46,7 +48,8 @@ int account_create(struct db_conn *c, const struct account_spec *spec, struct ac
 
 /* What lists show. Texts live in the arena given to the function that filled it. */
 struct account_info {
-    const char *user_id, *email, *first_name, *role_id, *role, *tier, *status, *onboarding, *workspace, *last_access;
+    const char *user_id, *email, *first_name, *role_id, *role, *tier, *status, *onboarding, *workspace,
+        *last_access;
     int64_t anythingllm_user_id;
 };
 
@@ -59,7 +62,8 @@ int account_each(struct db_conn *c, void (*visit)(void *ctx, const struct accoun
 /* Sets a password and ends every session of the user: 0, -ENOENT, or the store's error. */
 int account_set_password(struct db_conn *c, const char *user_id, const char *hash);
 
-/* Suspends (ending every session) or makes active again, in both systems: 0, -ENOENT, or the store's error. */
+/* Suspends (ending every session) or makes active again, in both systems: 0, -ENOENT, or the store's error.
+ */
 int account_set_suspended(struct db_conn *c, const char *user_id, bool suspended);
 
 #endif

@@ -45,7 +45,7 @@ void backoff_free(struct backoff *b)
     if (!b)
         return;
     struct entry *e, *next;
-    HASH_ITER(hh, b->entries, e, next)
+    HASH_ITER (hh, b->entries, e, next)
         drop(b, e);
     pthread_mutex_destroy(&b->lock);
     free(b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Back-off after failures: the first few attempts for a key are free, then each further one must wait twice as long as
- * the one before, up to a limit; a quiet quarter of an hour forgets. Bounded memory: the oldest keys make room. It takes
- * the time from its caller. Thread-safe. */
+/* Back-off after failures: the first few attempts for a key are free, then each further one must wait twice
+ * as long as the one before, up to a limit; a quiet quarter of an hour forgets. Bounded memory: the oldest
+ * keys make room. It takes the time from its caller. Thread-safe. */
 #ifndef AUTH_BACKOFF_H
 #define AUTH_BACKOFF_H
 
@@ -21,8 +21,8 @@ struct backoff_options {
 struct backoff *backoff_new(const struct backoff_options *options);
 void backoff_free(struct backoff *b);
 
-/* Takes an attempt for a key (at most 256 bytes count), as if it had failed; so attempts made at once count too. 0, or
- * -EAGAIN with the milliseconds to wait: then nothing was taken. Without memory attempts pass. */
+/* Takes an attempt for a key (at most 256 bytes count), as if it had failed; so attempts made at once count
+ * too. 0, or -EAGAIN with the milliseconds to wait: then nothing was taken. Without memory attempts pass. */
 int backoff_take(struct backoff *b, const char *key, int64_t now_ms, int64_t *ret_wait_ms);
 
 /* The attempt did not fail: takes one back. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The way of a token: digest → cache; else verify → one read of the store that finds the user, checks that the account,
- * the session or the impersonation behind the token is alive, and works out the rights → cache.
+/* The way of a token: digest → cache; else verify → one read of the store that finds the user, checks that
+ * the account, the session or the impersonation behind the token is alive, and works out the rights → cache.
  *
- * Rights that depend on the client's address (a policy with ip_access) are worked out for every request and never
- * cached. */
+ * Rights that depend on the client's address (a policy with ip_access) are worked out for every request and
+ * never cached. */
 #include "auth/identity.h"
 
 #include "auth/identity_cache.h"
@@ -55,8 +55,8 @@ struct identity *identity_make(const struct identity *from)
     shared->who = *from;
     atomic_init(&shared->refs, 1);
     arena_init(&shared->texts, TEXTS_MAX);
-    const char **texts[] = {&shared->who.email,     &shared->who.first_name,      &shared->who.role_id,
-                            &shared->who.role_name, &shared->who.tier,            &shared->who.impersonated_by,
+    const char **texts[] = {&shared->who.email,     &shared->who.first_name, &shared->who.role_id,
+                            &shared->who.role_name, &shared->who.tier,       &shared->who.impersonated_by,
                             &shared->who.session};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (copy_text(&shared->texts, texts[i]) < 0) {
@@ -116,7 +116,8 @@ void auth_forget(struct auth *auth, const char *user_id)
 
 static struct identity_now now(struct auth *auth)
 {
-    return (struct identity_now){.monotonic_ms = clock_monotonic_ms(), .wall_s = clock_now_ms() / 1000,
+    return (struct identity_now){.monotonic_ms = clock_monotonic_ms(),
+                                 .wall_s = clock_now_ms() / 1000,
                                  .data_version = db_data_version(auth->db)};
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Who asks. A token (Directus JWT, Directus static token, AnythingLLM JWT) is verified, then the user's row is loaded
- * and bridged to the AnythingLLM user; rights come from the database. Loaded identities are cached for at most
- * IDENTITY_CACHE_MS, and dropped at once on a write of ours to that user. Thread-safe. */
+/* Who asks. A token (Directus JWT, Directus static token, AnythingLLM JWT) is verified, then the user's row
+ * is loaded and bridged to the AnythingLLM user; rights come from the database. Loaded identities are cached
+ * for at most IDENTITY_CACHE_MS, and dropped at once on a write of ours to that user. Thread-safe. */
 #ifndef AUTH_IDENTITY_H
 #define AUTH_IDENTITY_H
 
@@ -15,15 +15,15 @@
 /* Immutable and reference-counted; texts live as long as it does. */
 struct identity {
     char user_id[UUID_SIZE];
-    const char *email;      /* may be NULL */
-    const char *first_name; /* may be NULL */
-    const char *role_id;    /* may be NULL */
-    const char *role_name;  /* may be NULL */
-    const char *tier;       /* may be NULL */
+    const char *email;           /* may be NULL */
+    const char *first_name;      /* may be NULL */
+    const char *role_id;         /* may be NULL */
+    const char *role_name;       /* may be NULL */
+    const char *tier;            /* may be NULL */
     int64_t anythingllm_user_id; /* 0 = not bridged */
     bool admin;                  /* by policies, not by claim */
     bool app_access;
-    bool read_only; /* the Viewer role */
+    bool read_only;              /* the Viewer role */
     const char *impersonated_by; /* user id of the admin behind an impersonation token, else NULL */
     const char *session;         /* the directus_sessions token that the JWT names, else NULL */
 };

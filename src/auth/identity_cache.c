@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sixteen tables by the digest's first bits, each under its own mutex that is held for one look-up. Within a table
- * entries stand in the order in which they were loaded (uthash keeps it), so the first is the one to give up. */
+/* Sixteen tables by the digest's first bits, each under its own mutex that is held for one look-up. Within a
+ * table entries stand in the order in which they were loaded (uthash keeps it), so the first is the one to
+ * give up. */
 #include "auth/identity_cache.h"
 
 #include "base/text.h"
@@ -77,7 +78,8 @@ int identity_cache_get(struct identity_cache *cache, const uint8_t *digest, cons
     struct entry *e = find(s, digest);
     if (e && e->expires_s <= now->wall_s) {
         r = -EKEYEXPIRED;
-    } else if (e && e->data_version == now->data_version && now->monotonic_ms - e->loaded_ms < IDENTITY_CACHE_MS) {
+    } else if (e && e->data_version == now->data_version &&
+               now->monotonic_ms - e->loaded_ms < IDENTITY_CACHE_MS) {
         *ret = identity_ref(e->who);
         r = 0;
     }
@@ -102,8 +104,8 @@ static void add(struct shard *s, struct entry *e, size_t max)
         release(e);
 }
 
-void identity_cache_put(struct identity_cache *cache, const uint8_t *digest, struct identity *who, int64_t expires_s,
-                        const struct identity_now *loaded, uint64_t epoch)
+void identity_cache_put(struct identity_cache *cache, const uint8_t *digest, struct identity *who,
+                        int64_t expires_s, const struct identity_now *loaded, uint64_t epoch)
 {
     struct entry *e = calloc(1, sizeof *e);
     if (!e)
@@ -128,7 +130,7 @@ static void forget_in(struct shard *s, const char *user_id)
 {
     struct entry *e, *next;
     pthread_mutex_lock(&s->lock);
-    HASH_ITER(hh, s->entries, e, next)
+    HASH_ITER (hh, s->entries, e, next)
         if (!user_id || str_equal(e->who->user_id, user_id) || str_equal(e->who->impersonated_by, user_id))
             drop(s, e);
     pthread_mutex_unlock(&s->lock);

@@ -27,7 +27,8 @@ static int find_user(struct db_conn *c, const struct identity_load *load, struct
         return db_query(c, USER_COLUMNS "u.token = ?1", DB_ARGS(DB_TEXT(load->static_token)), ret);
     if (load->claims.kind == TOKEN_DIRECTUS)
         return db_query(c, USER_COLUMNS "u.id = ?1", DB_ARGS(DB_TEXT(load->claims.user_id)), ret);
-    return db_query(c, USER_COLUMNS "u.anythingllm_user_id = ?1", DB_ARGS(DB_INT(load->claims.anythingllm_id)), ret);
+    return db_query(c, USER_COLUMNS "u.anythingllm_user_id = ?1",
+                    DB_ARGS(DB_INT(load->claims.anythingllm_id)), ret);
 }
 
 static enum error_id judge_status(const char *status, bool native_suspended)
@@ -74,8 +75,8 @@ static int load_user(struct db_conn *c, struct identity_load *load)
 }
 
 /* 0 where the query finds a row, else refused. */
-static int need_row(struct db_conn *c, struct identity_load *load, const char *sql, const struct db_value *args,
-                    size_t n)
+static int need_row(struct db_conn *c, struct identity_load *load, const char *sql,
+                    const struct db_value *args, size_t n)
 {
     int64_t one;
     int r = db_query_int(c, sql, args, n, &one);
@@ -89,8 +90,9 @@ static int check_session(struct db_conn *c, struct identity_load *load)
     if (load->static_token || !load->claims.session[0])
         return 0;
     load->who.session = load->claims.session;
-    return need_row(c, load, "SELECT 1 FROM directus_sessions WHERE token = ?1 AND \"user\" = ?2 AND expires > ?3",
-                    DB_ARGS(DB_TEXT(load->claims.session), DB_TEXT(load->who.user_id), DB_TEXT(load->now_iso)));
+    return need_row(
+        c, load, "SELECT 1 FROM directus_sessions WHERE token = ?1 AND \"user\" = ?2 AND expires > ?3",
+        DB_ARGS(DB_TEXT(load->claims.session), DB_TEXT(load->who.user_id), DB_TEXT(load->now_iso)));
 }
 
 static int check_revoked(struct db_conn *c, struct identity_load *load)
@@ -98,7 +100,8 @@ static int check_revoked(struct db_conn *c, struct identity_load *load)
     int64_t one;
     if (load->static_token || !load->claims.jti[0])
         return 0;
-    int r = db_query_int(c, "SELECT 1 FROM revoked_tokens WHERE jti = ?1", DB_ARGS(DB_TEXT(load->claims.jti)), &one);
+    int r = db_query_int(c, "SELECT 1 FROM revoked_tokens WHERE jti = ?1", DB_ARGS(DB_TEXT(load->claims.jti)),
+                         &one);
     return r > 0 ? refuse(load, ERR_UNAUTHORIZED) : r;
 }
 
@@ -107,8 +110,8 @@ static int check_impersonator(struct db_conn *c, struct identity_load *load)
 {
     const char *id = load->claims.impersonated_by;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT role FROM directus_users WHERE id = ?1 AND status = 'active'", DB_ARGS(DB_TEXT(id)),
-                     &rows);
+    int r = db_query(c, "SELECT role FROM directus_users WHERE id = ?1 AND status = 'active'",
+                     DB_ARGS(DB_TEXT(id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
@@ -151,8 +154,8 @@ static int load_rights(struct db_conn *c, struct identity_load *load)
 
 int identity_load_unit(struct db_conn *c, void *arg)
 {
-    static int (*const steps[])(struct db_conn *, struct identity_load *) = {load_user, load_rights, check_session,
-                                                                             check_revoked, check_impersonation};
+    static int (*const steps[])(struct db_conn *, struct identity_load *) = {
+        load_user, load_rights, check_session, check_revoked, check_impersonation};
     struct identity_load *load = arg;
     int r = 0;
     for (size_t i = 0; i < ARRAY_LEN(steps) && r == 0 && load->refused == ERR_NONE; i++)

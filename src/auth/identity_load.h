@@ -12,12 +12,12 @@ struct identity_load {
     const char *static_token;   /* NULL = by claims */
     const char *client_ip;      /* may be NULL */
     char now_iso[ISO_TIME_LEN];
-    struct arena texts;         /* of `who`; the caller's to free */
-    int64_t expires_s;          /* for the caller's own use */
+    struct arena texts; /* of `who`; the caller's to free */
+    int64_t expires_s;  /* for the caller's own use */
 
-    struct identity who;        /* out */
-    enum error_id refused;      /* out: ERR_NONE, or why this token is nobody's */
-    bool address_bound;         /* out: another client address might get other rights */
+    struct identity who;   /* out */
+    enum error_id refused; /* out: ERR_NONE, or why this token is nobody's */
+    bool address_bound;    /* out: another client address might get other rights */
 };
 
 /* A db_fn over struct identity_load: 0 also for a refusal, negative only when the store fails. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What an account is told before its password has been found right is always the same, after the same work: that it
- * exists, is suspended or has a second factor is for its owner to know.
+/* What an account is told before its password has been found right is always the same, after the same work:
+ * that it exists, is suspended or has a second factor is for its owner to know.
  *
- * An attempt is counted as failed when it begins and taken back when it succeeds, so a burst of attempts at once gains
- * nothing over attempts one by one. */
+ * An attempt is counted as failed when it begins and taken back when it succeeds, so a burst of attempts at
+ * once gains nothing over attempts one by one. */
 #include "auth/logins.h"
 
 #include "auth/accounts.h"
@@ -139,8 +139,8 @@ static int64_t session_ttl_s(bool session)
 }
 
 /* Signs what the client gets once its session is durable. */
-static void grant(struct logins *logins, struct arena *a, const struct login_user *user, bool session, int64_t now_ms,
-                  struct login_grant *ret)
+static void grant(struct logins *logins, struct arena *a, const struct login_user *user, bool session,
+                  int64_t now_ms, struct login_grant *ret)
 {
     struct token_spec spec = {
         .user_id = user->id,
@@ -220,7 +220,8 @@ static void address_key(const char *ip, char *ret, size_t size)
     (void)snprintf(ret, size, "%s", hex);
 }
 
-static bool take_attempt(struct logins *logins, const char *account, const char *address, struct login_grant *ret)
+static bool take_attempt(struct logins *logins, const char *account, const char *address,
+                         struct login_grant *ret)
 {
     int64_t now_ms = clock_monotonic_ms();
     if (backoff_take(logins->by_address, address, now_ms, &ret->wait_ms) < 0)
@@ -308,8 +309,9 @@ static int find_session(struct db_conn *c, struct refresh_arg *f, bool *ret_repl
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(c,
-                     "SELECT " USER_COLUMNS ", s.next_token FROM directus_sessions s JOIN " USER_JOINS
-                     " ON u.id = s.\"user\" WHERE s.token = ?1 AND s.expires > ?2 AND s.share IS NULL",
+                     "SELECT " USER_COLUMNS ", s.next_token FROM " USER_JOINS
+                     " JOIN directus_sessions s ON s.\"user\" = u.id WHERE s.token = ?1 AND s.expires > ?2 "
+                     "AND s.share IS NULL",
                      DB_ARGS(DB_TEXT(f->old_token), DB_TEXT(f->now)), &rows);
     if (r == 0)
         r = db_next(rows);
@@ -327,14 +329,16 @@ static int refresh_unit(struct db_conn *c, void *arg)
 {
     struct refresh_arg *f = arg;
     bool replaced = false;
+    f->user = (struct login_user){0};
     int r = find_session(c, f, &replaced);
     if (r < 0 || !f->user.id || judge(&f->user) != LOGIN_OK)
         return r;
     if (!replaced)
         random_text(REFRESH_ALPHABET, f->new_token, REFRESH_TOKEN_LEN);
     r = f->session ? replace_session_token(c, f, replaced) : replace_refresh_token(c, f);
-    return r < 0 ? r : db_exec(c, "UPDATE directus_users SET last_access = ?2 WHERE id = ?1",
-                               DB_ARGS(DB_TEXT(f->user.id), DB_TEXT(f->now)), NULL);
+    return r < 0 ? r
+                 : db_exec(c, "UPDATE directus_users SET last_access = ?2 WHERE id = ?1",
+                           DB_ARGS(DB_TEXT(f->user.id), DB_TEXT(f->now)), NULL);
 }
 
 void login_refresh(struct logins *logins, struct arena *a, const char *refresh_token, bool session,
@@ -342,7 +346,10 @@ void login_refresh(struct logins *logins, struct arena *a, const char *refresh_t
 {
     *ret = (struct login_grant){.refusal = LOGIN_BAD_CREDENTIALS};
     int64_t now_ms = clock_now_ms();
-    struct refresh_arg f = {.old_token = refresh_token, .session = session, .client = client, .a = a,
+    struct refresh_arg f = {.old_token = refresh_token,
+                            .session = session,
+                            .client = client,
+                            .a = a,
                             .new_token = ret->refresh_token};
     if (strlen(refresh_token) > TOKEN_SESSION_MAX)
         return;
@@ -368,15 +375,17 @@ struct end_arg {
 static int end_unit(struct db_conn *c, void *arg)
 {
     struct end_arg *e = arg;
+    e->user_id[0] = '\0';
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT \"user\" FROM directus_sessions WHERE token = ?1", DB_ARGS(DB_TEXT(e->token)), &rows);
+    int r = db_query(c, "SELECT \"user\" FROM directus_sessions WHERE token = ?1", DB_ARGS(DB_TEXT(e->token)),
+                     &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
         return r;
     (void)snprintf(e->user_id, sizeof e->user_id, "%s", db_text(rows, 0) ? db_text(rows, 0) : "");
-    return db_exec(c, "DELETE FROM directus_sessions WHERE token = ?1 OR next_token = ?1", DB_ARGS(DB_TEXT(e->token)),
-                   NULL);
+    return db_exec(c, "DELETE FROM directus_sessions WHERE token = ?1 OR next_token = ?1",
+                   DB_ARGS(DB_TEXT(e->token)), NULL);
 }
 
 int login_end(struct logins *logins, const char *refresh_token)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Log-in, refresh and log-out as Directus does them, on its own table of sessions: a refresh token of 64 random
- * characters that is good for 7 days and is replaced at each use; an access token of 15 minutes; or, in session mode,
- * one token of a day that is alive only while its session row is. Blocking; workers only. */
+/* Log-in, refresh and log-out as Directus does them, on its own table of sessions: a refresh token of 64
+ * random characters that is good for 7 days and is replaced at each use; an access token of 15 minutes; or,
+ * in session mode, one token of a day that is alive only while its session row is. Blocking; workers only. */
 #ifndef AUTH_LOGINS_H
 #define AUTH_LOGINS_H
 
@@ -26,10 +26,10 @@ enum login_refusal {
     LOGIN_OK,
     LOGIN_BAD_CREDENTIALS, /* no such account, wrong password, no or an expired session */
     LOGIN_SUSPENDED,
-    LOGIN_NEEDS_OTP,       /* the account has a second factor, which only Directus itself can ask for */
-    LOGIN_OTHER_PROVIDER,  /* the account belongs to a single sign-on provider */
-    LOGIN_WAIT,            /* too many attempts: wait_ms says how long */
-    LOGIN_BUSY,            /* too many passwords are being checked */
+    LOGIN_NEEDS_OTP,      /* the account has a second factor, which only Directus itself can ask for */
+    LOGIN_OTHER_PROVIDER, /* the account belongs to a single sign-on provider */
+    LOGIN_WAIT,           /* too many attempts: wait_ms says how long */
+    LOGIN_BUSY,           /* too many passwords are being checked */
     LOGIN_STORE_FAILED,
 };
 
@@ -41,9 +41,9 @@ struct login_client {
 struct login_grant {
     enum login_refusal refusal; /* LOGIN_OK: the rest is filled in */
     int64_t wait_ms;
-    const char *access_token;   /* in the given arena */
+    const char *access_token; /* in the given arena */
     char refresh_token[REFRESH_TOKEN_LEN + 1];
-    int64_t lifetime_s;         /* of the access token */
+    int64_t lifetime_s; /* of the access token */
 };
 
 /* Checks e-mail and password and begins a session. session: in session mode. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The caller waits on its own stack for a job that a pool of two threads does. The pool always runs what it accepted,
- * and each job is a bounded computation, so the wait ends by itself. */
+/* The caller waits on its own stack for a job that a pool of two threads does. The pool always runs what it
+ * accepted, and each job is a bounded computation, so the wait ends by itself. */
 #include "auth/passwords.h"
 
 #include "base/pool.h"
@@ -66,8 +66,8 @@ static int make_hash(const char *password, char *ret)
 {
     uint8_t salt[SALT_BYTES];
     random_bytes(salt, sizeof salt);
-    int r = argon2id_hash_encoded(COST_PASSES, COST_KIB, COST_LANES, password, strlen(password), salt, sizeof salt,
-                                  HASH_BYTES, ret, PASSWORD_HASH_SIZE);
+    int r = argon2id_hash_encoded(COST_PASSES, COST_KIB, COST_LANES, password, strlen(password), salt,
+                                  sizeof salt, HASH_BYTES, ret, PASSWORD_HASH_SIZE);
     return r == ARGON2_OK ? 0 : -ENOMEM;
 }
 

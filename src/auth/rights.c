@@ -17,7 +17,8 @@ int rights_load(struct db_conn *c, const char *user_id, const char *role_id, con
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     struct rights found = {0};
-    int r = db_query(c, RIGHTS_SQL, DB_ARGS(DB_TEXT(user_id), DB_TEXT(role_id), DB_INT(ROLE_MAX_DEPTH)), &rows);
+    int r =
+        db_query(c, RIGHTS_SQL, DB_ARGS(DB_TEXT(user_id), DB_TEXT(role_id), DB_INT(ROLE_MAX_DEPTH)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0) {
         const char *networks = db_text(rows, 2);
         bool bound = networks && networks[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rights from the database, as Directus 11 grants them: by the policies of the user, of its role and of that role's
- * parents; a policy with `ip_access` counts only for the addresses it names. */
+/* Rights from the database, as Directus 11 grants them: by the policies of the user, of its role and of that
+ * role's parents; a policy with `ip_access` counts only for the addresses it names. */
 #ifndef AUTH_RIGHTS_H
 #define AUTH_RIGHTS_H
 

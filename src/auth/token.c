@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* libjwt checks the signature; the claims are then read from its JSON by our own typed rules, since its getters turn a
- * wrong type into 0 or NULL. Only HS256 is taken: a key of ours must never serve another algorithm. */
+/* libjwt checks the signature; the claims are then read from its JSON by our own typed rules, since its
+ * getters turn a wrong type into 0 or NULL. Only HS256 is taken: a key of ours must never serve another
+ * algorithm. */
 #include "auth/token.h"
 
 #include "base/json.h"
@@ -119,10 +120,10 @@ int token_verify(const char *token, const struct token_keys *keys, int64_t now_s
 
 static json_t *make_payload(const struct token_spec *spec)
 {
-    json_t *payload = json_pack("{s:s, s:s?, s:b, s:b, s:I, s:I, s:s}", "id", spec->user_id, "role", spec->role_id,
-                                "app_access", spec->app_access, "admin_access", spec->admin_access, "iat",
-                                (json_int_t)spec->now_s, "exp", (json_int_t)(spec->now_s + spec->lifetime_s), "iss",
-                                "directus");
+    json_t *payload = json_pack("{s:s, s:s?, s:b, s:b, s:I, s:I, s:s}", "id", spec->user_id, "role",
+                                spec->role_id, "app_access", spec->app_access, "admin_access",
+                                spec->admin_access, "iat", (json_int_t)spec->now_s, "exp",
+                                (json_int_t)(spec->now_s + spec->lifetime_s), "iss", "directus");
     if (payload && spec->session && json_object_set_new(payload, "session", json_string(spec->session)) < 0) {
         json_decref(payload);
         return NULL;

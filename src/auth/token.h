@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens as text: what a well-formed, correctly signed and unexpired one says. Nothing here knows users or the store.
- * Pure and thread-safe. */
+/* Tokens as text: what a well-formed, correctly signed and unexpired one says. Nothing here knows users or
+ * the store. Pure and thread-safe. */
 #ifndef AUTH_TOKEN_H
 #define AUTH_TOKEN_H
 
@@ -19,12 +19,12 @@ enum token_kind { TOKEN_DIRECTUS, TOKEN_ANYTHINGLLM };
 
 struct token_claims {
     enum token_kind kind;
-    char user_id[UUID_SIZE];           /* of a Directus token, in lower case */
-    int64_t anythingllm_id;            /* of an AnythingLLM token */
-    int64_t expires_s;                 /* seconds since the epoch */
+    char user_id[UUID_SIZE]; /* of a Directus token, in lower case */
+    int64_t anythingllm_id;  /* of an AnythingLLM token */
+    int64_t expires_s;       /* seconds since the epoch */
     char session[TOKEN_SESSION_MAX + 1];
     char jti[TOKEN_JTI_MAX + 1];
-    char impersonated_by[UUID_SIZE];   /* each of the three "" where the claim is absent */
+    char impersonated_by[UUID_SIZE]; /* each of the three "" where the claim is absent */
 };
 
 /* Keys are lists, newest first, comma separated; a NULL or empty list verifies nothing. */
@@ -33,12 +33,12 @@ struct token_keys {
     const char *anythingllm; /* JWT_SECRET */
 };
 
-/* Whether the text has the form of a JWT at all (three parts, a JSON object's beginning): such a one is never looked up
- * as a static token. */
+/* Whether the text has the form of a JWT at all (three parts, a JSON object's beginning): such a one is never
+ * looked up as a static token. */
 bool token_is_jwt(const char *token);
 
-/* Verifies against every key of both kinds: 0 and *ret; -EKEYEXPIRED for a good token whose time is over; -EACCES for
- * everything else that is wrong; -ENOMEM. */
+/* Verifies against every key of both kinds: 0 and *ret; -EKEYEXPIRED for a good token whose time is over;
+ * -EACCES for everything else that is wrong; -ENOMEM. */
 int token_verify(const char *token, const struct token_keys *keys, int64_t now_s, struct token_claims *ret);
 
 /* What goes into a Directus access token. */

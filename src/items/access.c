@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The table itself. Columns stand in the order of the schema. Three shapes make up nearly all of it: what a user only
- * sees, what a user also writes, and what is set by the engine. Admins see every column that has a row, and write all
- * but the fixed ones. */
+/* The table itself. Columns stand in the order of the schema. Three shapes make up nearly all of it: what a
+ * user only sees, what a user also writes, and what is set by the engine. Admins see every column that has a
+ * row, and write all but the fixed ones. */
 #include "items/access.h"
 
 #include "auth/accounts.h"
@@ -19,20 +19,47 @@
 #define ONCE (USER_SEES | USER_CREATES)
 #define ADMINS 0
 
-#define UUID(name_, flags_, ...) {.name = name_, .type = COLUMN_UUID, .flags = (flags_), ##__VA_ARGS__}
-#define TEXT(name_, flags_, most) {.name = name_, .type = COLUMN_TEXT, .flags = (flags_), .max = (most)}
+#define UUID(name_, flags_, ...) \
+    { \
+        .name = name_, .type = COLUMN_UUID, .flags = (flags_), ##__VA_ARGS__ \
+    }
+#define TEXT(name_, flags_, most) \
+    { \
+        .name = name_, .type = COLUMN_TEXT, .flags = (flags_), .max = (most) \
+    }
 #define INT(name_, flags_, least, most) \
-    {.name = name_, .type = COLUMN_INT, .flags = (flags_), .min = (least), .max = (most)}
+    { \
+        .name = name_, .type = COLUMN_INT, .flags = (flags_), .min = (least), .max = (most) \
+    }
 #define REAL(name_, flags_, least, most) \
-    {.name = name_, .type = COLUMN_REAL, .flags = (flags_), .min = (least), .max = (most)}
-#define BOOL(name_, flags_) {.name = name_, .type = COLUMN_BOOL, .flags = (flags_)}
-#define TIME(name_, flags_) {.name = name_, .type = COLUMN_TIME, .flags = (flags_)}
+    { \
+        .name = name_, .type = COLUMN_REAL, .flags = (flags_), .min = (least), .max = (most) \
+    }
+#define BOOL(name_, flags_) \
+    { \
+        .name = name_, .type = COLUMN_BOOL, .flags = (flags_) \
+    }
+#define TIME(name_, flags_) \
+    { \
+        .name = name_, .type = COLUMN_TIME, .flags = (flags_) \
+    }
 #define CHOICE(name_, flags_, list, ...) \
-    {.name = name_, .type = COLUMN_CHOICE, .flags = (flags_), .choices = (list), ##__VA_ARGS__}
-#define TAGS(name_, flags_) {.name = name_, .type = COLUMN_TAGS, .flags = (flags_)}
-#define JSON(name_, flags_) {.name = name_, .type = COLUMN_JSON, .flags = (flags_), .max = JSON_MAX}
+    { \
+        .name = name_, .type = COLUMN_CHOICE, .flags = (flags_), .choices = (list), ##__VA_ARGS__ \
+    }
+#define TAGS(name_, flags_) \
+    { \
+        .name = name_, .type = COLUMN_TAGS, .flags = (flags_) \
+    }
+#define JSON(name_, flags_) \
+    { \
+        .name = name_, .type = COLUMN_JSON, .flags = (flags_), .max = JSON_MAX \
+    }
 #define REFERS(collection) .refers = (collection)
-#define COLUMNS_END {.name = NULL}
+#define COLUMNS_END \
+    { \
+        .name = NULL \
+    }
 
 #define ID UUID("id", SHOWN | FIXED)
 #define USER_ID UUID("user_id", SHOWN | FIXED)
@@ -62,15 +89,15 @@ static const struct column media_jobs[] = {
     INT("priority", SHOWN, 0, 2097151),
     UUID("creator_profile_id", ONCE | NULLABLE, REFERS("creator_profiles")),
     UUID("media_id", ONCE | NULLABLE, REFERS("media_assets")),
-    UUID("scheduled_post_id", SHONCE | NULLABLE, REFERS("scheduled_posts")),
-    TEXT("bull_job_id", SHONCE | NULLABLE | FIXED, NAME_MAX_BYTES),
+    UUID("scheduled_post_id", SHOWN | NULLABLE, REFERS("scheduled_posts")),
+    TEXT("bull_job_id", SHOWN | NULLABLE | FIXED, NAME_MAX_BYTES),
     JSON("params", ONCE | NULLABLE),
     INT("progress", SHOWN, 0, 100),
-    JSON("result", SHONCE | NULLABLE),
-    TEXT("error_message", SHONCE | NULLABLE, TEXT_MAX_BYTES),
+    JSON("result", SHOWN | NULLABLE),
+    TEXT("error_message", SHOWN | NULLABLE, TEXT_MAX_BYTES),
     INT("retry_count", SHOWN, 0, COUNT_MAX),
-    TIME("started_at", SHONCE | NULLABLE),
-    TIME("completed_at", SHONCE | NULLABLE),
+    TIME("started_at", SHOWN | NULLABLE),
+    TIME("completed_at", SHOWN | NULLABLE),
     CREATED,
     UPDATED,
     COLUMNS_END,
@@ -418,8 +445,12 @@ static const struct column action_flows[] = {
 };
 
 static const struct column system_config[] = {
-    ID, TEXT("key", ADMINS | NEEDED, NAME_MAX_BYTES), TEXT("value", ADMINS | NULLABLE, TEXT_MAX_BYTES),
-    CREATED, UPDATED, COLUMNS_END,
+    ID,
+    TEXT("key", ADMINS | NEEDED, NAME_MAX_BYTES),
+    TEXT("value", ADMINS | NULLABLE, TEXT_MAX_BYTES),
+    CREATED,
+    UPDATED,
+    COLUMNS_END,
 };
 
 /* ---- Directus's own */
@@ -467,56 +498,131 @@ static const struct column directus_users[] = {
 #define FILES_ELSEWHERE "Files are uploaded and deleted through /files"
 
 const struct collection access_table[] = {
-    {.name = "media_jobs", .owner = "user_id", .columns = media_jobs,
-     .user_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE, .admin_actions = ALL,
-     .held = "status IN ('queued', 'processing')", .held_why = "A job that is queued or running can't be deleted"},
-    {.name = "media_job_outputs", .owner = "user_id", .columns = media_job_outputs, .user_actions = READ,
+    {.name = "media_jobs",
+     .owner = "user_id",
+     .columns = media_jobs,
+     .user_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE,
+     .admin_actions = ALL,
+     .held = "status IN ('queued', 'processing')",
+     .held_why = "A job that is queued or running can't be deleted"},
+    {.name = "media_job_outputs",
+     .owner = "user_id",
+     .columns = media_job_outputs,
+     .user_actions = READ,
      .admin_actions = ALL},
-    {.name = "media_assets", .owner = "user_id", .columns = media_assets,
-     .user_actions = READ_UPDATE | ACTION_DELETE, .admin_actions = ALL},
-    {.name = "platform_connections", .owner = "user_id", .columns = platform_connections, .user_actions = ALL,
+    {.name = "media_assets",
+     .owner = "user_id",
+     .columns = media_assets,
+     .user_actions = READ_UPDATE | ACTION_DELETE,
      .admin_actions = ALL},
-    {.name = "creator_profiles", .owner = "user_id", .columns = creator_profiles, .user_actions = ALL,
+    {.name = "platform_connections",
+     .owner = "user_id",
+     .columns = platform_connections,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "user_personas", .owner = "user_id", .columns = user_personas, .user_actions = READ_UPDATE,
+    {.name = "creator_profiles",
+     .owner = "user_id",
+     .columns = creator_profiles,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "user_nodes", .owner = "user_id", .columns = user_nodes, .user_actions = ALL, .admin_actions = ALL,
+    {.name = "user_personas",
+     .owner = "user_id",
+     .columns = user_personas,
+     .user_actions = READ_UPDATE,
+     .admin_actions = ALL},
+    {.name = "user_nodes",
+     .owner = "user_id",
+     .columns = user_nodes,
+     .user_actions = ALL,
+     .admin_actions = ALL,
      .stale = "embedding"},
-    {.name = "user_node_edges", .owner = "user_id", .columns = user_node_edges, .user_actions = ALL,
+    {.name = "user_node_edges",
+     .owner = "user_id",
+     .columns = user_node_edges,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "scheduled_posts", .owner = "user_id", .columns = scheduled_posts, .user_actions = ALL,
-     .admin_actions = ALL, .elsewhere = POSTS_ELSEWHERE},
-    {.name = "fan_profiles", .owner = "user_id", .columns = fan_profiles, .user_actions = ALL, .admin_actions = ALL},
-    {.name = "fan_platform_accounts", .owner = "user_id", .columns = fan_platform_accounts, .user_actions = ALL,
+    {.name = "scheduled_posts",
+     .owner = "user_id",
+     .columns = scheduled_posts,
+     .user_actions = ALL,
+     .admin_actions = ALL,
+     .elsewhere = POSTS_ELSEWHERE},
+    {.name = "fan_profiles",
+     .owner = "user_id",
+     .columns = fan_profiles,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "fan_subscriptions", .owner = "user_id", .columns = fan_subscriptions, .user_actions = ALL,
+    {.name = "fan_platform_accounts",
+     .owner = "user_id",
+     .columns = fan_platform_accounts,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "fan_identity_links", .owner = "user_id", .columns = fan_identity_links, .user_actions = ALL,
+    {.name = "fan_subscriptions",
+     .owner = "user_id",
+     .columns = fan_subscriptions,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "fan_memories", .owner = "user_id", .columns = fan_memories, .user_actions = ALL, .admin_actions = ALL},
-    {.name = "fan_subscription_events", .owner = "user_id", .columns = fan_subscription_events,
-     .user_actions = ACTION_READ | ACTION_CREATE, .admin_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE},
-    {.name = "hitl_action_queue", .owner = "user_id", .columns = hitl_action_queue, .user_actions = READ_UPDATE,
-     .admin_actions = ALL, .stamp = "resolved_at"},
-    {.name = "user_usage_counts", .owner = "user_id", .columns = user_usage_counts, .user_actions = READ,
+    {.name = "fan_identity_links",
+     .owner = "user_id",
+     .columns = fan_identity_links,
+     .user_actions = ALL,
      .admin_actions = ALL},
-    {.name = "agent_audits", .owner = "user_id", .columns = agent_audits, .user_actions = READ,
+    {.name = "fan_memories",
+     .owner = "user_id",
+     .columns = fan_memories,
+     .user_actions = ALL,
+     .admin_actions = ALL},
+    {.name = "fan_subscription_events",
+     .owner = "user_id",
+     .columns = fan_subscription_events,
+     .user_actions = ACTION_READ | ACTION_CREATE,
+     .admin_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE},
+    {.name = "hitl_action_queue",
+     .owner = "user_id",
+     .columns = hitl_action_queue,
+     .user_actions = READ_UPDATE,
+     .admin_actions = ALL,
+     .stamp = "resolved_at"},
+    {.name = "user_usage_counts",
+     .owner = "user_id",
+     .columns = user_usage_counts,
+     .user_actions = READ,
+     .admin_actions = ALL},
+    {.name = "agent_audits",
+     .owner = "user_id",
+     .columns = agent_audits,
+     .user_actions = READ,
      .admin_actions = READ},
-    {.name = "credential_audits", .owner = "user_id", .columns = credential_audits, .user_actions = READ,
+    {.name = "credential_audits",
+     .owner = "user_id",
+     .columns = credential_audits,
+     .user_actions = READ,
      .admin_actions = READ},
     {.name = "agent_skills", .columns = agent_skills, .user_actions = READ, .admin_actions = ALL},
     {.name = "skill_edges", .columns = skill_edges, .user_actions = READ, .admin_actions = ALL},
-    {.name = "taxonomy_dimensions", .columns = taxonomy_dimensions, .user_actions = READ, .admin_actions = ALL},
+    {.name = "taxonomy_dimensions",
+     .columns = taxonomy_dimensions,
+     .user_actions = READ,
+     .admin_actions = ALL},
     {.name = "taxonomy_nodes", .columns = taxonomy_nodes, .user_actions = READ, .admin_actions = ALL},
     {.name = "taxonomy_edges", .columns = taxonomy_edges, .user_actions = READ, .admin_actions = ALL},
     {.name = "taxonomy_mapping", .columns = taxonomy_mapping, .user_actions = READ, .admin_actions = ALL},
-    {.name = "action_flows", .visible = "active = 1", .columns = action_flows, .user_actions = READ,
+    {.name = "action_flows",
+     .visible = "active = 1",
+     .columns = action_flows,
+     .user_actions = READ,
      .admin_actions = ALL},
     {.name = "system_config", .columns = system_config, .user_actions = 0, .admin_actions = ALL},
-    {.name = "directus_files", .owner = "uploaded_by", .columns = directus_files,
-     .user_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE, .admin_actions = ALL,
+    {.name = "directus_files",
+     .owner = "uploaded_by",
+     .columns = directus_files,
+     .user_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE,
+     .admin_actions = ALL,
      .elsewhere = FILES_ELSEWHERE},
-    {.name = "directus_users", .owner = "id", .columns = directus_users, .user_actions = READ_UPDATE,
+    {.name = "directus_users",
+     .owner = "id",
+     .columns = directus_users,
+     .user_actions = READ_UPDATE,
      .admin_actions = READ_UPDATE},
     {.name = NULL},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may do what to which collection and column: one table, read by the items engine, by the steps of flows, by the
- * tests and by docs/access.md. What isn't in it can't be reached. Columns that nobody may see here (passwords, tokens,
- * encrypted credentials, embeddings) have no row at all. */
+/* Who may do what to which collection and column: one table, read by the items engine, by the steps of flows,
+ * by the tests and by docs/access.md. What isn't in it can't be reached. Columns that nobody may see here
+ * (passwords, tokens, encrypted credentials, embeddings) have no row at all. */
 #ifndef ITEMS_ACCESS_H
 #define ITEMS_ACCESS_H
 
@@ -11,9 +11,9 @@ enum action { ACTION_READ = 1, ACTION_CREATE = 2, ACTION_UPDATE = 4, ACTION_DELE
 
 enum column_type {
     COLUMN_UUID,
-    COLUMN_TEXT,   /* at most `max` bytes */
-    COLUMN_INT,    /* from `min` to `max` */
-    COLUMN_REAL,   /* likewise */
+    COLUMN_TEXT, /* at most `max` bytes */
+    COLUMN_INT,  /* from `min` to `max` */
+    COLUMN_REAL, /* likewise */
     COLUMN_BOOL,
     COLUMN_TIME,   /* ISO 8601 */
     COLUMN_CHOICE, /* one of `choices` */
@@ -22,13 +22,13 @@ enum column_type {
 };
 
 enum column_flag {
-    USER_SEES = 1,      /* users read, filter, sort and search it */
-    USER_CREATES = 2,   /* users may give it when they create a row */
-    USER_UPDATES = 4,   /* users may change it */
-    NEEDED = 8,         /* a row can't be created without it */
-    NULLABLE = 16,      /* may be null */
-    EXTENDED = 32,      /* users: only in the tiers pro and studio */
-    FIXED = 64,         /* set by the engine; not even admins write it */
+    USER_SEES = 1,    /* users read, filter, sort and search it */
+    USER_CREATES = 2, /* users may give it when they create a row */
+    USER_UPDATES = 4, /* users may change it */
+    NEEDED = 8,       /* a row can't be created without it */
+    NULLABLE = 16,    /* may be null */
+    EXTENDED = 32,    /* users: only in the tiers pro and studio */
+    FIXED = 64,       /* set by the engine; not even admins write it */
 };
 
 struct column {
@@ -44,16 +44,17 @@ struct column {
 };
 
 struct collection {
-    const char *name;         /* also the table's */
-    const char *owner;        /* the column that holds the owner's id; NULL = shared by all */
-    const char *visible;      /* SQL on rows: what others than admins see; NULL = all that the owner rule leaves */
-    unsigned user_actions;    /* enum action; a viewer has ACTION_READ of them */
+    const char *name;    /* also the table's */
+    const char *owner;   /* the column that holds the owner's id; NULL = shared by all */
+    const char *visible; /* SQL on rows: what others than admins see; NULL = all that the owner rule leaves */
+    unsigned user_actions; /* enum action; a viewer has ACTION_READ of them */
     unsigned admin_actions;
-    const char *elsewhere;    /* why creating, changing and deleting isn't done through the engine; NULL = it is */
-    const char *held;         /* SQL on rows that can't be deleted now; NULL = none */
+    const char
+        *elsewhere;   /* why creating, changing and deleting isn't done through the engine; NULL = it is */
+    const char *held; /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
-    const char *stamp;        /* column that every update sets to now */
-    const char *stale;        /* column that an update empties, being worked out from what changed */
+    const char *stamp;            /* column that every update sets to now */
+    const char *stale;            /* column that an update empties, being worked out from what changed */
     const struct column *columns; /* ended by one without a name */
 };
 
