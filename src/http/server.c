@@ -122,9 +122,8 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
     if (!x->refused)
         return MHD_YES;
     const char *length = request_header(&x->rq, "Content-Length");
-    if (length && strtoull(length, NULL, 10) > DRAIN_MAX)
-        return queue(x);
-    return MHD_YES;
+    bool too_large = x->status == 413 || (length && strtoull(length, NULL, 10) > DRAIN_MAX);
+    return too_large ? queue(x) : MHD_YES;
 }
 
 static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *size)
