@@ -91,6 +91,9 @@ static void end(struct turn *t)
     tags_free(&t->tags);
     buf_free(&t->visible);
     buf_free(&t->event);
+    json_decref(t->actions);
+    t->actions = NULL;
+    arena_free(&t->arena);
     pthread_mutex_lock(&chat->lock);
     DL_DELETE(chat->turns, t);
     pthread_mutex_unlock(&chat->lock);
