@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything about a flow that can be decided before it runs is decided here: a flow with a step that nobody knows, a
- * result key used twice or a field left out does not run its first half. */
+/* Everything about a flow that can be decided before it runs is decided here: a flow with a step that nobody
+ * knows, a result key used twice or a field left out does not run its first half. */
 #include "agent/flow.h"
 
 #include "agent/interpolate.h"
@@ -54,7 +54,8 @@ static int check_key(struct check *c, const json_t *step, json_t *keys)
     const char *key = json_string_value(given);
     if (!given)
         return 0;
-    bool sane = key && key[0] && strlen(key) <= KEY_MAX && str_only(key, key_chars) && !(key[0] >= '0' && key[0] <= '9');
+    bool sane = key && key[0] && strlen(key) <= KEY_MAX && str_only(key, key_chars) &&
+                !(key[0] >= '0' && key[0] <= '9');
     if (!sane || strcmp(key, "input") == 0 || strcmp(key, "user") == 0)
         return invalid(c, "Step %d has no usable result_key", c->n_steps);
     if (json_object_get(keys, key))
@@ -87,8 +88,8 @@ static int check_if(struct check *c, const json_t *test)
 
 static int check_list(struct check *c, const json_t *steps, int nesting, json_t *keys, bool covered);
 
-/* The two branches may use the same keys, since only one of them runs; what follows may use neither's. covered: an
- * error in here does not end the flow. */
+/* The two branches may use the same keys, since only one of them runs; what follows may use neither's.
+ * covered: an error in here does not end the flow. */
 static int check_branches(struct check *c, const json_t *step, int nesting, json_t *keys, bool covered)
 {
     const json_t *config = json_object_get(step, "config");
@@ -140,7 +141,7 @@ static int check_list(struct check *c, const json_t *steps, int nesting, json_t 
     size_t i;
     if (!json_is_array(steps))
         return invalid(c, "Steps must be a list");
-    json_array_foreach(steps, i, step) {
+    json_array_foreach (steps, i, step) {
         int r = check_step(c, step, nesting, keys, covered);
         if (r < 0)
             return r;
@@ -283,14 +284,18 @@ static int read_offers(struct db_conn *c, void *arg)
 {
     struct offers *o = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT slug, name, description, allow_side_effects, steps FROM action_flows WHERE active = 1 "
-                        "ORDER BY slug LIMIT ?1", DB_ARGS(DB_INT(OFFERS_MAX)), &rows);
+    int r = db_query(
+        c,
+        "SELECT slug, name, description, allow_side_effects, steps FROM action_flows WHERE active = 1 "
+        "ORDER BY slug LIMIT ?1",
+        DB_ARGS(DB_INT(OFFERS_MAX)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0)
         r = add_offer(o, rows);
     return r;
 }
 
-int flows_offer(struct db *db, struct arena *a, const struct identity *who, struct flow_offer **ret, size_t *ret_n)
+int flows_offer(struct db *db, struct arena *a, const struct identity *who, struct flow_offer **ret,
+                size_t *ret_n)
 {
     struct offers o = {.a = a, .who = who, .list = arena_alloc(a, OFFERS_MAX * sizeof *o.list)};
     int r = o.list ? db_read(db, read_offers, &o) : -ENOMEM;
