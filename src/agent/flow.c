@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything about a flow that can be decided before it runs is decided here: a flow with a step that nobody knows, a
- * result key used twice or a field left out does not run its first half. */
+/* Everything about a flow that can be decided before it runs is decided here: a flow with a step that nobody
+ * knows, a result key used twice or a field left out does not run its first half. */
 #include "agent/flow.h"
 
 #include "agent/interpolate.h"
@@ -53,7 +53,8 @@ static int check_key(struct check *c, const json_t *step, json_t *keys)
     const char *key = json_string_value(given);
     if (!given)
         return 0;
-    bool sane = key && key[0] && strlen(key) <= KEY_MAX && str_only(key, key_chars) && !(key[0] >= '0' && key[0] <= '9');
+    bool sane = key && key[0] && strlen(key) <= KEY_MAX && str_only(key, key_chars) &&
+                !(key[0] >= '0' && key[0] <= '9');
     if (!sane || strcmp(key, "input") == 0 || strcmp(key, "user") == 0)
         return invalid(c, "Step %d has no usable result_key", c->n_steps);
     if (json_object_get(keys, key))
@@ -86,8 +87,8 @@ static int check_if(struct check *c, const json_t *test)
 
 static int check_list(struct check *c, const json_t *steps, int nesting, json_t *keys, bool covered);
 
-/* The two branches may use the same keys, since only one of them runs; what follows may use neither's. covered: an
- * error in here does not end the flow. */
+/* The two branches may use the same keys, since only one of them runs; what follows may use neither's.
+ * covered: an error in here does not end the flow. */
 static int check_branches(struct check *c, const json_t *step, int nesting, json_t *keys, bool covered)
 {
     const json_t *config = json_object_get(step, "config");
@@ -139,7 +140,7 @@ static int check_list(struct check *c, const json_t *steps, int nesting, json_t 
     size_t i;
     if (!json_is_array(steps))
         return invalid(c, "Steps must be a list");
-    json_array_foreach(steps, i, step) {
+    json_array_foreach (steps, i, step) {
         int r = check_step(c, step, nesting, keys, covered);
         if (r < 0)
             return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The Action Runner: runs a flow (a row of action_flows) step by step as a user, with that user's rights, under time
- * limits, and writes one agent_audits row. Blocking; workers only. */
+/* The Action Runner: runs a flow (a row of action_flows) step by step as a user, with that user's rights,
+ * under time limits, and writes one agent_audits row. Blocking; workers only. */
 #ifndef AGENT_RUNNER_H
 #define AGENT_RUNNER_H
 
@@ -20,9 +20,11 @@ struct action_env {
 
 enum action_status { ACTION_RUNNING, ACTION_SUCCESS, ACTION_ERROR, ACTION_MISS };
 
-/* Told about progress, on the runner's thread. step: 0-based, or -1 for the flow as a whole; ms and error at its end. */
+/* Told about progress, on the runner's thread. step: 0-based, or -1 for the flow as a whole; ms and error at
+ * its end. */
 struct action_observer {
-    void (*progress)(void *ctx, const char *slug, int step, enum action_status status, int64_t ms, const char *error);
+    void (*progress)(void *ctx, const char *slug, int step, enum action_status status, int64_t ms,
+                     const char *error);
     void *ctx;
 };
 
@@ -30,9 +32,9 @@ struct action_call {
     const char *slug;
     const json_t *input; /* an object */
     struct identity *who;
-    bool hold_writes;        /* onboarding still runs: flows that write are missed, with a reason */
-    struct cancel *cancel;   /* may be NULL */
-    int64_t deadline_ms;     /* clock_monotonic_ms at which the flow ends at the latest */
+    bool hold_writes;      /* onboarding still runs: flows that write are missed, with a reason */
+    struct cancel *cancel; /* may be NULL */
+    int64_t deadline_ms;   /* clock_monotonic_ms at which the flow ends at the latest */
     struct action_observer observer;
 };
 
