@@ -27,6 +27,7 @@ int chat_open(const struct chat_options *options, struct chat **ret)
         return -ENOMEM;
     chat->env = options->env;
     chat->events = options->events;
+    chat->catalog = options->flows;
     pthread_mutex_init(&chat->lock, NULL);
     cond_init(&chat->idle);
     int r = pool_start("genie-flows", (int)chat->env.cfg->worker_threads, FLOWS_WAITING_MOST, &chat->flows);
@@ -162,7 +163,7 @@ static int retrieve(struct begin *b)
     struct action_env *env = &b->chat->env;
     int r = retrieval_find(env->retrieval, &t->arena, t->who->user_id, t->message, PASSAGES_MOST, &t->found);
     if (r == 0)
-        r = flows_offer(env->db, &t->arena, t->who, &b->flows, &b->n_flows);
+        r = flow_catalog_offer(b->chat->catalog, &t->arena, t->who, &b->flows, &b->n_flows);
     return r < 0 ? refuse_store(b, r) : 0;
 }
 

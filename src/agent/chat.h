@@ -9,6 +9,7 @@
 #ifndef AGENT_CHAT_H
 #define AGENT_CHAT_H
 
+#include "agent/catalog.h"
 #include "agent/runner.h"
 #include "base/error.h"
 #include "http/events.h"
@@ -17,6 +18,7 @@ struct chat;
 
 struct chat_options {
     struct action_env env; /* settings, store, models, retrieval */
+    struct flow_catalog *flows;
     struct event_hub *events;
 };
 

@@ -11,7 +11,6 @@
 
 #define KEY_MAX 64
 #define HINT_MAX 512
-#define OFFERS_MAX 200
 
 static const char key_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
 
@@ -248,55 +247,4 @@ const char *flow_input_hint(const struct flow *flow, struct arena *a)
     json_decref(h.seen);
     buf_free(&h.names);
     return hint;
-}
-
-/* ------------------------------------------------------------------------------------------------ offers */
-
-struct offers {
-    struct arena *a;
-    const struct identity *who;
-    struct flow_offer *list;
-    size_t n;
-};
-
-/* A flow that can't be run by this user, or not at all, is not offered. */
-static int add_offer(struct offers *o, struct db_rows *rows)
-{
-    char error[STEP_ERROR_MAX];
-    struct flow flow = {.allow_side_effects = db_int(rows, 3)};
-    if (flow_parse(db_text(rows, 4), &flow, error, sizeof error) < 0)
-        return 0;
-    int r = 0;
-    if (!flow.unavailable && !flow_refusal(&flow, o->who)) {
-        struct flow_offer *offer = &o->list[o->n++];
-        offer->slug = db_text_dup(rows, 0, o->a);
-        offer->name = db_text_dup(rows, 1, o->a);
-        offer->description = db_is_null(rows, 2) ? "" : db_text_dup(rows, 2, o->a);
-        offer->input_hint = flow_input_hint(&flow, o->a);
-        r = offer->slug && offer->name && offer->description && offer->input_hint ? 0 : -ENOMEM;
-    }
-    flow_done(&flow);
-    return r;
-}
-
-static int read_offers(struct db_conn *c, void *arg)
-{
-    struct offers *o = arg;
-    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT slug, name, description, allow_side_effects, steps FROM action_flows WHERE active = 1 "
-                        "ORDER BY slug LIMIT ?1", DB_ARGS(DB_INT(OFFERS_MAX)), &rows);
-    while (r == 0 && (r = db_next(rows)) > 0)
-        r = add_offer(o, rows);
-    return r;
-}
-
-int flows_offer(struct db *db, struct arena *a, const struct identity *who, struct flow_offer **ret, size_t *ret_n)
-{
-    struct offers o = {.a = a, .who = who, .list = arena_alloc(a, OFFERS_MAX * sizeof *o.list)};
-    int r = o.list ? db_read(db, read_offers, &o) : -ENOMEM;
-    if (r < 0)
-        return r;
-    *ret = o.list;
-    *ret_n = o.n;
-    return 0;
 }

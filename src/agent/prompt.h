@@ -8,7 +8,7 @@
 
 #include "agent/attachments.h"
 #include "agent/history.h"
-#include "agent/runner.h"
+#include "agent/catalog.h"
 #include "retrieval/retrieval.h"
 
 struct prompt_parts {

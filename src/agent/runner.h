@@ -50,13 +50,4 @@ void action_miss(const struct action_env *env, const struct action_call *call, c
 
 const char *action_status_name(enum action_status status);
 
-/* A flow as the model and `extractive` are offered it. */
-struct flow_offer {
-    const char *slug, *name, *description;
-    const char *input_hint; /* names of the inputs its steps refer to, "url, note"; "" = none */
-};
-
-/* The active flows that this user may run, by slug; texts in the arena. 0 or the store's error. */
-int flows_offer(struct db *db, struct arena *a, const struct identity *who, struct flow_offer **ret, size_t *ret_n);
-
 #endif

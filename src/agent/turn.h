@@ -17,6 +17,7 @@
 struct chat {
     struct action_env env;
     struct event_hub *events;
+    struct flow_catalog *catalog;
     struct pool *flows; /* runs flows, and what must wait */
     pthread_mutex_t lock;
     pthread_cond_t idle;

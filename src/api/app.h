@@ -14,6 +14,7 @@ struct app {
     struct logins *logins;
     struct llm *llm;
     struct retrieval *retrieval;
+    struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;
 };

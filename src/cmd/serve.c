@@ -62,6 +62,8 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
     struct app *app = ctx;
     if (str_has_prefix(collection, "user_node"))
         retrieval_forget(app->retrieval, user_id);
+    if (str_equal(collection, "action_flows"))
+        flow_catalog_forget(app->flows);
     if (str_equal(collection, "directus_users"))
         auth_forget(app->auth, user_id);
 }
@@ -77,7 +79,7 @@ static int start_chat(struct services *s)
     int r = event_hub_start(&events, &app->events);
     if (r < 0)
         return r;
-    struct chat_options chat = {{app->cfg, app->db, app->llm, app->retrieval}, app->events};
+    struct chat_options chat = {{app->cfg, app->db, app->llm, app->retrieval}, app->flows, app->events};
     return chat_open(&chat, &app->chat);
 }
 

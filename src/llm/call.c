@@ -482,11 +482,20 @@ void calls_take_inbox(struct llm *llm)
     calls_flush(llm); /* resuming may have handed over what was held back */
 }
 
+static bool may_admit(const struct llm *llm)
+{
+    return llm->n_local_running < llm->cfg->llm_local_parallel && !TAILQ_EMPTY(&llm->waiting);
+}
+
 void calls_admit(struct llm *llm)
 {
-    struct llm_call *c;
-    while (llm->n_local_running < llm->cfg->llm_local_parallel && (c = TAILQ_FIRST(&llm->waiting)))
-        run(llm, c);
+    while (may_admit(llm))
+        run(llm, TAILQ_FIRST(&llm->waiting));
+}
+
+bool calls_have_work(const struct llm *llm)
+{
+    return may_admit(llm) || !TAILQ_EMPTY(&llm->talking);
 }
 
 /* The length of the next piece: up to the end of a line or a word. */

@@ -17,8 +17,8 @@
 #define KEY_MAX 8192
 
 struct embedder {
-    const char *name, *base, *key;
-    const char *path;
+    const char *base; /* NULL = none is configured */
+    const char *key, *path;
     const char *list;   /* where the answer has its vectors */
     const char *member; /* in which member of an item; NULL = the item itself */
 };
@@ -26,9 +26,9 @@ struct embedder {
 static struct embedder embedder_of(const struct config *cfg)
 {
     if (str_equal(cfg->embedding_provider, "ollama"))
-        return (struct embedder){"ollama", cfg->ollama_url, NULL, "/api/embed", "embeddings", NULL};
+        return (struct embedder){cfg->ollama_url, NULL, "/api/embed", "embeddings", NULL};
     if (str_equal(cfg->embedding_provider, "openai"))
-        return (struct embedder){"openai", cfg->llm_base_url, cfg->llm_api_key, "/embeddings", "data", "embedding"};
+        return (struct embedder){cfg->llm_base_url, cfg->llm_api_key, "/embeddings", "data", "embedding"};
     return (struct embedder){0};
 }
 
@@ -102,10 +102,12 @@ static int read_vectors(const struct embedder *e, const json_t *answer, size_t n
     _cleanup_free_ float *vectors = calloc(n * dim, sizeof *vectors);
     if (!vectors)
         return -EIO;
+    for (size_t i = 0; i < n; i++)
+        vectors[i * dim] = NAN; /* not yet read */
     for (size_t i = 0; i < n; i++) {
         /* OpenAI's items may come in any order and say which they are. */
         size_t at = e->member ? (size_t)json_int(json_array_get(list, i), "index", (int64_t)i) : i;
-        if (at >= n || read_vector(vector_at(e, list, i), dim, vectors + at * dim) < 0)
+        if (at >= n || !isnan(vectors[at * dim]) || read_vector(vector_at(e, list, i), dim, vectors + at * dim) < 0)
             return -EIO;
     }
     *ret = TAKE_PTR(vectors);
@@ -116,7 +118,7 @@ static int read_vectors(const struct embedder *e, const json_t *answer, size_t n
 int llm_embed(struct llm *llm, const char *const *texts, size_t n, float **ret, size_t *ret_dim)
 {
     struct embedder e = embedder_of(llm->cfg);
-    if (!e.name || !e.base)
+    if (!e.base)
         return -ENOTSUP;
     _cleanup_buf_ struct buf body = BUF_INIT(BODY_MAX);
     int r = n > 0 ? build(llm->cfg, texts, n, &body) : -EIO;

@@ -117,7 +117,7 @@ static void drive_timer(struct llm *llm)
 
 static int milliseconds_to_wait(const struct llm *llm)
 {
-    if (!TAILQ_EMPTY(&llm->talking))
+    if (calls_have_work(llm))
         return 0;
     int64_t due = calls_next_due(llm);
     if (llm->curl_due >= 0 && (due < 0 || llm->curl_due < due))
@@ -155,9 +155,9 @@ static bool round_trip(struct llm *llm)
         return false;
     reap(llm);
     calls_take_inbox(llm);
+    calls_expire(llm);
     calls_admit(llm);
     probe_run(llm);
-    calls_expire(llm);
     drive_timer(llm);
     reap(llm);
     calls_talk(llm);
@@ -190,7 +190,7 @@ static int open_multi(struct llm *llm)
 static int open_epoll(struct llm *llm)
 {
     llm->epoll = epoll_create1(EPOLL_CLOEXEC);
-    llm->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    llm->wake = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* set: the first round probes */
     if (llm->epoll < 0 || llm->wake < 0)
         return -errno;
     struct epoll_event event = {.events = EPOLLIN, .data.fd = llm->wake};

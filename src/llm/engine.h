@@ -120,6 +120,7 @@ void calls_flush(struct llm *llm);
 void calls_admit(struct llm *llm);
 void calls_talk(struct llm *llm);
 void calls_expire(struct llm *llm);
+bool calls_have_work(const struct llm *llm); /* for the next round, without any event */
 int64_t calls_next_due(const struct llm *llm); /* -1 = never */
 void calls_end_all(struct llm *llm);
 

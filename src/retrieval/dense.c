@@ -82,7 +82,7 @@ void vectors_rank(const struct vectors *v, const float *question, int8_t *work, 
     }
 }
 
-static bool has_tag(const struct tag_builder *b, uint32_t term)
+static bool has_tag(const struct overlap_builder *b, uint32_t term)
 {
     for (size_t i = b->first; i < b->n; i++)
         if (b->all[i].term == term)
@@ -90,7 +90,7 @@ static bool has_tag(const struct tag_builder *b, uint32_t term)
     return false;
 }
 
-static int add_term(struct tag_builder *b, uint32_t node, uint32_t term)
+static int add_term(struct overlap_builder *b, uint32_t node, uint32_t term)
 {
     if (b->n == b->cap) {
         size_t cap = b->cap ? b->cap * 2 : 256;
@@ -104,7 +104,7 @@ static int add_term(struct tag_builder *b, uint32_t node, uint32_t term)
     return 0;
 }
 
-int tag_builder_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len)
+int overlap_add(struct overlap_builder *b, uint32_t node, const char *tag, size_t len)
 {
     const char *term;
     size_t n;
@@ -122,7 +122,7 @@ int tag_builder_add(struct tag_builder *b, uint32_t node, const char *tag, size_
     return 0;
 }
 
-void tag_builder_end_node(struct tag_builder *b, float node_weight)
+void overlap_end_node(struct overlap_builder *b, float node_weight)
 {
     float each = node_weight / sqrtf((float)(b->n - b->first));
     for (size_t i = b->first; i < b->n; i++)
@@ -132,13 +132,13 @@ void tag_builder_end_node(struct tag_builder *b, float node_weight)
     b->first = b->n;
 }
 
-int tag_builder_finish(struct tag_builder *b, struct postings *ret)
+int overlap_build(struct overlap_builder *b, struct postings *ret)
 {
     return postings_build(b->lexicon->n, b->all, b->n, ret);
 }
 
-void tag_builder_free(struct tag_builder *b)
+void overlap_free(struct overlap_builder *b)
 {
     free(b->all);
-    *b = (struct tag_builder){0};
+    *b = (struct overlap_builder){0};
 }

@@ -31,7 +31,7 @@ void vectors_rank(const struct vectors *v, const float *question, int8_t *work, 
 
 /* Tag overlap as postings over nodes: matched / √tag terms × node weight; the number of terms in the question is the
  * same for every node and left out. Tags are texts, each maybe of several terms; a term counts once a node. */
-struct tag_builder {
+struct overlap_builder {
     struct lexicon *lexicon; /* borrowed, as is the cutter */
     struct terms *cutter;
     struct occurrence *all;
@@ -40,11 +40,11 @@ struct tag_builder {
 };
 
 /* Adds a tag to a node; nodes come in ascending order. 0 or -ENOMEM. */
-int tag_builder_add(struct tag_builder *b, uint32_t node, const char *tag, size_t len);
+int overlap_add(struct overlap_builder *b, uint32_t node, const char *tag, size_t len);
 
 /* Weighs what was added to the newest node. A node without weight has no tags. */
-void tag_builder_end_node(struct tag_builder *b, float node_weight);
-int tag_builder_finish(struct tag_builder *b, struct postings *ret);
-void tag_builder_free(struct tag_builder *b);
+void overlap_end_node(struct overlap_builder *b, float node_weight);
+int overlap_build(struct overlap_builder *b, struct postings *ret);
+void overlap_free(struct overlap_builder *b);
 
 #endif

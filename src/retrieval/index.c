@@ -23,7 +23,7 @@ struct index_builder {
     struct terms *cutter;
     struct lexicon ids; /* of nodes; an id's number is the node's */
     struct bm25_builder text;
-    struct tag_builder tags;
+    struct overlap_builder tags;
     uint32_t nodes_cap, units_cap;
     float *vectors; /* as they come: dim floats a node that has one … */
     uint32_t *vector_nodes; /* … and whose they are */
@@ -58,7 +58,7 @@ struct index_builder *index_begin(const char *model, size_t dim)
         return NULL;
     arena_init(&b->index->texts, ARENA_MAX);
     b->text = (struct bm25_builder){.lexicon = &b->index->lexicon, .cutter = b->cutter};
-    b->tags = (struct tag_builder){.lexicon = &b->index->lexicon, .cutter = b->cutter};
+    b->tags = (struct overlap_builder){.lexicon = &b->index->lexicon, .cutter = b->cutter};
     return TAKE_PTR(b);
 }
 
@@ -70,7 +70,7 @@ void index_builder_free(struct index_builder *b)
     terms_free(b->cutter);
     lexicon_free(&b->ids);
     bm25_free(&b->text);
-    tag_builder_free(&b->tags);
+    overlap_free(&b->tags);
     free(b->vectors);
     free(b->vector_nodes);
     free(b->edges);
@@ -122,7 +122,7 @@ static int add_tags(struct index_builder *b, uint32_t node, const struct node_ro
         if (!tag)
             continue;
         size_t len = utf8_floor(tag, strlen(tag), TAG_MAX);
-        int r = tag_builder_add(&b->tags, node, tag, len);
+        int r = overlap_add(&b->tags, node, tag, len);
         if (r == 0 && out->len > 0)
             r = buf_adds(out, ", ");
         if (r == 0)
@@ -130,7 +130,7 @@ static int add_tags(struct index_builder *b, uint32_t node, const struct node_ro
         if (r < 0)
             return r;
     }
-    tag_builder_end_node(&b->tags, row->weight < 1 ? (float)row->weight : 1.0f);
+    overlap_end_node(&b->tags, row->weight < 1 ? (float)row->weight : 1.0f);
     return 0;
 }
 
@@ -317,7 +317,7 @@ int index_finish(struct index_builder *b, struct index **ret)
 {
     int r = bm25_build(&b->text, &b->index->text);
     if (r == 0)
-        r = tag_builder_finish(&b->tags, &b->index->tags);
+        r = overlap_build(&b->tags, &b->index->tags);
     if (r == 0)
         r = build_vectors(b);
     if (r == 0)

@@ -24,9 +24,7 @@ struct world {
     struct llm *llm;
     struct gate asked, closed, go;
     size_t flooded;
-    bool saw_key, unexpected;
-    pthread_mutex_t lock;
-    char order[200]; /* messages in the order of their arrival */
+    atomic_bool saw_key, unexpected;
 };
 
 static struct world world;
@@ -95,7 +93,8 @@ static bool play(struct tcp_peer *p, const char *act)
     }
     if (strstr(act, "\"silent\"")) {
         gate_set(&world.asked);
-        world.unexpected |= !peer_wait_closed(p);
+        if (!peer_wait_closed(p))
+            world.unexpected = true;
         gate_set(&world.closed);
         return false;
     }
@@ -110,7 +109,8 @@ static void script(struct tcp_peer *p, void *ctx)
 {
     (void)ctx;
     while (peer_read_request(p)) {
-        world.saw_key |= strstr(p->head, "Authorization: Bearer the-key\r\n") != NULL;
+        if (strstr(p->head, "Authorization: Bearer the-key\r\n"))
+            world.saw_key = true;
         if (!peer_path_is(p, "/chat/completions")) {
             peer_puts(p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
             continue;
@@ -123,8 +123,7 @@ static void script(struct tcp_peer *p, void *ctx)
 static int set_up(void **state)
 {
     (void)state;
-    world = (struct world){0};
-    pthread_mutex_init(&world.lock, NULL);
+    memset(&world, 0, sizeof world);
     gate_open(&world.asked);
     gate_open(&world.closed);
     gate_open(&world.go);
@@ -141,7 +140,6 @@ static int tear_down(void **state)
     gate_close(&world.asked);
     gate_close(&world.closed);
     gate_close(&world.go);
-    pthread_mutex_destroy(&world.lock);
     return metric_get(METRIC_LLM_ACTIVE) == 0 ? 0 : -1;
 }
 
