@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NAME_MAX_BYTES 255
+#define DATA "data:"
 #define BASE64 ";base64,"
 
 static const char *const image_types[] = {"image/png", "image/jpeg", "image/webp", "image/gif"};
@@ -15,23 +16,35 @@ static const char *const text_types[] = {"application/json", "application/xml", 
 static bool is_one_of(const char *mime, const char *const *types, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (str_equal_nocase(mime, types[i]))
+        if (str_equal(mime, types[i]))
             return true;
     return false;
 }
 
-/* The part after "base64," of a data URI, or NULL. */
+/* The part after "base64," of a data URI, or NULL. A text that begins with "data:" is not yet one. */
 static const char *data_of(const char *content)
 {
-    const char *at = str_has_prefix(content, "data:") ? strstr(content, BASE64) : NULL;
-    return at ? at + strlen(BASE64) : NULL;
+    const char *comma = str_has_prefix(content, DATA) ? content + strcspn(content, ", \t\r\n") : NULL;
+    size_t len = comma && *comma == ',' ? (size_t)(comma + 1 - content) : 0;
+    return len > strlen(BASE64) && memcmp(comma + 1 - strlen(BASE64), BASE64, strlen(BASE64)) == 0 ? comma + 1
+                                                                                                   : NULL;
 }
 
 static bool is_base64(const char *s)
 {
-    size_t len = strlen(s);
-    return len > 0 && len % 4 == 0 &&
-           strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") == len;
+    size_t digits = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+    size_t padding = strspn(s + digits, "=");
+    return digits > 0 && padding <= 2 && s[digits + padding] == '\0' && (digits + padding) % 4 == 0;
+}
+
+/* A name on one line, since it becomes a heading. */
+static const char *heading(struct arena *a, const char *name)
+{
+    char *copy = arena_strdup(a, name);
+    for (char *c = copy; c && *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7F)
+            *c = ' ';
+    return copy;
 }
 
 static int add_image(struct attachments *to, const char *mime, const char *content, const char **why)
@@ -62,8 +75,9 @@ static int add_text(struct arena *a, struct attachments *to, const char *name, c
         *why = "A text attachment is not UTF-8 text";
         return -ENOTSUP;
     }
-    to->texts[to->n_texts++] = (struct attached_text){name, arena_strndup(a, text, len)};
-    return to->texts[to->n_texts - 1].text ? 0 : -ENOMEM;
+    struct attached_text *at = &to->texts[to->n_texts++];
+    *at = (struct attached_text){heading(a, name), arena_strndup(a, text, len)};
+    return at->name && at->text ? 0 : -ENOMEM;
 }
 
 static int add(struct arena *a, struct attachments *to, const json_t *item, const char **why)
@@ -74,9 +88,10 @@ static int add(struct arena *a, struct attachments *to, const json_t *item, cons
         *why = "An attachment needs name, mime and contentString";
         return -EINVAL;
     }
-    const char *bare = arena_strndup(a, mime, strcspn(mime, "; "));
+    char *bare = arena_strndup(a, mime, strcspn(mime, "; "));
     if (!bare)
         return -ENOMEM;
+    str_lower(bare);
     if (is_one_of(bare, image_types, ARRAY_LEN(image_types)))
         return add_image(to, bare, content, why);
     if (str_has_prefix(bare, "text/") || is_one_of(bare, text_types, ARRAY_LEN(text_types)))

@@ -39,17 +39,21 @@ int chat_open(const struct chat_options *options, struct chat **ret)
     return 0;
 }
 
-void chat_close(struct chat *chat)
+void chat_quiesce(struct chat *chat)
 {
     struct turn *t;
     pthread_mutex_lock(&chat->lock);
     chat->closing = true;
     DL_FOREACH (chat->turns, t) {
-        turn_stop(t);
+        (void)turn_stop(t);
     }
     while (chat->running > 0)
         pthread_cond_wait(&chat->idle, &chat->lock);
     pthread_mutex_unlock(&chat->lock);
+}
+
+void chat_close(struct chat *chat)
+{
     pool_stop(chat->flows);
     pthread_cond_destroy(&chat->idle);
     pthread_mutex_destroy(&chat->lock);
@@ -58,10 +62,7 @@ void chat_close(struct chat *chat)
 
 bool chat_stop(struct event_stream *stream)
 {
-    if (event_stream_ended(stream))
-        return false;
-    turn_stop(event_stream_ctx(stream));
-    return true;
+    return turn_stop(event_stream_ctx(stream));
 }
 
 const char *chat_default_session(struct arena *a, const struct identity *who)
@@ -75,6 +76,7 @@ struct begin {
     const struct chat_message *message;
     struct chat_refusal *refusal;
     struct turn *turn;
+    struct event_stream *stream; /* the caller's reference, once there is one */
     struct chat_context context;
     struct attachments attachments;
     struct flow_offer *flows;
@@ -124,9 +126,20 @@ static int load(struct begin *b)
     return parse_attachments(b);
 }
 
+/* Nothing is refused for what the client sent after this, so that refusals leave no stream behind. */
+static int open_stream(struct begin *b)
+{
+    if (turn_open(b->turn) < 0)
+        return refuse(b, ERR_OVERLOADED, NULL);
+    b->stream = event_stream_ref(b->turn->stream);
+    return 0;
+}
+
 /* An answer without a model: one text, then the end. */
 static int answer_whole(struct begin *b, const char *text, const char *action)
 {
+    if (open_stream(b) < 0)
+        return -1;
     turn_show_stage(b->turn, STAGE_THINKING);
     turn_show_whole(b->turn, text, action);
     turn_show_final(b->turn, false, false, 0);
@@ -223,6 +236,8 @@ static int start(struct begin *b)
     int r = make_request(b, &request);
     if (r < 0)
         return refuse(b, ERR_OVERLOADED, NULL);
+    if (open_stream(b) < 0)
+        return -1;
     t->has_fallback = b->chat->env.cfg->llm_fallback && t->model.provider != LLM_EXTRACTIVE;
     t->fallback = request;
     t->fallback.model = llm_extractive();
@@ -255,11 +270,12 @@ int chat_begin(struct chat *chat, const struct chat_message *message, struct eve
     b.turn = turn_new(chat, message->who);
     if (!b.turn)
         return refuse(&b, ERR_OVERLOADED, NULL);
-    _cleanup_(event_stream_unrefP) struct event_stream *stream = event_stream_ref(b.turn->stream);
-    if (begin(&b) < 0) {
-        turn_drop(b.turn);
-        return -1;
+    if (begin(&b) == 0) {
+        *ret = b.stream;
+        return 0;
     }
-    *ret = TAKE_PTR(stream);
-    return 0;
+    turn_drop(b.turn);
+    if (b.stream)
+        event_stream_unref(b.stream);
+    return -1;
 }

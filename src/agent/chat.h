@@ -24,7 +24,11 @@ struct chat_options {
 
 int chat_open(const struct chat_options *options, struct chat **ret);
 
-/* Stops every turn (what was produced is stored and finalized as stopped) and waits for that. */
+/* Begins no more turns, stops those that run (what was produced is stored and finalized as stopped), and
+ * waits for that. chat_begin may still be called, and refuses. */
+void chat_quiesce(struct chat *chat);
+
+/* After chat_quiesce, when nobody calls chat_begin any more. */
 void chat_close(struct chat *chat);
 
 struct chat_message {
@@ -43,7 +47,8 @@ struct chat_refusal {
 int chat_begin(struct chat *chat, const struct chat_message *message, struct event_stream **ret,
                struct chat_refusal *ret_refusal);
 
-/* Stops the turn of a stream (found with event_stream_find). False if it had ended. Any thread. */
+/* Stops the turn of a stream (found with event_stream_find). False if its end was decided before. Any thread.
+ */
 bool chat_stop(struct event_stream *stream);
 
 /* The session id that stands for "none given", in the arena. */

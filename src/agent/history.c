@@ -40,19 +40,20 @@ static int load_persona(struct db_conn *c, struct load *l)
 static int load_workspace(struct db_conn *c, struct load *l)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT w.id, coalesce(w.\"openAiPrompt\", s.value) FROM workspace_users u "
-                     "JOIN workspaces w ON w.id = u.workspace_id "
-                     "LEFT JOIN system_config s ON s.key = 'prime_directive' "
-                     "WHERE u.user_id = ?1 ORDER BY w.id LIMIT 1",
-                     DB_ARGS(DB_INT(l->who->anythingllm_user_id)), &rows);
+    int r =
+        db_query(c,
+                 "SELECT w.id, coalesce(nullif(w.\"openAiPrompt\", ''), s.value, '') FROM workspace_users u "
+                 "JOIN workspaces w ON w.id = u.workspace_id "
+                 "LEFT JOIN system_config s ON s.key = 'prime_directive' "
+                 "WHERE u.user_id = ?1 ORDER BY w.id LIMIT 1",
+                 DB_ARGS(DB_INT(l->who->anythingllm_user_id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
         return r;
     l->ctx->workspace_id = db_int(rows, 0);
     l->ctx->system_prompt = db_text_dup(rows, 1, l->arena);
-    return 0;
+    return l->ctx->system_prompt ? 0 : -ENOMEM;
 }
 
 static int find_thread(struct db_conn *c, const char *user_id, const char *session_id, int64_t *ret)

@@ -10,7 +10,7 @@
 #define BYTES_PER_TOKEN 4
 #define MESSAGE_OVERHEAD 4 /* tokens a model adds around each message */
 #define ANSWER_TOKENS_MAX 2048
-#define SYSTEM_MAX (512 * 1024)
+#define SYSTEM_MAX ((size_t)8 * 1024 * 1024) /* the largest window there is */
 
 static const char grounding_rules[] = "Use the notes below where they bear on the question, and cite them by "
                                       "their number in brackets, as in [1]. If they don't "
@@ -31,7 +31,9 @@ struct builder {
     struct arena *arena;
     const struct prompt_parts *parts;
     struct buf system;
-    int64_t left; /* tokens */
+    int64_t left;             /* tokens */
+    struct exchange *history; /* chosen, oldest first */
+    size_t n_history;
 };
 
 /* Adds a text to the system message if the window has room for it. */
@@ -52,15 +54,18 @@ static void add_instructions(struct builder *b)
     (void)add_if_fits(b, arena_strndup(b->arena, text, len));
 }
 
+/* Adds what is known under a heading, its openers broken. */
+static void add_known(struct builder *b, const char *heading, const char *text)
+{
+    const char *broken = text && text[0] ? tags_break(b->arena, text) : NULL;
+    if (broken)
+        (void)add_if_fits(b, arena_printf(b->arena, "\n\n%s: %s", heading, broken));
+}
+
 static void add_persona(struct builder *b)
 {
-    const struct chat_context *c = b->parts->context;
-    if (c->voice && c->voice[0])
-        (void)add_if_fits(
-            b, arena_printf(b->arena, "\n\nThe creator's voice: %s", tags_break(b->arena, c->voice)));
-    if (c->summary && c->summary[0])
-        (void)add_if_fits(
-            b, arena_printf(b->arena, "\n\nAbout the creator: %s", tags_break(b->arena, c->summary)));
+    add_known(b, "The creator's voice", b->parts->context->voice);
+    add_known(b, "About the creator", b->parts->context->summary);
 }
 
 static void add_flows(struct builder *b)
@@ -89,61 +94,76 @@ static size_t add_passages(struct builder *b)
     return n;
 }
 
-/* Attachments are cut to what is left, since the user asks about their beginning rather than about none of
+/* Bytes that still fit into the system message. */
+static size_t room(const struct builder *b)
+{
+    size_t of_window = (size_t)b->left * BYTES_PER_TOKEN, of_buffer = b->system.max - b->system.len;
+    return of_window < of_buffer ? of_window : of_buffer;
+}
+
+static void add_attachment(struct builder *b, const struct attached_text *at, size_t share)
+{
+    const char *text = tags_break(b->arena, at->text), *name = tags_break(b->arena, at->name);
+    const char *head = name ? arena_printf(b->arena, "\n\n# Attachment: %s\n", name) : NULL;
+    if (!text || !head || strlen(head) >= share)
+        return;
+    size_t len = utf8_floor(text, strlen(text), share - strlen(head));
+    if (len > 0)
+        (void)add_if_fits(b, arena_printf(b->arena, "%s%.*s", head, (int)len, text));
+}
+
+/* Attachments are cut rather than left out, each to its share of what is left: the user asks about all of
  * them. */
 static void add_attachments(struct builder *b)
 {
     const struct attachments *at = b->parts->attachments;
-    for (size_t i = 0; at && i < at->n_texts; i++) {
-        const char *text = tags_break(b->arena, at->texts[i].text),
-                   *name = tags_break(b->arena, at->texts[i].name);
-        if (!text || !name)
-            return;
-        size_t room = b->left > 64 ? (size_t)(b->left - 64) * BYTES_PER_TOKEN : 0;
-        size_t len = utf8_floor(text, strlen(text), room);
-        if (len > 0)
-            (void)add_if_fits(b, arena_printf(b->arena, "\n\n# Attachment: %s\n%.*s", name, (int)len, text));
-    }
+    for (size_t i = 0; at && i < at->n_texts; i++)
+        add_attachment(b, &at->texts[i], room(b) / (at->n_texts - i));
 }
 
-/* How many of the newest exchanges fit. */
-static size_t history_that_fits(struct builder *b)
+/* Chooses the newest exchanges that fit, their openers broken. */
+static int add_history(struct builder *b)
 {
     const struct chat_context *c = b->parts->context;
-    size_t n = 0;
-    for (; n < c->n_history; n++) {
-        const struct exchange *e = &c->history[c->n_history - 1 - n];
-        int64_t cost = prompt_tokens(e->prompt) + prompt_tokens(e->answer) + 2 * MESSAGE_OVERHEAD;
+    struct exchange *slots = arena_alloc(b->arena, (c->n_history + 1) * sizeof *slots);
+    if (!slots)
+        return -ENOMEM;
+    b->history = slots + c->n_history;
+    for (size_t i = c->n_history; i > 0; i--) {
+        const struct exchange *e = &c->history[i - 1];
+        if (str_is_blank(e->answer))
+            continue; /* a model's API may refuse a message without text */
+        struct exchange broken = {tags_break(b->arena, e->prompt), tags_break(b->arena, e->answer)};
+        if (!broken.prompt || !broken.answer)
+            return -ENOMEM;
+        int64_t cost = prompt_tokens(broken.prompt) + prompt_tokens(broken.answer) + 2 * MESSAGE_OVERHEAD;
         if (cost > b->left)
             break;
         b->left -= cost;
+        *--b->history = broken;
+        b->n_history++;
     }
-    return n;
+    return 0;
 }
 
-static int write_messages(struct builder *b, size_t n_history, const char *message, struct prompt *ret)
+static int write_messages(struct builder *b, const char *message, struct prompt *ret)
 {
-    const struct chat_context *c = b->parts->context;
-    struct llm_message *m = arena_alloc(b->arena, (2 * n_history + 2) * sizeof *m);
-    if (!m)
+    const char *system = buf_str(&b->system) ? arena_strndup(b->arena, b->system.data, b->system.len) : NULL;
+    struct llm_message *m = arena_alloc(b->arena, (2 * b->n_history + 2) * sizeof *m);
+    if (!m || !system)
         return -ENOMEM;
     ret->messages = m;
-    *m++ = (struct llm_message){.speaker = LLM_SYSTEM,
-                                .text = arena_strndup(b->arena, b->system.data, b->system.len)};
-    for (const struct exchange *e = c->history + c->n_history - n_history; e < c->history + c->n_history;
-         e++) {
-        *m++ = (struct llm_message){.speaker = LLM_USER, .text = tags_break(b->arena, e->prompt)};
-        *m++ = (struct llm_message){.speaker = LLM_ASSISTANT, .text = tags_break(b->arena, e->answer)};
+    ret->n = 2 * b->n_history + 2;
+    *m++ = (struct llm_message){.speaker = LLM_SYSTEM, .text = system};
+    for (size_t i = 0; i < b->n_history; i++) {
+        *m++ = (struct llm_message){.speaker = LLM_USER, .text = b->history[i].prompt};
+        *m++ = (struct llm_message){.speaker = LLM_ASSISTANT, .text = b->history[i].answer};
     }
     *m = (struct llm_message){.speaker = LLM_USER, .text = message};
     if (b->parts->attachments) {
         m->images = b->parts->attachments->images;
         m->n_images = b->parts->attachments->n_images;
     }
-    ret->n = 2 * n_history + 2;
-    for (size_t i = 0; i < ret->n; i++)
-        if (!ret->messages[i].text)
-            return -ENOMEM;
     return 0;
 }
 
@@ -151,7 +171,10 @@ int prompt_build(struct arena *a, const struct prompt_parts *parts, struct promp
 {
     int64_t answer =
         parts->window_tokens / 4 < ANSWER_TOKENS_MAX ? parts->window_tokens / 4 : ANSWER_TOKENS_MAX;
-    struct builder b = {a, parts, BUF_INIT(SYSTEM_MAX), parts->window_tokens - answer - 2 * MESSAGE_OVERHEAD};
+    struct builder b = {.arena = a,
+                        .parts = parts,
+                        .system = BUF_INIT(SYSTEM_MAX),
+                        .left = parts->window_tokens - answer - 2 * MESSAGE_OVERHEAD};
     struct prompt prompt = {.answer_tokens = answer};
     char *message = tags_break(a, parts->message);
     if (!message)
@@ -164,7 +187,9 @@ int prompt_build(struct arena *a, const struct prompt_parts *parts, struct promp
     add_persona(&b);
     add_attachments(&b);
     prompt.n_passages = add_passages(&b);
-    int r = buf_str(&b.system) ? write_messages(&b, history_that_fits(&b), message, &prompt) : -ENOMEM;
+    int r = add_history(&b);
+    if (r == 0)
+        r = write_messages(&b, message, &prompt);
     buf_free(&b.system);
     if (r == 0)
         *ret = prompt;

@@ -30,7 +30,7 @@ static void pause_model(void *ctx, bool paused)
 
 static void abandoned(void *ctx)
 {
-    turn_stop(ctx);
+    (void)turn_stop(ctx);
 }
 
 static void release(void *ctx)
@@ -58,7 +58,7 @@ static void show_visible(void *ctx, const char *text, size_t len)
     int r = buf_add(&t->visible, text, len);
     if (r < 0) {
         t->lost = r;
-        turn_stop(t);
+        (void)turn_stop(t);
         return;
     }
     turn_show_text(t, text, len);
@@ -77,6 +77,24 @@ static bool enter(struct chat *chat, struct turn *t)
     return open;
 }
 
+/* Nobody who closes the chat looks at it any more. */
+static void unlist(struct chat *chat, struct turn *t)
+{
+    pthread_mutex_lock(&chat->lock);
+    DL_DELETE(chat->turns, t);
+    pthread_mutex_unlock(&chat->lock);
+}
+
+/* Who closes the chat no longer waits for it. */
+static void leave(struct chat *chat)
+{
+    pthread_mutex_lock(&chat->lock);
+    chat->running--;
+    if (chat->running == 0)
+        pthread_cond_broadcast(&chat->idle);
+    pthread_mutex_unlock(&chat->lock);
+}
+
 /* The last thing done to a turn: afterwards it belongs to its stream alone. */
 static void end(struct turn *t)
 {
@@ -84,9 +102,9 @@ static void end(struct turn *t)
     struct event_stream *stream = t->stream;
     pthread_mutex_lock(&t->lock);
     struct llm_call *call = TAKE_PTR(t->call);
+    t->sealed = true;
     pthread_mutex_unlock(&t->lock);
-    if (call)
-        llm_call_unref(call);
+    llm_call_unref(call);
     /* what only producing needed goes now; the stream may be kept for a replay */
     tags_free(&t->tags);
     buf_free(&t->visible);
@@ -94,16 +112,10 @@ static void end(struct turn *t)
     json_decref(t->actions);
     t->actions = NULL;
     arena_free(&t->arena);
-    pthread_mutex_lock(&chat->lock);
-    DL_DELETE(chat->turns, t);
-    pthread_mutex_unlock(&chat->lock);
+    unlist(chat, t);
     event_stream_end(stream);
     event_stream_unref(stream);
-    pthread_mutex_lock(&chat->lock);
-    chat->running--;
-    if (chat->running == 0)
-        pthread_cond_broadcast(&chat->idle);
-    pthread_mutex_unlock(&chat->lock);
+    leave(chat);
 }
 
 struct turn *turn_new(struct chat *chat, struct identity *who)
@@ -119,40 +131,60 @@ struct turn *turn_new(struct chat *chat, struct identity *who)
     pthread_mutex_init(&t->lock, NULL);
     tags_init(&t->tags, show_visible, t);
     uuid_make(t->uuid);
-    if (event_stream_new(chat->events, t->uuid, who->user_id, &stream_ops, t, &t->stream) < 0) {
-        release(t);
-        return NULL;
+    return t;
+}
+
+int turn_open(struct turn *t)
+{
+    if (!enter(t->chat, t))
+        return -ESHUTDOWN;
+    int r = event_stream_new(t->chat->events, t->uuid, t->who->user_id, &stream_ops, t, &t->stream);
+    if (r < 0) {
+        unlist(t->chat, t);
+        leave(t->chat);
     }
-    if (enter(chat, t))
-        return t;
-    event_stream_end(t->stream);
-    event_stream_unref(t->stream);
-    return NULL;
+    return r;
 }
 
 void turn_drop(struct turn *t)
 {
-    end(t);
+    if (t->stream)
+        end(t);
+    else
+        release(t);
 }
 
-void turn_stop(struct turn *t)
+bool turn_stop(struct turn *t)
 {
-    cancel_raise(&t->cancel);
     pthread_mutex_lock(&t->lock);
-    llm_cancel(t->call);
+    bool counts = !t->sealed;
+    if (counts) {
+        cancel_raise(&t->cancel);
+        llm_cancel(t->call);
+    }
     pthread_mutex_unlock(&t->lock);
+    return counts;
 }
 
 /* --- storing and finalizing --------------------------------------------------------------------------------
  */
 
-static bool was_stopped(const struct turn *t)
+static bool was_stopped(struct turn *t)
 {
-    return t->outcome == LLM_CANCELLED || cancel_raised((struct cancel *)&t->cancel);
+    return t->outcome == LLM_CANCELLED || cancel_raised(&t->cancel);
+}
+
+/* A stop that comes after this is too late, and is told so. */
+static void seal(struct turn *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->sealed = true;
+    pthread_mutex_unlock(&t->lock);
 }
 
 static void finalize(struct turn *t, int64_t chat_id)
 {
+    seal(t);
     bool error = t->error != NULL, stopped = !error && was_stopped(t);
     if (error) {
         metric_add(METRIC_CHATS_ABORTED, 1);
@@ -198,6 +230,8 @@ static const char *response_text(struct turn *t)
 
 static void store(struct turn *t)
 {
+    if (t->lost < 0 && !t->error)
+        t->error = "The answer grew too large and was cut off";
     if (t->visible.len == 0 && !t->actions) {
         finalize(t, 0);
         return;
@@ -302,7 +336,7 @@ static void on_text(void *ctx, const char *text, size_t len)
     if (r < 0)
         t->lost = r;
     if (t->lost < 0)
-        turn_stop(t);
+        (void)turn_stop(t);
 }
 
 static void on_done(void *ctx, const struct llm_result *result);
@@ -314,15 +348,21 @@ static void fall_back(void *arg)
 {
     struct turn *t = arg;
     pthread_mutex_lock(&t->lock);
-    struct llm_call *old = TAKE_PTR(t->call);
+    struct llm_call *failed = TAKE_PTR(t->call);
+    pthread_mutex_unlock(&t->lock);
+    llm_call_unref(failed);
+    tags_free(&t->tags); /* may hold what looked like a tag */
+    tags_init(&t->tags, show_visible, t);
     t->model = t->fallback.model;
     t->has_fallback = false;
-    int r = llm_start(t->chat->env.llm, &t->fallback, &sink, t, &t->call);
-    pthread_mutex_unlock(&t->lock);
-    if (old)
-        llm_call_unref(old);
-    if (r < 0)
+    if (turn_start(t, &t->fallback) < 0)
         on_done(t, &(struct llm_result){.outcome = LLM_FAILED, .error = "The language model failed"});
+}
+
+static const char *keep_error(struct turn *t, const char *sentence)
+{
+    const char *kept = arena_strdup(&t->arena, sentence);
+    return kept ? kept : "The language model failed";
 }
 
 static void take_result(struct turn *t, const struct llm_result *result)
@@ -331,15 +371,12 @@ static void take_result(struct turn *t, const struct llm_result *result)
     t->prompt_tokens = result->prompt_tokens;
     t->completion_tokens = result->completion_tokens;
     t->duration_ms = result->duration_ms;
-    metric_add(METRIC_LLM_TOKENS, result->completion_tokens);
     if (result->flow_slug)
         (void)snprintf(t->flow_slug, sizeof t->flow_slug, "%s", result->flow_slug);
     if (result->outcome == LLM_FAILED || result->outcome == LLM_TIMEOUT)
-        t->error = arena_strdup(&t->arena, result->error ? result->error : "The language model failed");
+        t->error = keep_error(t, result->error);
     if (tags_finish(&t->tags) < 0)
         t->lost = -ENOMEM;
-    if (t->lost < 0)
-        t->error = "The answer grew too large and was cut off";
     if (t->tags.malformed > 0)
         log_event(LOG_WARN, "an answer held a malformed action tag", LOG_S("answer", t->uuid),
                   LOG_N("tags", t->tags.malformed));
@@ -349,11 +386,11 @@ static void on_done(void *ctx, const struct llm_result *result)
 {
     struct turn *t = ctx;
     bool failed = result->outcome == LLM_FAILED || result->outcome == LLM_TIMEOUT;
-    if (failed && t->has_fallback && t->visible.len == 0 && t->tags.n_tags == 0 &&
-        pool_submit(t->chat->flows, fall_back, t) == 0)
+    if (failed && t->has_fallback && !cancel_raised(&t->cancel) && t->visible.len == 0 &&
+        t->tags.n_tags == 0 && pool_submit(t->chat->flows, fall_back, t) == 0)
         return;
     take_result(t, result);
-    bool flows = !t->error && !was_stopped(t) && (t->flow_slug[0] || t->tags.n_tags > 0);
+    bool flows = !t->error && t->lost == 0 && !was_stopped(t) && (t->flow_slug[0] || t->tags.n_tags > 0);
     if (!flows)
         store(t);
     else if (pool_submit(t->chat->flows, run_flows, t) < 0) {

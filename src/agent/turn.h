@@ -13,7 +13,6 @@
 #include "retrieval/retrieval.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 struct chat {
     struct action_env env;
@@ -29,7 +28,7 @@ struct chat {
 
 struct turn {
     struct chat *chat;
-    struct event_stream *stream; /* the producer's reference, until the end */
+    struct event_stream *stream; /* the producer's reference, until the end; NULL before turn_open */
     struct identity *who;
     struct arena arena;
     char uuid[UUID_SIZE];
@@ -42,10 +41,10 @@ struct turn {
     struct llm_request fallback; /* the same question for `extractive`, where LLM_FALLBACK says so */
     bool has_fallback;
 
-    pthread_mutex_t lock; /* call */
+    pthread_mutex_t lock; /* call, sealed */
     struct llm_call *call;
+    bool sealed; /* how it ends is decided: too late to stop it */
     struct cancel cancel;
-    atomic_bool finishing; /* the model is done; from here on one thread at a time owns what follows */
 
     /* written by the model's thread, then by who finishes the turn */
     struct tag_scanner tags;
@@ -63,17 +62,21 @@ struct turn {
     struct turn *prev, *next;
 };
 
-/* A turn without a model yet; its stream is made. NULL without memory. */
+/* A turn without a stream and a model yet. NULL without memory. */
 struct turn *turn_new(struct chat *chat, struct identity *who);
 
-/* Starts the model. 0, -EBUSY or -ENOMEM: then the turn must be dropped. */
+/* Makes its stream; from here on the turn runs. 0, -ENOMEM, or -ESHUTDOWN when the chat is closing. */
+int turn_open(struct turn *t);
+
+/* Starts the model. 0, -EBUSY, -EINVAL or -ENOMEM: then the turn must be dropped. */
 int turn_start(struct turn *t, const struct llm_request *request);
 
 /* Ends a turn of which nothing is to be stored (refused, or answered without a model). */
 void turn_drop(struct turn *t);
 
-/* Asks to stop: the model at once, flows at their next look. */
-void turn_stop(struct turn *t);
+/* Asks to stop: the model at once, flows at their next look. False if it comes too late to count: then the
+ * turn ends, or has ended, as if nobody had asked. Any thread that keeps the stream alive. */
+bool turn_stop(struct turn *t);
 
 /* --- events ----------------------------------------------------------------------------------------------
  */

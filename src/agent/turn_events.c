@@ -108,7 +108,7 @@ json_t *turn_metrics(const struct turn *t)
                      "completion_tokens", (json_int_t)t->completion_tokens, "total_tokens",
                      (json_int_t)(t->prompt_tokens + t->completion_tokens), "outputTps",
                      seconds > 0 ? (double)t->completion_tokens / seconds : 0.0, "duration", seconds, "model",
-                     t->model.name, "retrieval_us", stage_us);
+                     t->model.name ? t->model.name : "none", "retrieval_us", stage_us);
 }
 
 void turn_show_final(struct turn *t, bool error, bool stopped, int64_t chat_id)

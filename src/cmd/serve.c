@@ -119,11 +119,13 @@ static void stop_services(struct services *s)
 {
     struct app *app = &s->app;
     if (app->chat)
-        chat_close(app->chat);
+        chat_quiesce(app->chat);
     if (s->server)
         http_stop(s->server, STOP_LIMIT_MS);
     if (s->workers)
         pool_stop(s->workers);
+    if (app->chat) /* requests that were on their way have found it quiet */
+        chat_close(app->chat);
     if (app->events)
         event_hub_stop(app->events);
     if (app->retrieval) /* may be asking the embedder */

@@ -22,7 +22,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#define LOG_MAX (4 * 1024 * 1024)     /* with what is not read yet */
+#define LOG_MAX (8 * 1024 * 1024)     /* with what is not read yet: the text, and what eight flows may bring */
 #define REPLAY_MAX (1024 * 1024)      /* of what was read */
 #define REPLAY_SLACK (256 * 1024)     /* trimmed in steps of this size */
 #define HIGH_WATER (256 * 1024)
@@ -53,7 +53,7 @@ struct event_stream {
     int64_t last_number;
     struct reading *reading;   /* the present one, or NULL */
     uint64_t sent;             /* where the last reading stands or stood */
-    int64_t alone_since_ms;    /* without a reading; 0 = has one */
+    int64_t alone_since_ms;    /* without a reading; 0 = has one, or is yet to get its first */
     int64_t ended_ms;          /* 0 = running */
     bool paused, abandoned;
     size_t ended_bytes; /* counted in the hub */
@@ -104,7 +104,6 @@ int event_stream_new(struct event_hub *hub, const char *id, const char *owner, c
     s->ops = ops;
     s->ctx = ctx;
     s->log = BUF_INIT(LOG_MAX);
-    s->alone_since_ms = clock_monotonic_ms();
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_lock(&hub->lock);
     HASH_ADD_STR(hub->by_id, id, s);
@@ -169,14 +168,16 @@ static void forget(struct event_hub *hub, struct event_stream *s)
     }
 }
 
-/* Makes room among the streams that are only kept for a replay, oldest first. Returns one to unref, or NULL. */
-static struct event_stream *evict_one(struct event_hub *hub)
+/* Makes room among the streams that are only kept for a replay, oldest first. Returns a list to unref. */
+static struct event_stream *evict(struct event_hub *hub)
 {
-    if (hub->ended_bytes <= ENDED_BYTES_MAX && hub->ended_count <= ENDED_COUNT_MAX)
-        return NULL;
-    struct event_stream *s = hub->ended;
-    forget(hub, s);
-    return s;
+    struct event_stream *out = NULL;
+    while (hub->ended_bytes > ENDED_BYTES_MAX || hub->ended_count > ENDED_COUNT_MAX) {
+        struct event_stream *s = hub->ended;
+        forget(hub, s);
+        LL_PREPEND(out, s);
+    }
+    return out;
 }
 
 void event_stream_end(struct event_stream *s)
@@ -197,10 +198,12 @@ void event_stream_end(struct event_stream *s)
     if (s->reading)
         reader_wake(s->reading->reader);
     pthread_mutex_unlock(&s->lock);
-    struct event_stream *old = evict_one(hub);
+    struct event_stream *old = evict(hub), *next;
     pthread_mutex_unlock(&hub->lock);
-    if (old)
+    for (; old; old = next) {
+        next = old->next;
         event_stream_unref(old);
+    }
 }
 
 struct event_stream *event_stream_find(struct event_hub *hub, const char *id, const char *owner)
@@ -362,6 +365,15 @@ static bool attach(struct event_stream *s, struct reading *g, int64_t after)
     return at >= 0;
 }
 
+/* A stream that can't be read now is as good as left. */
+static void leave_alone(struct event_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->reading && !s->alone_since_ms)
+        s->alone_since_ms = clock_monotonic_ms();
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void stream_headers(struct request *rq, struct reader *reader)
 {
     (void)reply_bytes(rq, 200, "text/event-stream", "", 0);
@@ -376,6 +388,7 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
     struct reader *reader = g ? reader_new(&reading_ops, g) : NULL;
     if (!reader) {
         free(g);
+        leave_alone(s);
         return reply_error(rq, ERR_OVERLOADED, NULL);
     }
     *g = (struct reading){.stream = event_stream_ref(s), .reader = reader, .last_sent_ms = clock_monotonic_ms()};

@@ -6,8 +6,8 @@
  *   handler:  return reply_events(rq, stream, last_id)       (first connection and resumes alike; the newest wins)
  *
  * Backpressure: when more than the high-water mark is unread, `pause(true)` is called; under the low mark, `pause(false)`.
- * A stream without a reader for grace_ms is abandoned: `abandoned` is called once, and the producer is expected to end it.
- * After its end it can be replayed for keep_ms. All functions are thread-safe; callbacks come from any thread, without
+ * A stream that lost its reader and is without one for grace_ms is abandoned: `abandoned` is called once, and the
+ * producer is expected to end it. After its end it can be replayed for keep_ms. All functions are thread-safe; callbacks come from any thread, without
  * locks held, and must be short. */
 #ifndef HTTP_EVENTS_H
 #define HTTP_EVENTS_H
