@@ -108,6 +108,8 @@ static int start_services(struct services *s)
         r = llm_open(app->cfg, &app->llm);
     if (r == 0)
         r = retrieval_open(app->cfg, app->db, app->llm, &app->retrieval);
+    if (r == 0)
+        r = flow_catalog_open(app->db, &app->flows);
     if (r < 0)
         return r;
     items_on_change(rows_changed, app);
@@ -128,6 +130,8 @@ static void stop_services(struct services *s)
         chat_close(app->chat);
     if (app->events)
         event_hub_stop(app->events);
+    if (app->flows)
+        flow_catalog_close(app->flows);
     if (app->retrieval) /* may be asking the embedder */
         retrieval_close(app->retrieval);
     if (app->llm)
