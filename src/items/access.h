@@ -29,6 +29,7 @@ enum column_flag {
     NULLABLE = 16,    /* may be null */
     EXTENDED = 32,    /* users: only in the tiers pro and studio */
     FIXED = 64,       /* set by the engine; not even admins write it */
+    EMBEDDED = 128,   /* what the collection's `stale` column is worked out from */
 };
 
 struct column {
@@ -41,6 +42,8 @@ struct column {
     const char *stored_as;    /* what a user's value becomes, whichever of user_choices it was */
     const char *refers;       /* the collection that an id in it names: the row must be the same owner's */
     const char *alias;        /* a second name that clients use */
+    const char *stamp_value;  /* an update to this value sets … */
+    const char *stamp;        /* … this column to now */
 };
 
 struct collection {
@@ -53,8 +56,7 @@ struct collection {
         *elsewhere;   /* why creating, changing and deleting isn't done through the engine; NULL = it is */
     const char *held; /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
-    const char *stamp;            /* column that every update sets to now */
-    const char *stale;            /* column that an update empties, being worked out from what changed */
+    const char *stale;            /* column that is emptied when an EMBEDDED one changes */
     const struct column *columns; /* ended by one without a name */
 };
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The items engine: filtered reads and writes on the collections of the access table (items/access.h), always on behalf
- * of somebody. Every way to a row goes through it: /api/directus/items, the directus_* steps of flows, and the endpoints
- * that show or change a user's own rows; so a right is decided in one place.
+/* The items engine: filtered reads and writes on the collections of the access table (items/access.h), always
+ * on behalf of somebody. Every way to a row goes through it: /api/directus/items, the directus_* steps of
+ * flows, and the endpoints that show or change a user's own rows; so a right is decided in one place.
  *
- * A query is Directus's: fields, filter (_eq _neq _in _nin _lt _lte _gt _gte _null _nnull _contains _and _or), sort,
- * limit, offset, search, meta. A field that one can't read can't be filtered, sorted or searched either.
+ * A query is Directus's: fields, filter (_eq _neq _in _nin _lt _lte _gt _gte _null _nnull _contains _and
+ * _or), sort, limit, offset, search, meta. A field that one can't read can't be filtered, sorted or searched
+ * either.
  *
- * Functions return 0 or: -ENOENT (no such row, or not yours: never told apart), -EACCES (the collection or action is
- * forbidden to this user), -EINVAL (with *ret_error's sentence and field), -EEXIST (a unique rule), or the store's
- * errors. Blocking; workers only. */
+ * Functions return 0 or: -ENOENT (no such row, or not yours: never told apart; with ret_error->field, an id
+ * in that field names nothing of the row's owner), -EACCES (the collection, action or, where it is named, the
+ * field is forbidden to this user), -EINVAL (with *ret_error's sentence and field), -EEXIST (a unique rule),
+ * or the store's errors. Blocking; workers only. */
 #ifndef ITEMS_ITEMS_H
 #define ITEMS_ITEMS_H
 
@@ -30,7 +32,8 @@ struct items_query {
     bool total_count, filter_count;
 };
 
-/* Rows as a JSON array in *ret_rows (a new reference); counts in *ret_meta as an object where asked for, else NULL. */
+/* Rows as a JSON array in *ret_rows (a new reference); counts in *ret_meta as an object where asked for, else
+ * NULL. */
 int items_read(struct db *db, const struct identity *who, const char *collection, const struct items_query *q,
                json_t **ret_rows, json_t **ret_meta, struct items_error *ret_error);
 
@@ -39,21 +42,22 @@ int items_read_one(struct db *db, const struct identity *who, const char *collec
                    const json_t *fields, json_t **ret_row, struct items_error *ret_error);
 
 /* Creates a row from an object (or several, all or none, from an array); *ret is what a read of it shows. */
-int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values, json_t **ret,
-                 struct items_error *ret_error);
+int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values,
+                 json_t **ret, struct items_error *ret_error);
 
 /* Changes fields of the rows with these ids (all or none). */
-int items_update(struct db *db, const struct identity *who, const char *collection, const char *const *ids, size_t n,
-                 const json_t *values, struct items_error *ret_error);
+int items_update(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
+                 size_t n, const json_t *values, struct items_error *ret_error);
 
-int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids, size_t n,
-                 struct items_error *ret_error);
+int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
+                 size_t n, struct items_error *ret_error);
 
-/* Whether a row (or a file) with that id exists and is this user's own: 0, -ENOENT, or the store's error. For ids that
- * come in bodies and configurations. */
+/* Whether a row (or a file) with that id exists and is this user's own: 0, -ENOENT, or the store's error. For
+ * ids that come in bodies and configurations. */
 int items_own(struct db *db, const struct identity *who, const char *collection, const char *id);
 
-/* Called after rows changed, so that caches over a collection can be dropped. One listener per purpose, set at start. */
+/* Called after rows changed, so that caches over a collection can be dropped. One listener per purpose, set
+ * at start. */
 typedef void (*items_changed_fn)(void *ctx, const char *collection, const char *user_id);
 void items_on_change(items_changed_fn fn, void *ctx);
 

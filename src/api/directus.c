@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of Directus's own REST API that clients of this product use, served from the embedded store: so
+ * the official SDK works unchanged where no Directus is installed. Answers, statuses and error codes are
+ * those of Directus 11. */
+#include "api/directus.h"
+
+#include "api/routes.h"
+
+#include <errno.h>
+
+#define FORBIDDEN_MESSAGE "You don't have permission to access this."
+
+reply directus_refuse(struct request *rq, int status, const char *code, const char *message,
+                      json_t *extensions)
+{
+    json_t *more = extensions ? extensions : json_object();
+    if (!more || json_object_set_new(more, "code", json_string(code)) < 0) {
+        json_decref(more);
+        return reply_error(rq, ERR_OVERLOADED, NULL);
+    }
+    return reply_json(rq, status, "{s:[{s:s, s:o}]}", "errors", "message", message, "extensions", more);
+}
+
+static reply refuse_value(struct request *rq, const struct items_error *error)
+{
+    json_t *field = error->field[0] ? json_pack("{s:s}", "field", error->field) : NULL;
+    return directus_refuse(rq, 400, field ? "FAILED_VALIDATION" : "INVALID_PAYLOAD", error->sentence, field);
+}
+
+reply directus_refuse_items(struct request *rq, int r, const struct items_error *error, bool writing)
+{
+    const char *sentence = error->sentence[0] ? error->sentence : FORBIDDEN_MESSAGE;
+    if (r == -EACCES)
+        return directus_refuse(rq, 403, "FORBIDDEN", sentence, NULL);
+    if (r == -ENOENT && error->field[0])
+        return directus_refuse(rq, 400, "INVALID_FOREIGN_KEY", sentence,
+                               json_pack("{s:s}", "field", error->field));
+    if (r == -ENOENT)
+        return directus_refuse(rq, 403, "FORBIDDEN", FORBIDDEN_MESSAGE, NULL);
+    if (r == -EINVAL && writing)
+        return refuse_value(rq, error);
+    if (r == -EINVAL)
+        return directus_refuse(rq, 400, "INVALID_QUERY", sentence, NULL);
+    if (r == -EEXIST)
+        return directus_refuse(rq, 400, "RECORD_NOT_UNIQUE", sentence, NULL);
+    return reply_store_error(rq, r);
+}
+
+#define LOGIN_BODY BODY(login_body, directus_login_fields)
+#define SESSION_BODY BODY(session_body, directus_session_fields)
+#define ITEMS "/api/directus/items/:collection"
+#define ITEM ITEMS "/:id"
+#define ME "/api/directus/users/me"
+
+const struct route directus_routes[] = {
+    {HTTP_POST, "/api/directus/auth/login", AUTH_NONE, READS, BLOCKING, directus_login, LOGIN_BODY,
+     "Log in with e-mail and password"},
+    {HTTP_POST, "/api/directus/auth/refresh", AUTH_NONE, READS, BLOCKING, directus_refresh, SESSION_BODY,
+     "Trade a refresh token for a new one and an access token"},
+    {HTTP_POST, "/api/directus/auth/logout", AUTH_NONE, READS, BLOCKING, directus_logout, SESSION_BODY,
+     "End a session"},
+    {HTTP_GET, ME, AUTH_USER, READS, BLOCKING, directus_me_read, NO_BODY, "One's own profile"},
+    {HTTP_PATCH, ME, AUTH_USER, WRITES, BLOCKING, directus_me_update, ANY_JSON, "Change one's own profile"},
+    {HTTP_GET, ITEMS, AUTH_USER, READS, BLOCKING, directus_items_list, NO_BODY, "Rows of a collection"},
+    {HTTP_POST, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_create, ANY_JSON,
+     "Create a row, or several"},
+    {HTTP_PATCH, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_update, ANY_JSON, "Change several rows"},
+    {HTTP_DELETE, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_delete, ANY_JSON, "Delete several rows"},
+    {HTTP_GET, ITEM, AUTH_USER, READS, BLOCKING, directus_item_read, NO_BODY, "One row"},
+    {HTTP_PATCH, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_update, ANY_JSON, "Change a row"},
+    {HTTP_DELETE, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_delete, NO_BODY, "Delete a row"},
+    ROUTES_END,
+};

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* /items/:collection and /users/me. Directus's own tables aren't reached through /items, as in Directus
+ * itself. */
+#include "api/directus.h"
+#include "base/text.h"
+#include "items/params.h"
+#include "items/profile.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define KEYS_MAX 500
+
+/* ---- what every handler begins with */
+
+/* The collection of the path, or NULL with *ret_reply made. */
+static const char *collection_of(struct request *rq, reply *ret_reply)
+{
+    static const struct items_error none;
+    if (!str_has_prefix(rq->params[0], "directus_"))
+        return rq->params[0];
+    *ret_reply = directus_refuse_items(rq, -EACCES, &none, false);
+    return NULL;
+}
+
+/* Reads the query parameters; false with *ret_reply made. The caller frees p either way. */
+static bool read_params(struct request *rq, struct items_params *p, reply *ret_reply)
+{
+    request_each_query(rq, items_params_add, p);
+    if (items_params_ready(p) == 0)
+        return true;
+    *ret_reply = directus_refuse_items(rq, -EINVAL, &p->error, false);
+    return false;
+}
+
+static reply reply_data(struct request *rq, json_t *data)
+{
+    return reply_json(rq, 200, "{s:o}", "data", data);
+}
+
+/* ---- reading */
+
+reply directus_items_list(struct request *rq)
+{
+    _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
+    struct items_error error;
+    reply refused;
+    json_t *rows, *meta;
+    const char *collection = collection_of(rq, &refused);
+    if (!collection || !read_params(rq, &p, &refused))
+        return refused;
+    int r = items_read(rq->app->db, rq->who, collection, &p.query, &rows, &meta, &error);
+    if (r < 0)
+        return directus_refuse_items(rq, r, &error, false);
+    if (meta)
+        return reply_json(rq, 200, "{s:o, s:o}", "meta", meta, "data", rows);
+    return reply_data(rq, rows);
+}
+
+/* Answers with rows as they are now: an array, or the one row. */
+static reply reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n,
+                        bool many, const json_t *fields)
+{
+    _cleanup_json_ json_t *rows = json_array();
+    struct items_error error = {0};
+    for (size_t i = 0; i < n; i++) {
+        json_t *row;
+        int r = items_read_one(rq->app->db, rq->who, collection, ids[i], fields, &row, &error);
+        if (r < 0)
+            return directus_refuse_items(rq, r, &error, false);
+        if (json_array_append_new(rows, row) < 0)
+            return reply_error(rq, ERR_OVERLOADED, NULL);
+    }
+    return reply_data(rq, many ? TAKE_PTR(rows) : json_incref(json_array_get(rows, 0)));
+}
+
+reply directus_item_read(struct request *rq)
+{
+    _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    if (!collection || !read_params(rq, &p, &refused))
+        return refused;
+    return reply_rows(rq, collection, &rq->params[1], 1, false, p.fields);
+}
+
+/* ---- writing */
+
+/* The texts of a JSON array in the arena: 0, or -EINVAL. */
+static int read_keys(struct request *rq, const json_t *keys, const char *const **ret, size_t *ret_n)
+{
+    size_t n = json_array_size(keys);
+    const char **ids = n > 0 && n <= KEYS_MAX ? arena_alloc(&rq->arena, n * sizeof *ids) : NULL;
+    for (size_t i = 0; ids && i < n; i++)
+        if (!(ids[i] = json_string_value(json_array_get(keys, i))))
+            return -EINVAL;
+    *ret = ids;
+    *ret_n = n;
+    return ids ? 0 : -EINVAL;
+}
+
+static reply refuse_payload(struct request *rq, const char *message)
+{
+    return directus_refuse(rq, 400, "INVALID_PAYLOAD", message, NULL);
+}
+
+reply directus_items_create(struct request *rq)
+{
+    _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
+    _cleanup_json_ json_t *made = NULL;
+    struct items_error error;
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    if (!collection || !read_params(rq, &p, &refused))
+        return refused;
+    if (!rq->json)
+        return refuse_payload(rq, "A row, or a list of rows, is needed.");
+    int r = items_create(rq->app->db, rq->who, collection, rq->json, &made, &error);
+    if (r < 0)
+        return directus_refuse_items(rq, r, &error, true);
+    if (!p.fields)
+        return reply_data(rq, TAKE_PTR(made));
+    bool many = json_is_array(made);
+    size_t n = many ? json_array_size(made) : 1;
+    const char **ids = arena_alloc(&rq->arena, n * sizeof *ids);
+    for (size_t i = 0; ids && i < n; i++)
+        ids[i] = json_str(many ? json_array_get(made, i) : made, "id", "");
+    return ids ? reply_rows(rq, collection, ids, n, many, p.fields) : reply_error(rq, ERR_OVERLOADED, NULL);
+}
+
+static reply update(struct request *rq, const char *const *ids, size_t n, const json_t *values, bool many)
+{
+    _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
+    struct items_error error;
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    if (!collection || !read_params(rq, &p, &refused))
+        return refused;
+    int r = items_update(rq->app->db, rq->who, collection, ids, n, values, &error);
+    if (r < 0)
+        return directus_refuse_items(rq, r, &error, true);
+    return reply_rows(rq, collection, ids, n, many, p.fields);
+}
+
+reply directus_items_update(struct request *rq)
+{
+    const char *const *ids;
+    size_t n;
+    if (read_keys(rq, json_object_get(rq->json, "keys"), &ids, &n) < 0)
+        return refuse_payload(rq, "\"keys\" must be a list of 1 to 500 ids, and \"data\" what to change.");
+    return update(rq, ids, n, json_object_get(rq->json, "data"), true);
+}
+
+reply directus_item_update(struct request *rq)
+{
+    return update(rq, &rq->params[1], 1, rq->json, false);
+}
+
+static reply remove_rows(struct request *rq, const char *const *ids, size_t n)
+{
+    struct items_error error;
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    if (!collection)
+        return refused;
+    int r = items_delete(rq->app->db, rq->who, collection, ids, n, &error);
+    return r < 0 ? directus_refuse_items(rq, r, &error, true) : reply_empty(rq, 204);
+}
+
+/* The body is a list of ids, or {"keys": […]}. */
+reply directus_items_delete(struct request *rq)
+{
+    const json_t *keys = json_is_array(rq->json) ? rq->json : json_object_get(rq->json, "keys");
+    const char *const *ids;
+    size_t n;
+    if (read_keys(rq, keys, &ids, &n) < 0)
+        return refuse_payload(rq, "A list of 1 to 500 ids is needed.");
+    return remove_rows(rq, ids, n);
+}
+
+reply directus_item_delete(struct request *rq)
+{
+    return remove_rows(rq, &rq->params[1], 1);
+}
+
+/* ---- /users/me */
+
+/* Only the members that were asked for; NULL with *ret_field where there is no such one. A new reference. */
+static json_t *choose(json_t *profile, const json_t *fields, const char **ret_field)
+{
+    json_t *chosen = json_object();
+    *ret_field = NULL;
+    for (size_t i = 0; chosen && i < json_array_size(fields); i++) {
+        const char *name = json_string_value(json_array_get(fields, i));
+        json_t *value = json_object_get(profile, name);
+        int r = strcmp(name, "*") == 0 ? json_object_update(chosen, profile)
+                                       : json_object_set(chosen, name, value);
+        if (r < 0) {
+            *ret_field = name;
+            json_decref(chosen);
+            return NULL;
+        }
+    }
+    return chosen;
+}
+
+static reply reply_me(struct request *rq, const json_t *fields)
+{
+    _cleanup_json_ json_t *profile = NULL;
+    const char *unknown;
+    int r = profile_read(rq->app->db, rq->who, &profile);
+    if (r < 0)
+        return r == -ENOENT ? reply_error(rq, ERR_UNAUTHORIZED, NULL) : reply_store_error(rq, r);
+    if (!fields)
+        return reply_data(rq, TAKE_PTR(profile));
+    json_t *chosen = choose(profile, fields, &unknown);
+    if (chosen || !unknown)
+        return chosen ? reply_data(rq, chosen) : reply_error(rq, ERR_OVERLOADED, NULL);
+    return directus_refuse(
+        rq, 403, "FORBIDDEN",
+        "You don't have permission to access a field that was asked for, or it does not exist.", NULL);
+}
+
+reply directus_me_read(struct request *rq)
+{
+    _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
+    reply refused;
+    return read_params(rq, &p, &refused) ? reply_me(rq, p.fields) : refused;
+}
+
+reply directus_me_update(struct request *rq)
+{
+    _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
+    struct items_error error;
+    reply refused;
+    const char *me = rq->who->user_id;
+    if (!read_params(rq, &p, &refused))
+        return refused;
+    int r = items_update(rq->app->db, rq->who, "directus_users", &me, 1, rq->json, &error);
+    return r < 0 ? directus_refuse_items(rq, r, &error, true) : reply_me(rq, p.fields);
+}
