@@ -3,6 +3,8 @@
  * idle one holds a kilobyte. */
 #include "base/arena.h"
 
+#include "base/text.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,13 @@ void arena_free(struct arena *a)
         c = next;
     }
     arena_init(a, a->max);
+}
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_chunk *c = a->chunks; c; c = c->next)
+        wipe(c->data, c->size);
+    arena_free(a);
 }
 
 static size_t next_chunk_size(const struct arena *a, size_t need)

@@ -23,6 +23,9 @@ void arena_init(struct arena *a, size_t max);
 /* Frees everything allocated from it; the arena is empty and usable again. */
 void arena_free(struct arena *a);
 
+/* The same for an arena that held secrets: its memory is overwritten first. */
+void arena_wipe(struct arena *a);
+
 /* Zeroed memory aligned for any type; NULL when the maximum or the system's memory is exhausted. */
 void *arena_alloc(struct arena *a, size_t size);
 

@@ -72,7 +72,7 @@ int buf_addf(struct buf *b, const char *fmt, ...)
     va_copy(again, ap);
     int len = vsnprintf(NULL, 0, fmt, again);
     va_end(again);
-    int r = len < 0 ? -EINVAL : reserve(b, (size_t)len);
+    int r = len < 0 ? fail(b, -EINVAL) : reserve(b, (size_t)len);
     if (r == 0) {
         (void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
         b->len += (size_t)len;

@@ -25,7 +25,7 @@ void buf_free(struct buf *b);
 /* Forgets the content and the failure, keeps the memory. */
 void buf_reset(struct buf *b);
 
-/* 0, or -ENOBUFS past the maximum, or -ENOMEM. */
+/* 0, or -ENOBUFS past the maximum, or -ENOMEM; buf_addf also -EINVAL where the text can't be formatted. */
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_adds(struct buf *b, const char *s);
 int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

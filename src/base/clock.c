@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAST_MS INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
+
 static int64_t read_clock_us(clockid_t id)
 {
     struct timespec t;
@@ -124,9 +126,10 @@ static int time_of_day(const char **s, struct tm *tm, int *ret_ms, int *ret_zone
     (*s)++;
     if (digits(s, 2, &tm->tm_hour) < 0 || literal(s, ':') < 0 || digits(s, 2, &tm->tm_min) < 0)
         return -EINVAL;
-    if (**s == ':' && (literal(s, ':') < 0 || digits(s, 2, &tm->tm_sec) < 0))
-        return -EINVAL;
-    if (**s == '.' && (literal(s, '.') < 0 || fraction(s, ret_ms) < 0))
+    if (**s != ':')
+        return zone(s, ret_zone); /* no seconds, so no fraction of one */
+    (*s)++;
+    if (digits(s, 2, &tm->tm_sec) < 0 || (**s == '.' && (literal(s, '.') < 0 || fraction(s, ret_ms) < 0)))
         return -EINVAL;
     return zone(s, ret_zone);
 }
@@ -135,8 +138,8 @@ int clock_parse_iso(const char *s, int64_t *ret_ms)
 {
     struct tm tm = {0}, back;
     int year, month, ms = 0, offset = 0;
-    if (digits(&s, 4, &year) < 0 || literal(&s, '-') < 0 || digits(&s, 2, &month) < 0 || literal(&s, '-') < 0 ||
-        digits(&s, 2, &tm.tm_mday) < 0)
+    if (digits(&s, 4, &year) < 0 || literal(&s, '-') < 0 || digits(&s, 2, &month) < 0 ||
+        literal(&s, '-') < 0 || digits(&s, 2, &tm.tm_mday) < 0)
         return -EINVAL;
     if (*s != '\0' && time_of_day(&s, &tm, &ms, &offset) < 0)
         return -EINVAL;
@@ -149,6 +152,9 @@ int clock_parse_iso(const char *s, int64_t *ret_ms)
     /* timegm normalises 31 February; a date that comes back changed was none */
     if (!gmtime_r(&t, &back) || back.tm_mon != asked.tm_mon || back.tm_mday != asked.tm_mday)
         return -EINVAL;
-    *ret_ms = (int64_t)t * 1000 + ms - (int64_t)offset * 60 * 1000;
+    int64_t found = (int64_t)t * 1000 + ms - (int64_t)offset * 60 * 1000;
+    if (found < 0 || found > LAST_MS)
+        return -EINVAL;
+    *ret_ms = found;
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Time: wall clock in milliseconds since the epoch (UTC) for what is stored, monotonic for what is measured or
- * awaited. ISO 8601 text always ends in Z. Thread-safe. */
+/* Time: wall clock in milliseconds since the epoch (UTC) for what is stored, monotonic for what is measured
+ * or awaited. ISO 8601 text always ends in Z. Thread-safe. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -23,8 +23,9 @@ void cond_init(pthread_cond_t *c);
 /* Milliseconds since the epoch as ISO 8601 with milliseconds, in UTC. ret holds ISO_TIME_LEN. */
 void clock_format_iso(int64_t ms, char *ret);
 
-/* ISO 8601 (date, or date and time with optional fraction, and Z or an offset; no zone means UTC) to milliseconds
- * since the epoch: 0 or -EINVAL. Years 1970..9999. */
+/* ISO 8601 (date, or date and time with optional fraction, and Z or an offset; no zone means UTC) to
+ * milliseconds since the epoch: 0 or -EINVAL. Only instants that clock_format_iso can write: 1970 to 9999 in
+ * UTC. */
 int clock_parse_iso(const char *s, int64_t *ret_ms);
 
 #endif

@@ -17,6 +17,7 @@
 #define ARENA_MAX (1024 * 1024)
 #define SECRET_BYTES 32
 
+/* clang-format off */
 #define INT(name, field, fallback, min, max, help) \
     {name, SETTING_INT, offsetof(struct config, field), fallback, min, max, NULL, false, help}
 #define BOOL(name, field, fallback, help) \
@@ -27,6 +28,7 @@
     {name, SETTING_TEXT, offsetof(struct config, field), NULL, 0, 4096, NULL, true, help}
 #define CHOICE(name, field, fallback, choices, help) \
     {name, SETTING_CHOICE, offsetof(struct config, field), fallback, 0, 0, choices, false, help}
+/* clang-format on */
 
 const struct setting settings[] = {
     INT("SERVER_PORT", server_port, "3001", 0, 65535, "Port to listen on; 0 takes a free one"),
@@ -53,18 +55,23 @@ const struct setting settings[] = {
     TEXT("OLLAMA_MODEL", ollama_model, NULL, "Ollama's chat model; default qwen2.5:latest"),
     TEXT("ORCHESTRATOR_MODEL", orchestrator_model, NULL,
          "Model for answers in which flows are offered; default dolphin3:8b-llama3.1-q4_K_M on Ollama"),
-    TEXT("WRITER_MODEL", writer_model, NULL, "Model for texts that flows generate; default dolphin-mistral:7b on Ollama"),
-    TEXT("LLM_BASE_URL", llm_base_url, NULL, "Base address of an OpenAI-compatible server, up to and with /v1"),
+    TEXT("WRITER_MODEL", writer_model, NULL,
+         "Model for texts that flows generate; default dolphin-mistral:7b on Ollama"),
+    TEXT("LLM_BASE_URL", llm_base_url, NULL,
+         "Base address of an OpenAI-compatible server, up to and with /v1"),
     SECRET("LLM_API_KEY", llm_api_key, "Key of that server, if it wants one"),
     TEXT("LLM_MODEL", llm_model, NULL, "Model of that server"),
     CHOICE("LLM_FALLBACK", llm_fallback, NULL, "extractive", "What an outage of the model degrades to"),
-    INT("LLM_WINDOW_TOKENS", llm_window_tokens, "8192", 512, 2000000, "Context window that prompts are built for"),
+    INT("LLM_WINDOW_TOKENS", llm_window_tokens, "8192", 512, 2000000,
+        "Context window that prompts are built for"),
     INT("LLM_LOCAL_PARALLEL", llm_local_parallel, "2", 1, 10000, "Requests a local model serves at a time"),
     INT("LLM_LOCAL_QUEUE", llm_local_queue, "16", 0, 100000, "Requests that may wait for a local model"),
     INT("LLM_CONNECT_TIMEOUT_S", llm_connect_timeout_s, "5", 1, 60, "Seconds to connect to a model"),
-    INT("LLM_FIRST_TOKEN_TIMEOUT_S", llm_first_token_timeout_s, "120", 1, 3600, "Seconds to a model's first token"),
+    INT("LLM_FIRST_TOKEN_TIMEOUT_S", llm_first_token_timeout_s, "120", 1, 3600,
+        "Seconds to a model's first token"),
     INT("LLM_TOKEN_TIMEOUT_S", llm_token_timeout_s, "60", 1, 3600, "Seconds between two tokens of a model"),
-    SECRET("ANTHROPIC_API_KEY", anthropic_api_key, "Key for Anthropic, which then serves users with admin rights"),
+    SECRET("ANTHROPIC_API_KEY", anthropic_api_key,
+           "Key for Anthropic, which then serves users with admin rights"),
     TEXT("ANTHROPIC_BASE_URL", anthropic_base_url, "https://api.anthropic.com", "Anthropic's address"),
     TEXT("ANTHROPIC_MODEL", anthropic_model, "claude-sonnet-4-5", "Anthropic's model"),
     CHOICE("EMBEDDING_PROVIDER", embedding_provider, NULL, "ollama|openai",
@@ -74,12 +81,14 @@ const struct setting settings[] = {
     INT("STREAM_GRACE_S", stream_grace_s, "15", 0, 600,
         "Seconds a chat goes on without its client, so that it may resume; 0 stops at once"),
     INT("STREAM_KEEP_S", stream_keep_s, "60", 1, 3600, "Seconds a finished answer can still be replayed"),
-    INT("STREAM_HEARTBEAT_S", stream_heartbeat_s, "15", 1, 600, "Seconds of silence before a heartbeat comment"),
+    INT("STREAM_HEARTBEAT_S", stream_heartbeat_s, "15", 1, 600,
+        "Seconds of silence before a heartbeat comment"),
     INT("ACTION_STEP_TIMEOUT_S", action_step_timeout_s, "120", 1, 3600, "Seconds a step of a flow may take"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
          "Hosts that the http_request step may call, comma separated; unset allows none"),
-    BOOL("ALLOW_PRIVATE_URLS", allow_private_urls, "false", "Lets flows call private addresses; only for tests"),
+    BOOL("ALLOW_PRIVATE_URLS", allow_private_urls, "false",
+         "Lets flows call private addresses; only for tests"),
     {.name = NULL},
 };
 
@@ -94,11 +103,7 @@ static int fail(struct config_load *load, const char *name, const char *why)
 
 static bool choice_has(const char *choices, const char *value)
 {
-    size_t len = strlen(value);
-    for (const char *at = choices; (at = strstr(at, value)); at++)
-        if (len > 0 && (at == choices || at[-1] == '|') && (at[len] == '|' || at[len] == '\0'))
-            return true;
-    return false;
+    return choices_have(choices, value, strlen(value));
 }
 
 static int set_int(struct config_load *load, const struct setting *s, const char *value)
@@ -149,24 +154,22 @@ static int set(struct config_load *load, const struct setting *s, const char *va
 static char *read_file(struct arena *a, const char *path)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    _cleanup_free_ char *whole = fd >= 0 ? malloc(FILE_MAX) : NULL;
+    if (!whole)
         return NULL;
-    char *text = arena_alloc(a, FILE_MAX + 1);
     size_t len = 0;
     ssize_t n = 0;
-    while (text && len < FILE_MAX && (n = read(fd, text + len, FILE_MAX - len)) > 0)
+    while (len < FILE_MAX && (n = read(fd, whole + len, FILE_MAX - len)) > 0)
         len += (size_t)n;
-    if (!text || n < 0)
-        return NULL;
-    if (len == FILE_MAX) {
-        errno = EFBIG;
-        return NULL;
-    }
-    text[len] = '\0';
+    char *text = len < FILE_MAX && n == 0 ? arena_strndup(a, whole, len) : NULL;
+    if (!text && n >= 0)
+        errno = len == FILE_MAX ? EFBIG : ENOMEM;
+    wipe(whole, len);
     return text;
 }
 
-/* The value of NAME in the text of an env file (NAME=value lines, # comments, optional quotes), copied. */
+/* The first value of NAME that is not empty in the text of an env file (NAME=value lines, # comments,
+ * optional quotes), copied; or NULL. */
 static const char *find_line(struct arena *a, const char *text, const char *name)
 {
     size_t name_len = strlen(name);
@@ -180,22 +183,28 @@ static const char *find_line(struct arena *a, const char *text, const char *name
         size_t len = strcspn(value, "\r\n");
         while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
             len--;
-        if (len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0])
-            return arena_strndup(a, value + 1, len - 2);
-        return arena_strndup(a, value, len);
+        if (len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0]) {
+            value++;
+            len -= 2;
+        }
+        if (len > 0)
+            return arena_strndup(a, value, len);
     }
     return NULL;
 }
 
-/* The value of NAME_FILE's file without its last line end; *ret_r is negative where the file can't be read. */
+/* The first line of the file that NAME_FILE names; *ret_r is negative where it can't be read. */
 static const char *from_secret_file(struct config_load *load, const char *name, int *ret_r)
 {
-    const char *path = getenv(arena_printf(&load->arena, "%s_FILE", name));
+    char file_name[64];
+    (void)snprintf(file_name, sizeof file_name, "%s_FILE", name);
+    const char *path = getenv(file_name);
     if (!path || path[0] == '\0')
         return NULL;
     char *text = read_file(&load->arena, path);
     if (!text) {
-        *ret_r = fail(load, name, arena_printf(&load->arena, "can't be read from %s: %s", path, strerror(errno)));
+        const char *why = strerror(errno);
+        *ret_r = fail(load, name, arena_printf(&load->arena, "can't be read from %s: %s", path, why));
         return NULL;
     }
     text[strcspn(text, "\r\n")] = '\0';
@@ -210,8 +219,8 @@ static const char *from_overrides(const struct setting_override *overrides, cons
     return NULL;
 }
 
-static int load_one(struct config_load *load, const struct setting *s, const struct setting_override *overrides,
-                    const char *env_file)
+static int load_one(struct config_load *load, const struct setting *s,
+                    const struct setting_override *overrides, const char *env_file)
 {
     int r = 0;
     const char *value = from_overrides(overrides, s->name);
@@ -233,7 +242,8 @@ static int refuse_unsupported(struct config_load *load, const char *env_file)
         if (!value && env_file)
             value = find_line(&load->arena, env_file, unsupported[i]);
         if (value && value[0])
-            return fail(load, unsupported[i], "is set, but this version has only the embedded store; unset it");
+            return fail(load, unsupported[i],
+                        "is set, but this version has only the embedded store; unset it");
     }
     return 0;
 }
@@ -251,12 +261,14 @@ int config_load(struct config_load *load, const struct setting_override *overrid
     return r;
 }
 
-static int append_secret(int fd, const char *name, const char *value)
+/* after_text: the file's last line has no end. */
+static int append_secret(int fd, bool after_text, const char *name, const char *value)
 {
     _cleanup_buf_ struct buf line = BUF_INIT(8192);
-    int r = buf_addf(&line, "%s=%s\n", name, value);
-    if (r == 0 && write(fd, line.data, line.len) != (ssize_t)line.len)
-        r = -errno;
+    int r = buf_addf(&line, "%s%s=%s\n", after_text ? "\n" : "", name, value);
+    ssize_t n = r == 0 ? write(fd, line.data, line.len) : -1;
+    if (r == 0 && n != (ssize_t)line.len)
+        r = n < 0 ? -errno : -ENOSPC;
     if (line.data)
         wipe(line.data, line.len);
     return r;
@@ -275,15 +287,17 @@ static const char *make_secret(struct config_load *load)
 }
 
 /* Takes one secret from the file, or makes it and appends it. */
-static int fill_secret(struct config_load *load, int fd, const char *text, const char *name, const char **field)
+static int fill_secret(struct config_load *load, int fd, bool *open_line, const char *text, const char *name,
+                       const char **field)
 {
+    if (!*field)
+        *field = find_line(&load->arena, text, name);
     if (*field)
         return 0;
-    *field = find_line(&load->arena, text, name);
-    if (*field && (*field)[0])
-        return 0;
     *field = make_secret(load);
-    return *field ? append_secret(fd, name, *field) : -ENOMEM;
+    int r = *field ? append_secret(fd, *open_line, name, *field) : -ENOMEM;
+    *open_line = false;
+    return r;
 }
 
 int config_secrets(struct config_load *load)
@@ -296,11 +310,12 @@ int config_secrets(struct config_load *load)
     if (fd < 0 || flock(fd, LOCK_EX) < 0)
         return fail(load, path, arena_printf(&load->arena, "can't be opened: %s", strerror(errno)));
     const char *text = read_file(&load->arena, path);
+    bool open_line = text && text[0] && text[strlen(text) - 1] != '\n';
     int r = text ? 0 : -errno;
     if (r == 0)
-        r = fill_secret(load, fd, text, "DIRECTUS_SECRET", &cfg->directus_secret);
+        r = fill_secret(load, fd, &open_line, text, "DIRECTUS_SECRET", &cfg->directus_secret);
     if (r == 0)
-        r = fill_secret(load, fd, text, "JWT_SECRET", &cfg->jwt_secret);
+        r = fill_secret(load, fd, &open_line, text, "JWT_SECRET", &cfg->jwt_secret);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r < 0)
@@ -310,12 +325,7 @@ int config_secrets(struct config_load *load)
 
 void config_free(struct config_load *load)
 {
-    for (const struct setting *s = settings; s->name; s++) {
-        char *value = s->secret ? *(char **)((char *)&load->config + s->offset) : NULL;
-        if (value)
-            wipe(value, strlen(value));
-    }
-    arena_free(&load->arena);
+    arena_wipe(&load->arena);
 }
 
 /* The present value as text; secrets only as set or unset. */
@@ -352,10 +362,12 @@ int config_print(const struct config *cfg, bool as_json, struct buf *out)
 
 int config_print_docs(struct buf *out)
 {
-    (void)buf_adds(out, "# Settings\n\nPrinted by `genie config --docs`; the table in `src/base/config.c` is the source. "
-                        "A setting is taken from the command line, the environment, `<NAME>_FILE`, `genie.env` in the "
-                        "working directory, or its default, in this order.\n\n"
-                        "| setting | default | meaning |\n|---|---|---|\n");
+    static const char head[] =
+        "# Settings\n\nPrinted by `genie config --docs`; the table in `src/base/config.c` is the source. "
+        "A setting is taken from the command line, the environment, `<NAME>_FILE`, `genie.env` in the "
+        "working directory, or its default, in this order.\n\n"
+        "| setting | default | meaning |\n|---|---|---|\n";
+    (void)buf_adds(out, head);
     for (const struct setting *s = settings; s->name; s++) {
         const char *fallback = s->secret ? "(secret)" : s->fallback ? s->fallback : "";
         (void)buf_addf(out, "| `%s` | %s | %s |\n", s->name, fallback, s->help);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings. One table (config.c) is the source of parsing, of `genie config`, and of docs/settings.md. A setting is
- * looked for in this order: command line, environment, `<NAME>_FILE` (a file that holds the value), genie.env in the
- * working directory, secrets.env in the data directory, default. */
+/* Settings. One table (config.c) is the source of parsing, of `genie config`, and of docs/settings.md. A
+ * setting is looked for in this order: command line, environment, `<NAME>_FILE` (a file that holds the
+ * value), genie.env in the working directory, secrets.env in the data directory, default. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
@@ -85,12 +85,12 @@ struct config_load {
     char error[512]; /* the sentence that names what is wrong */
 };
 
-/* Fills load->config; secrets may still be unset (config_secrets). overrides end with a NULL name; may be NULL.
- * 0, or -EINVAL with load->error. The caller frees with config_free() either way. */
+/* Fills load->config; secrets may still be unset (config_secrets). overrides end with a NULL name; may be
+ * NULL. 0, or -EINVAL with load->error. The caller frees with config_free() either way. */
 int config_load(struct config_load *load, const struct setting_override *overrides);
 
-/* Makes the secrets that are unset and keeps them in <data dir>/secrets.env (0600), creating the data directory.
- * Safe when two processes start at once. 0, or negative errno with load->error. */
+/* Makes the secrets that are unset and keeps them in <data dir>/secrets.env (0600), creating the data
+ * directory. Safe when two processes start at once. 0, or negative errno with load->error. */
 int config_secrets(struct config_load *load);
 
 /* Wipes and frees. */

@@ -11,7 +11,8 @@
     X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
     X(ERR_INVALID_QUERY, 400, "invalid_query", "A query parameter has an invalid value") \
     X(ERR_EMPTY_MESSAGE, 400, "empty_message", "The message is empty") \
-    X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", "The model can't read an attachment of this kind") \
+    X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", \
+      "The model can't read an attachment of this kind") \
     X(ERR_FIELD_NOT_ALLOWED, 400, "field_not_allowed", "This field can't be changed here") \
     X(ERR_UNAUTHORIZED, 401, "unauthorized", "Invalid or expired token") \
     X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
@@ -26,7 +27,8 @@
     X(ERR_RATE_LIMITED, 429, "rate_limited", "Too many requests, try again later") \
     X(ERR_INTERNAL, 500, "internal_error", "Something went wrong on our side") \
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
-    X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", "The account setup is incomplete: it has no workspace") \
+    X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
+      "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
     X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
     X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \

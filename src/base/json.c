@@ -33,7 +33,7 @@ static bool too_deep(const char *s, size_t len)
 
 json_t *json_parse(const char *s, size_t len)
 {
-    if (too_deep(s, len))
+    if (memchr(s, '\0', len) || too_deep(s, len)) /* jansson takes a NUL for the end of the text */
         return NULL;
     return json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 }

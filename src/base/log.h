@@ -19,17 +19,19 @@ struct log_field {
 };
 
 #define LOG_S(name_, text_) ((struct log_field){.name = (name_), .text = (text_)})
-#define LOG_N(name_, number_) ((struct log_field){.name = (name_), .number = (int64_t)(number_), .is_number = true})
+#define LOG_N(name_, number_) \
+    ((struct log_field){.name = (name_), .number = (int64_t)(number_), .is_number = true})
 #define LOG_FIELDS_END ((struct log_field){0})
 
 void log_configure(enum log_level least, bool as_json);
 
 /* Writes one line: log_event(LOG_WARN, "upstream failed", LOG_S("model", m), LOG_N("status", 500)). */
 #define log_event(level, message, ...) \
-    log_write((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) LOG_FIELDS_END})
+    log_write((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_FIELDS_END})
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
-/* Logs "<what>: <strerror>" as an error and returns r (a negative errno), for `return log_error(r, "open store")`. */
+/* Logs "<what>: <strerror>" as an error and returns r (a negative errno), for `return log_error(r, "open
+ * store")`. */
 int log_error(int r, const char *what);
 
 /* Names the request this thread works for (copied, at most 64 characters); NULL when it is done. */

@@ -9,26 +9,32 @@
 
 /* X(id, name, labels, type, help) */
 #define METRIC_TABLE(X) \
-    X(METRIC_HTTP_2XX, "genie_http_responses_total", "class=\"2xx\"", "counter", "Answers sent, by class of status") \
+    X(METRIC_HTTP_2XX, "genie_http_responses_total", "class=\"2xx\"", "counter", \
+      "Answers sent, by class of status") \
     X(METRIC_HTTP_3XX, "genie_http_responses_total", "class=\"3xx\"", "counter", "") \
     X(METRIC_HTTP_4XX, "genie_http_responses_total", "class=\"4xx\"", "counter", "") \
     X(METRIC_HTTP_5XX, "genie_http_responses_total", "class=\"5xx\"", "counter", "") \
     X(METRIC_HTTP_CONNECTIONS, "genie_http_connections", "", "gauge", "Open client connections") \
-    X(METRIC_STREAMS_OPEN, "genie_chat_streams_open", "", "gauge", "Answers being produced or kept for resuming") \
+    X(METRIC_STREAMS_OPEN, "genie_chat_streams_open", "", "gauge", \
+      "Answers being produced or kept for resuming") \
     X(METRIC_CHATS, "genie_chats_total", "", "counter", "Chat messages accepted") \
-    X(METRIC_CHATS_ABORTED, "genie_chats_aborted_total", "", "counter", "Answers that ended in an abort event") \
+    X(METRIC_CHATS_ABORTED, "genie_chats_aborted_total", "", "counter", \
+      "Answers that ended in an abort event") \
     X(METRIC_LLM_ACTIVE, "genie_llm_requests_active", "", "gauge", "Model requests running or queued") \
     X(METRIC_LLM_TOKENS, "genie_llm_completion_tokens_total", "", "counter", "Tokens that models produced") \
     X(METRIC_LLM_FAILED, "genie_llm_requests_failed_total", "", "counter", "Model requests that failed") \
     X(METRIC_FLOWS_RUN, "genie_flows_total", "", "counter", "Action flows run") \
-    X(METRIC_FLOWS_FAILED, "genie_flows_failed_total", "", "counter", "Action flows that failed or were missed") \
+    X(METRIC_FLOWS_FAILED, "genie_flows_failed_total", "", "counter", \
+      "Action flows that failed or were missed") \
     X(METRIC_DB_COMMITS, "genie_db_commits_total", "", "counter", "Durable commits of the store") \
     X(METRIC_DB_WRITES, "genie_db_writes_total", "", "counter", "Write units carried by those commits") \
     X(METRIC_DB_FAILED, "genie_db_writes_failed_total", "", "counter", "Write units that were rolled back") \
     X(METRIC_LOGINS, "genie_logins_total", "", "counter", "Log-ins that succeeded") \
     X(METRIC_LOGINS_REFUSED, "genie_logins_refused_total", "", "counter", "Log-ins that were refused") \
-    X(METRIC_IDENTITY_HITS, "genie_identity_cache_hits_total", "", "counter", "Identities answered from memory") \
-    X(METRIC_IDENTITY_MISSES, "genie_identity_cache_misses_total", "", "counter", "Identities read from the store")
+    X(METRIC_IDENTITY_HITS, "genie_identity_cache_hits_total", "", "counter", \
+      "Identities answered from memory") \
+    X(METRIC_IDENTITY_MISSES, "genie_identity_cache_misses_total", "", "counter", \
+      "Identities read from the store")
 
 enum metric {
 #define X(id, name, labels, type, help) id,

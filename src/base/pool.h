@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A fixed set of threads that run short blocking work in order of arrival, behind a bounded queue. Work is never
- * dropped once accepted: stopping waits for what is queued. Thread-safe. */
+/* A fixed set of threads that run short blocking work in order of arrival, behind a bounded queue. Work is
+ * never dropped once accepted: stopping waits for what is queued. Thread-safe. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 

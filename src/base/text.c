@@ -182,13 +182,13 @@ char *base64_encode(struct arena *a, const uint8_t *data, size_t len)
     return out;
 }
 
+/* OpenSSL's decoder skips white space at both ends and reads '=' anywhere, so the form is checked before. */
 uint8_t *base64_decode(struct arena *a, const char *s, size_t *ret_len)
 {
-    size_t len = strlen(s), padding = 0;
-    if (len % 4 != 0 || len > INT_MAX / 2)
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len = strlen(s), padding = len - strspn(s, digits);
+    if (len % 4 != 0 || len > INT_MAX / 2 || padding > 2 || strspn(s + len - padding, "=") != padding)
         return NULL;
-    while (padding < 2 && padding < len && s[len - 1 - padding] == '=')
-        padding++;
     uint8_t *out = arena_alloc(a, len / 4 * 3 + 1);
     int n = out ? EVP_DecodeBlock(out, (const unsigned char *)s, (int)len) : -1;
     if (n < (int)padding)
@@ -244,6 +244,18 @@ int url_encode(struct buf *b, const char *s)
             return r;
     }
     return 0;
+}
+
+bool choices_have(const char *choices, const char *value, size_t len)
+{
+    for (;;) {
+        size_t n = strcspn(choices, "|");
+        if (n == len && memcmp(choices, value, len) == 0)
+            return true;
+        if (choices[n] == '\0')
+            return false;
+        choices += n + 1;
+    }
 }
 
 bool list_next(const char **list, const char **ret_item, size_t *ret_len)

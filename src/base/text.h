@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Small helpers on text: UTF-8, hex, base64, comparison of secrets, URL parts. All are pure and thread-safe. */
+/* Small helpers on text: UTF-8, hex, base64, comparison of secrets, URL parts. All are pure and thread-safe.
+ */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -10,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the character that s (len > 0) begins with: 1..4, 0 when malformed, or -k when it lacks k more bytes. */
+/* Bytes of the character that s (len > 0) begins with: 1..4, 0 when malformed, or -k when it lacks k more
+ * bytes. */
 int utf8_char_length(const char *s, size_t len);
 
 /* Whether the bytes are well-formed UTF-8 (no surrogates, no overlong forms). */
@@ -25,7 +27,8 @@ size_t utf8_count(const char *s, size_t len);
 /* Bytes at the end of s that begin a character whose rest is missing: 0..3. */
 size_t utf8_incomplete_tail(const char *s, size_t len);
 
-/* Reads the character that begins at s (len > 0): its length and *ret, or 0 when the bytes are malformed or cut. */
+/* Reads the character that begins at s (len > 0): its length and *ret, or 0 when the bytes are malformed or
+ * cut. */
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 
 bool str_is_blank(const char *s);
@@ -65,6 +68,9 @@ int parse_duration(const char *s, int64_t *ret_ms);
 
 /* Percent-encodes everything but unreserved characters. */
 int url_encode(struct buf *b, const char *s);
+
+/* Whether `choices` ("a|b|c") holds exactly these bytes. */
+bool choices_have(const char *choices, const char *value, size_t len);
 
 /* The next item of a comma list, trimmed; moves *list on; false at the end. Empty items are skipped. */
 bool list_next(const char **list, const char **ret_item, size_t *ret_len);

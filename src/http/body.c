@@ -182,9 +182,9 @@ static json_t *choices_schema(const char *choices)
 static json_t *field_schema(const struct field *f)
 {
     static const char *const types[] = {
-        [FIELD_TYPE_STR] = "string",   [FIELD_TYPE_UUID] = "string",   [FIELD_TYPE_INT] = "integer",
-        [FIELD_TYPE_NUM] = "number",   [FIELD_TYPE_BOOL] = "boolean",  [FIELD_TYPE_OBJECT] = "object",
-        [FIELD_TYPE_ARRAY] = "array",  [FIELD_TYPE_ANY] = NULL,
+        [FIELD_TYPE_STR] = "string",  [FIELD_TYPE_UUID] = "string",  [FIELD_TYPE_INT] = "integer",
+        [FIELD_TYPE_NUM] = "number",  [FIELD_TYPE_BOOL] = "boolean", [FIELD_TYPE_OBJECT] = "object",
+        [FIELD_TYPE_ARRAY] = "array", [FIELD_TYPE_ANY] = NULL,
     };
     json_t *s = json_object();
     if (types[f->type])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies as tables. A row of descriptors says what a field is called, of what type and within which limits; from it come
- * the parser into a struct, the 400 sentences, and the OpenAPI schema.
+/* Bodies as tables. A row of descriptors says what a field is called, of what type and within which limits;
+ * from it come the parser into a struct, the 400 sentences, and the OpenAPI schema.
  *
  *   struct chat_body { const char *message; const char *session_id; };
  *   static const struct field chat_fields[] = {
@@ -9,8 +9,8 @@
  *       FIELD_END
  *   };
  *
- * Texts and JSON values in the struct are borrowed from the request's parsed body. Absent optional fields keep 0/NULL or
- * their default. Unknown fields are ignored. */
+ * Texts and JSON values in the struct are borrowed from the request's parsed body. Absent optional fields
+ * keep 0/NULL or their default. Unknown fields are ignored. */
 #ifndef HTTP_BODY_H
 #define HTTP_BODY_H
 
@@ -35,17 +35,18 @@ struct field {
     const char *name;
     enum field_type type;
     size_t offset;
-    bool required;       /* absent, null or a blank text is an error */
-    size_t min_len;      /* characters of a text */
-    size_t max_len;      /* bytes of a text, items of an array; 0 = 1,024 */
-    int64_t min, max;    /* of a number; both 0 = any */
-    int64_t fallback;    /* of an absent number or boolean */
-    const char *choices; /* "a|b|c" */
-    const char *charset; /* allowed characters with ranges, as in "A-Za-z0-9._-" */
-    const char *alias;   /* a second name it may come under */
+    bool required;             /* absent, null or a blank text is an error */
+    size_t min_len;            /* characters of a text */
+    size_t max_len;            /* bytes of a text, items of an array; 0 = 1,024 */
+    int64_t min, max;          /* of a number; both 0 = any */
+    int64_t fallback;          /* of an absent number or boolean */
+    const char *choices;       /* "a|b|c" */
+    const char *charset;       /* allowed characters with ranges, as in "A-Za-z0-9._-" */
+    const char *alias;         /* a second name it may come under */
     enum error_id blank_error; /* instead of missing_field, where a route promises another code */
 };
 
+/* clang-format off */
 #define FIELD_OF(kind, strct, member, key, ...) \
     {.name = (key), .type = (kind), .offset = offsetof(struct strct, member), ##__VA_ARGS__}
 #define FIELD_STR(strct, member, key, ...) FIELD_OF(FIELD_TYPE_STR, strct, member, key, ##__VA_ARGS__)
@@ -67,6 +68,7 @@ struct field {
 #define CHARSET(set) .charset = (set)
 #define ALIAS(other) .alias = (other)
 #define BLANK_IS(error) .blank_error = (error)
+/* clang-format on */
 
 /* What is wrong with a body. */
 struct body_error {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A request's way, on one page. At the headers: match, preflight, authenticate from memory, body size and type. With the
- * body: authenticate from the store if need be, rights, read and bind the body, handler. What waits runs on a worker; the
- * rest on the event thread. */
+/* A request's way, on one page. At the headers: match, preflight, authenticate from memory, body size and
+ * type. With the body: authenticate from the store if need be, rights, read and bind the body, handler. What
+ * waits runs on a worker; the rest on the event thread. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/text.h"
@@ -52,7 +52,8 @@ static void preflight(struct http_exchange *x)
     const char *asked = request_header(&x->rq, "Access-Control-Request-Headers");
     (void)reply_empty(&x->rq, 204);
     reply_header(&x->rq, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
-    reply_header(&x->rq, "Access-Control-Allow-Headers", asked ? asked : "Authorization, Content-Type, Last-Event-ID");
+    reply_header(&x->rq, "Access-Control-Allow-Headers",
+                 asked ? asked : "Authorization, Content-Type, Last-Event-ID");
     reply_header(&x->rq, "Access-Control-Max-Age", "86400");
     x->refused = true;
 }
@@ -136,7 +137,8 @@ static void check_length(struct http_exchange *x)
 /* JSON comes as application/json, as text/plain, without a type, or (`curl -d`) under a form's. */
 static void check_type(struct http_exchange *x)
 {
-    static const char *const readable[] = {"application/json", "text/plain", "application/x-www-form-urlencoded"};
+    static const char *const readable[] = {"application/json", "text/plain",
+                                           "application/x-www-form-urlencoded"};
     const char *type = request_header(&x->rq, "Content-Type");
     if (x->refused || x->rq.route->body.kind == BODY_NONE || !type || str_is_blank(type))
         return;

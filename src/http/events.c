@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream is a log of bytes: `log` holds what is kept, `base` is the stream offset of its first byte. The producer appends,
- * the present reading is a position in it. An event number is found again by its "id:" line, which can't occur inside data
- * (JSON has no raw line ends), so no index has to be kept per event.
+/* A stream is a log of bytes: `log` holds what is kept, `base` is the stream offset of its first byte. The
+ * producer appends, the present reading is a position in it. An event number is found again by its "id:"
+ * line, which can't occur inside data (JSON has no raw line ends), so no index has to be kept per event.
  *
- * Locks: the hub's (table, list of ended streams), then a stream's. Callbacks and reader_wake run without the hub's lock;
- * ops callbacks run without any. */
+ * Locks: the hub's (table, list of ended streams), then a stream's. Callbacks and reader_wake run without the
+ * hub's lock; ops callbacks run without any. */
 #include "http/events.h"
 
 #include "base/buf.h"
@@ -22,9 +22,9 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#define LOG_MAX (8 * 1024 * 1024)     /* with what is not read yet: the text, and what eight flows may bring */
-#define REPLAY_MAX (1024 * 1024)      /* of what was read */
-#define REPLAY_SLACK (256 * 1024)     /* trimmed in steps of this size */
+#define LOG_MAX (8 * 1024 * 1024) /* with what is not read yet: the text, and what eight flows may bring */
+#define REPLAY_MAX (1024 * 1024)  /* of what was read */
+#define REPLAY_SLACK (256 * 1024) /* trimmed in steps of this size */
 #define HIGH_WATER (256 * 1024)
 #define LOW_WATER (64 * 1024)
 #define ENDED_BYTES_MAX (64 * 1024 * 1024) /* of all streams kept for a replay */
@@ -51,10 +51,10 @@ struct event_stream {
     struct buf log;
     uint64_t base;
     int64_t last_number;
-    struct reading *reading;   /* the present one, or NULL */
-    uint64_t sent;             /* where the last reading stands or stood */
-    int64_t alone_since_ms;    /* without a reading; 0 = has one, or is yet to get its first */
-    int64_t ended_ms;          /* 0 = running */
+    struct reading *reading; /* the present one, or NULL */
+    uint64_t sent;           /* where the last reading stands or stood */
+    int64_t alone_since_ms;  /* without a reading; 0 = has one, or is yet to get its first */
+    int64_t ended_ms;        /* 0 = running */
     bool paused, abandoned;
     size_t ended_bytes; /* counted in the hub */
     UT_hash_handle hh;
@@ -91,8 +91,8 @@ void event_stream_unref(struct event_stream *s)
     metric_add(METRIC_STREAMS_OPEN, -1);
 }
 
-int event_stream_new(struct event_hub *hub, const char *id, const char *owner, const struct event_ops *ops, void *ctx,
-                     struct event_stream **ret)
+int event_stream_new(struct event_hub *hub, const char *id, const char *owner, const struct event_ops *ops,
+                     void *ctx, struct event_stream **ret)
 {
     struct event_stream *s = calloc(1, sizeof *s);
     if (!s)
@@ -328,7 +328,8 @@ static void reading_stop(void *ctx)
 
 static const struct reader_ops reading_ops = {reading_next, reading_stop};
 
-/* The offset behind event number `after`, or -1 if what follows is no longer (or never was) there. Stream locked. */
+/* The offset behind event number `after`, or -1 if what follows is no longer (or never was) there. Stream
+ * locked. */
 static int64_t offset_after(struct event_stream *s, int64_t after)
 {
     char line[80];
@@ -391,7 +392,8 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
         leave_alone(s);
         return reply_error(rq, ERR_OVERLOADED, NULL);
     }
-    *g = (struct reading){.stream = event_stream_ref(s), .reader = reader, .last_sent_ms = clock_monotonic_ms()};
+    *g = (struct reading){
+        .stream = event_stream_ref(s), .reader = reader, .last_sent_ms = clock_monotonic_ms()};
     if (!attach(s, g, after)) {
         reader_drop(reader);
         reader_unref(reader);
@@ -403,7 +405,8 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
 
 /* --- the hub ------------------------------------------------------------------------------------------- */
 
-/* What one stream needs at this tick. Hub locked; returns true if it was abandoned (with a reference taken). */
+/* What one stream needs at this tick. Hub locked; returns true if it was abandoned (with a reference
+ * taken). */
 static bool tick_stream(struct event_hub *hub, struct event_stream *s, int64_t now)
 {
     pthread_mutex_lock(&s->lock);
@@ -436,8 +439,7 @@ static bool tick(struct event_hub *hub)
     size_t n_gone = 0, n_old = 0;
     int64_t now = clock_monotonic_ms();
     pthread_mutex_lock(&hub->lock);
-    HASH_ITER(hh, hub->by_id, s, tmp)
-    {
+    HASH_ITER (hh, hub->by_id, s, tmp) {
         if (n_gone == AT_ONCE || n_old == AT_ONCE)
             break;
         if (tick_stream(hub, s, now))
@@ -503,8 +505,7 @@ void event_hub_stop(struct event_hub *hub)
     pthread_cond_signal(&hub->changed);
     pthread_mutex_unlock(&hub->lock);
     pthread_join(hub->thread, NULL);
-    HASH_ITER(hh, hub->by_id, s, tmp)
-    {
+    HASH_ITER (hh, hub->by_id, s, tmp) {
         forget(hub, s);
         event_stream_unref(s);
     }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Server-sent events with memory. An event stream is produced by one side and read by at most one connection at a time;
- * what was sent is kept (up to a maximum) so that a client that lost its connection can go on where it was.
+/* Server-sent events with memory. An event stream is produced by one side and read by at most one connection
+ * at a time; what was sent is kept (up to a maximum) so that a client that lost its connection can go on
+ * where it was.
  *
  *   producer: event_stream_new → event_stream_push … → event_stream_end → event_stream_unref
- *   handler:  return reply_events(rq, stream, last_id)       (first connection and resumes alike; the newest wins)
+ *   handler:  return reply_events(rq, stream, last_id)    (first connection and resumes; the newest wins)
  *
- * Backpressure: when more than the high-water mark is unread, `pause(true)` is called; under the low mark, `pause(false)`.
- * A stream that lost its reader and is without one for grace_ms is abandoned: `abandoned` is called once, and the
- * producer is expected to end it. After its end it can be replayed for keep_ms. All functions are thread-safe; callbacks come from any thread, without
- * locks held, and must be short. */
+ * Backpressure: when more than the high-water mark is unread, `pause(true)` is called; under the low mark,
+ * `pause(false)`. A stream that lost its reader and is without one for grace_ms is abandoned: `abandoned` is
+ * called once, and the producer is expected to end it. After its end it can be replayed for keep_ms. All
+ * functions are thread-safe; callbacks come from any thread, without locks held, and must be short. */
 #ifndef HTTP_EVENTS_H
 #define HTTP_EVENTS_H
 
@@ -34,12 +35,13 @@ struct event_ops {
     void (*release)(void *ctx); /* the last reference is gone */
 };
 
-/* A stream named `id` (a UUID), owned by `owner` (a user id). *ret is the producer's reference. 0 or -ENOMEM. */
-int event_stream_new(struct event_hub *hub, const char *id, const char *owner, const struct event_ops *ops, void *ctx,
-                     struct event_stream **ret);
-
-/* Appends one event whose data is a single line of JSON: "id: <id>:<n>\ndata: <json>\n\n". 0; -EPIPE after the end;
+/* A stream named `id` (a UUID), owned by `owner` (a user id). *ret is the producer's reference. 0 or
  * -ENOMEM. */
+int event_stream_new(struct event_hub *hub, const char *id, const char *owner, const struct event_ops *ops,
+                     void *ctx, struct event_stream **ret);
+
+/* Appends one event whose data is a single line of JSON: "id: <id>:<n>\ndata: <json>\n\n". 0; -EPIPE after
+ * the end; -ENOMEM. */
 int event_stream_push(struct event_stream *s, const char *json, size_t len);
 
 /* No event follows; readers get what is left and then the end. Once. */
@@ -58,8 +60,8 @@ bool event_stream_ended(struct event_stream *s);
 /* Reads "<uuid>:<n>" (ret_id, UUID_SIZE bytes, may be NULL) or "<n>" (ret_id becomes ""): 0 or -EINVAL. */
 int event_id_parse(const char *text, char *ret_id, int64_t *ret_n);
 
-/* Answers with the stream from the event after number `after` (0 = from its beginning); an earlier reader is ended.
- * 404 if what should come next is no longer kept. */
+/* Answers with the stream from the event after number `after` (0 = from its beginning); an earlier reader is
+ * ended. 404 if what should come next is no longer kept. */
 reply reply_events(struct request *rq, struct event_stream *s, int64_t after);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to src/http: the server's side of one request, shared by server.c (libmicrohttpd), dispatch.c (what happens to
- * it), request.c (what handlers ask of it) and reply.c (what goes on the wire). */
+/* Private to src/http: the server's side of one request, shared by server.c (libmicrohttpd), dispatch.c (what
+ * happens to it), request.c (what handlers ask of it) and reply.c (what goes on the wire). */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
@@ -47,8 +47,8 @@ struct http_exchange {
     enum exchange_phase phase;
     enum http_method method;
     const char *method_name; /* as sent */
-    bool refused;     /* the reply stands already; what still arrives of the body is thrown away */
-    bool needs_store; /* the identity has to be resolved on a worker */
+    bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
+    bool needs_store;        /* the identity has to be resolved on a worker */
     struct buf body;
     size_t received;
     int64_t started_us;
@@ -64,8 +64,8 @@ struct http_exchange {
 /* What dispatch decides at the headers: whether to go on reading; else the reply stands. */
 void dispatch_headers(struct http_exchange *x, const char *method, const char *url);
 
-/* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made it, and x
- * must not be touched. */
+/* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made
+ * it, and x must not be touched. */
 bool dispatch_run(struct http_exchange *x);
 
 /* Adds the headers that every answer has. */

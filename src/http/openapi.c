@@ -13,8 +13,9 @@ static void convert_path(const char *path, struct buf *out, json_t *parameters)
         size_t len = strcspn(s + 1, "/") + 1;
         if (s[1] == ':') {
             (void)buf_addf(out, "/{%.*s}", (int)len - 2, s + 2);
-            (void)json_array_append_new(parameters, json_pack("{s:s%, s:s, s:b, s:{s:s}}", "name", s + 2, len - 2, "in",
-                                                              "path", "required", 1, "schema", "type", "string"));
+            (void)json_array_append_new(parameters,
+                                        json_pack("{s:s%, s:s, s:b, s:{s:s}}", "name", s + 2, len - 2, "in",
+                                                  "path", "required", 1, "schema", "type", "string"));
         } else {
             (void)buf_add(out, s, len);
         }
@@ -24,8 +25,8 @@ static void convert_path(const char *path, struct buf *out, json_t *parameters)
 
 static json_t *error_response(const char *description)
 {
-    return json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", description, "content", "application/json", "schema",
-                     "$ref", "#/components/schemas/Error");
+    return json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", description, "content", "application/json",
+                     "schema", "$ref", "#/components/schemas/Error");
 }
 
 static json_t *responses(const struct route *route)
@@ -54,8 +55,8 @@ static json_t *operation(const struct route *route, json_t *parameters)
         (void)json_object_set_new(op, "security", json_pack("[{s:[]}]", "bearer"));
     if (op && route->body.kind == BODY_FIELDS)
         (void)json_object_set_new(op, "requestBody",
-                                  json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json",
-                                            "schema", body_schema(route->body.fields)));
+                                  json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
+                                            "application/json", "schema", body_schema(route->body.fields)));
     else if (op && route->body.kind == BODY_JSON)
         (void)json_object_set_new(op, "requestBody",
                                   json_pack("{s:{s:{s:{}}}}", "content", "application/json", "schema"));
@@ -81,18 +82,18 @@ static void add_route(void *ctx, const struct route *route)
 
 static json_t *error_schema(void)
 {
-    return json_pack("{s:s, s:[s,s,s], s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}}", "type", "object", "required", "ok",
-                     "error", "code", "properties", "ok", "type", "boolean", "error", "type", "string", "code", "type",
-                     "string", "field", "type", "string");
+    return json_pack("{s:s, s:[s,s,s], s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}}", "type", "object", "required",
+                     "ok", "error", "code", "properties", "ok", "type", "boolean", "error", "type", "string",
+                     "code", "type", "string", "field", "type", "string");
 }
 
 json_t *openapi_document(const struct route_set *routes)
 {
     json_t *paths = json_object();
     routes_each(routes, add_route, paths);
-    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}}, s:{s:o}}}", "openapi", "3.1.0", "info",
-                     "title", "GenieHelper", "version", GENIE_VERSION, "description",
-                     "A self-hosted agent for content creators", "paths", paths, "components", "securitySchemes",
-                     "bearer", "type", "http", "scheme", "bearer", "bearerFormat", "JWT", "schemas", "Error",
-                     error_schema());
+    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}}, s:{s:o}}}", "openapi", "3.1.0",
+                     "info", "title", "GenieHelper", "version", GENIE_VERSION, "description",
+                     "A self-hosted agent for content creators", "paths", paths, "components",
+                     "securitySchemes", "bearer", "type", "http", "scheme", "bearer", "bearerFormat", "JWT",
+                     "schemas", "Error", error_schema());
 }

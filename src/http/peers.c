@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets are watched in an epoll of our own, by a number that is looked up under the lock, so an event that was already
- * fetched when its connection closed finds nothing. The socket itself is registered (no dup): closing it ends the watch. */
+/* Sockets are watched in an epoll of our own, by a number that is looked up under the lock, so an event that
+ * was already fetched when its connection closed finds nothing. The socket itself is registered (no dup):
+ * closing it ends the watch. */
 #include "http/peers.h"
 
 #include "base/clock.h"
@@ -48,8 +49,7 @@ static void cut_overdue(struct peers *ps)
     int64_t now = clock_monotonic_ms();
     struct peer *p;
     pthread_mutex_lock(&ps->lock);
-    DL_FOREACH(ps->list, p)
-    {
+    DL_FOREACH (ps->list, p) {
         if (p->deadline_ms && now > p->deadline_ms) {
             (void)shutdown(p->fd, SHUT_RDWR);
             p->deadline_ms = 0;
@@ -218,8 +218,7 @@ void peers_shutdown_all(struct peers *ps)
 {
     struct peer *p;
     pthread_mutex_lock(&ps->lock);
-    DL_FOREACH(ps->list, p)
-    {
+    DL_FOREACH (ps->list, p) {
         (void)shutdown(p->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&ps->lock);

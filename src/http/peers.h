@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Private to src/http. The open client connections and the thread that minds them:
- *   - a connection must deliver its next whole request within REQUEST_TIMEOUT_S (libmicrohttpd's own timer is reset by any
- *     byte, so a byte a second would hold a connection for ever); a body gets more time in proportion to what has come;
- *   - a connection whose answer is a stream is watched for the client's departure, which libmicrohttpd does not notice
- *     while the connection is suspended. */
+ *   - a connection must deliver its next whole request within REQUEST_TIMEOUT_S (libmicrohttpd's own
+ *     timer is reset by any byte, so a byte a second would hold a connection for ever); a body gets more
+ *     time in proportion to what has come;
+ *   - a connection whose answer is a stream is watched for the client's departure, which libmicrohttpd
+ *     does not notice while the connection is suspended. */
 #ifndef HTTP_PEERS_H
 #define HTTP_PEERS_H
 

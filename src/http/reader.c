@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The race to get right: the producer adds something between our empty pull and the suspension. `woken` is cleared before
- * each pull, and the suspension happens only if it is still clear under the lock that reader_wake takes. next() runs
- * without that lock, so a producer may wake while holding its own. */
+/* The race to get right: the producer adds something between our empty pull and the suspension. `woken` is
+ * cleared before each pull, and the suspension happens only if it is still clear under the lock that
+ * reader_wake takes. next() runs without that lock, so a producer may wake while holding its own. */
 #include "http/reader.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to src/http. A streaming answer is a generator {next, stop}: the connection pulls what there is, sleeps
- * (suspended) while there is nothing, and is woken by the producer. stop is called exactly once on every way out.
- * Reference-counted; thread-safe. */
+/* Private to src/http. A streaming answer is a generator {next, stop}: the connection pulls what there is,
+ * sleeps (suspended) while there is nothing, and is woken by the producer. stop is called exactly once on
+ * every way out. Reference-counted; thread-safe. */
 #ifndef HTTP_READER_H
 #define HTTP_READER_H
 

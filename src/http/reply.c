@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Error shapes differ by client family, so the path's prefix chooses one of three writers; everything else is common. */
+/* Error shapes differ by client family, so the path's prefix chooses one of three writers; everything else is
+ * common. */
 #include "http/reply.h"
 
 #include "base/config.h"
@@ -41,7 +42,8 @@ reply reply_empty(struct request *rq, int status)
 /* For when there is no memory to say anything better. */
 static reply bare_error(struct request *rq)
 {
-    static const char text[] = "{\"ok\":false,\"error\":\"Something went wrong on our side\",\"code\":\"internal_error\"}";
+    static const char text[] =
+        "{\"ok\":false,\"error\":\"Something went wrong on our side\",\"code\":\"internal_error\"}";
     return set(rq, 500, "application/json; charset=utf-8", text, sizeof text - 1);
 }
 
@@ -76,7 +78,8 @@ void reply_header(struct request *rq, const char *name, const char *value)
     line = arena_alloc(&rq->arena, sizeof *line);
     if (!line)
         return;
-    *line = (struct reply_header_line){arena_strdup(&rq->arena, name), arena_strdup(&rq->arena, value), x->headers};
+    *line = (struct reply_header_line){arena_strdup(&rq->arena, name), arena_strdup(&rq->arena, value),
+                                       x->headers};
     if (line->name && line->value)
         x->headers = line;
 }
@@ -115,7 +118,8 @@ static reply directus_error(struct request *rq, enum error_id error, const char 
             status = directus_errors[i].status;
             code = directus_errors[i].code;
         }
-    return reply_json(rq, status, "{s:[{s:s, s:{s:s}}]}", "errors", "message", sentence, "extensions", "code", code);
+    return reply_json(rq, status, "{s:[{s:s, s:{s:s}}]}", "errors", "message", sentence, "extensions", "code",
+                      code);
 }
 
 reply reply_field_error(struct request *rq, enum error_id error, const char *field, const char *sentence)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers. A handler ends with `return reply_…(rq, …)`; the wire is written in one place (reply.c), and only what is
- * returned last counts. Handler's thread. */
+/* Answers. A handler ends with `return reply_…(rq, …)`; the wire is written in one place (reply.c), and only
+ * what is returned last counts. Handler's thread. */
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
 
@@ -23,12 +23,13 @@ reply reply_bytes(struct request *rq, int status, const char *type, const char *
 /* Without a body (204). */
 reply reply_empty(struct request *rq, int status);
 
-/* An error of the table, in the shape that the path's clients expect. sentence NULL = the table's own; field NULL = no
- * single field is to blame. */
+/* An error of the table, in the shape that the path's clients expect. sentence NULL = the table's own; field
+ * NULL = no single field is to blame. */
 reply reply_error(struct request *rq, enum error_id error, const char *sentence);
 reply reply_field_error(struct request *rq, enum error_id error, const char *field, const char *sentence);
 
-/* The error for a store's negative errno: -ETIMEDOUT, -ENOSPC, -EIO … → 503 store_unavailable; -EEXIST → 409. */
+/* The error for a store's negative errno: -ETIMEDOUT, -ENOSPC, -EIO … → 503 store_unavailable; -EEXIST
+ * → 409. */
 reply reply_store_error(struct request *rq, int r);
 
 /* Adds a header to the answer; the texts are copied. Before the reply is returned. */

@@ -30,8 +30,8 @@ static enum MHD_Result visit_one(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
-void request_each_query(const struct request *rq, void (*visit)(void *ctx, const char *name, const char *value),
-                        void *ctx)
+void request_each_query(const struct request *rq,
+                        void (*visit)(void *ctx, const char *name, const char *value), void *ctx)
 {
     (void)MHD_get_connection_values(rq->exchange->connection, MHD_GET_ARGUMENT_KIND, visit_one,
                                     &(struct visit){visit, ctx});
@@ -64,8 +64,8 @@ const char *request_cookie(struct request *rq, const char *name)
 
 bool request_is_local(const struct request *rq)
 {
-    static const char *const forwarding[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-                                             "X-Real-IP"};
+    static const char *const forwarding[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto",
+                                             "X-Forwarded-Host", "X-Real-IP"};
     for (size_t i = 0; i < ARRAY_LEN(forwarding); i++)
         if (request_header(rq, forwarding[i]))
             return false;

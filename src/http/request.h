@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One request as a handler sees it. It lives from its headers to the end of its answer; everything in its arena dies
- * with it. Only one thread holds it at a time. */
+/* One request as a handler sees it. It lives from its headers to the end of its answer; everything in its
+ * arena dies with it. Only one thread holds it at a time. */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
@@ -23,13 +23,13 @@ struct request {
     const struct route *route;
     struct app *app;
     struct arena arena;
-    const char *id;        /* X-Request-Id */
-    const char *path;      /* decoded path */
-    const char *client_ip; /* the socket's, or the one a trusted proxy named */
+    const char *id;                         /* X-Request-Id */
+    const char *path;                       /* decoded path */
+    const char *client_ip;                  /* the socket's, or the one a trusted proxy named */
     const char *params[REQUEST_MAX_PARAMS]; /* path parameters in order of the route's path */
-    struct identity *who;  /* NULL on public routes; a reference that the request owns */
-    void *body;            /* the bound struct of the route's descriptors */
-    json_t *json;          /* the whole body as parsed, NULL where there was none; owned by the request */
+    struct identity *who;                   /* NULL on public routes; a reference that the request owns */
+    void *body;                             /* the bound struct of the route's descriptors */
+    json_t *json; /* the whole body as parsed, NULL where there was none; owned by the request */
     struct http_exchange *exchange;
 };
 
@@ -38,8 +38,8 @@ const char *request_header(const struct request *rq, const char *name);
 const char *request_query(const struct request *rq, const char *name);
 
 /* Calls visit(ctx, name, value) for each query parameter, in order; value is "" where there is none. */
-void request_each_query(const struct request *rq, void (*visit)(void *ctx, const char *name, const char *value),
-                        void *ctx);
+void request_each_query(const struct request *rq,
+                        void (*visit)(void *ctx, const char *name, const char *value), void *ctx);
 
 /* A whole number from the query within [min, max]: 0 (the default where absent) or -EINVAL. */
 int request_query_int(const struct request *rq, const char *name, int64_t fallback, int64_t min, int64_t max,

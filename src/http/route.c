@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A trie of path segments: a look-up costs one comparison per sibling on the way and allocates nothing. Where a fixed
- * segment and a parameter both fit, the fixed one wins. */
+/* A trie of path segments: a look-up costs one comparison per sibling on the way and allocates nothing. Where
+ * a fixed segment and a parameter both fit, the fixed one wins. */
 #include "http/route.h"
 
 #include <errno.h>
@@ -31,7 +31,8 @@ static struct node *child_for(struct node *parent, const char *segment, size_t l
     struct node **at = &parent->children;
     bool is_param = segment[0] == ':';
     for (; *at; at = &(*at)->next)
-        if (is_param ? (*at)->is_param : !(*at)->is_param && (*at)->len == len && !memcmp((*at)->segment, segment, len))
+        if (is_param ? (*at)->is_param
+                     : !(*at)->is_param && (*at)->len == len && !memcmp((*at)->segment, segment, len))
             return *at;
     struct node *n = calloc(1, sizeof *n);
     if (!n)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The route table. A row is all there is to know about an endpoint before its handler runs; dispatch, OpenAPI and the
- * access tests read the same rows. */
+/* The route table. A row is all there is to know about an endpoint before its handler runs; dispatch, OpenAPI
+ * and the access tests read the same rows. */
 #ifndef HTTP_ROUTE_H
 #define HTTP_ROUTE_H
 
@@ -34,6 +34,7 @@ struct body_spec {
     size_t max_bytes; /* 0 = 1 MiB */
 };
 
+/* clang-format off */
 #define NO_BODY {.kind = BODY_NONE}
 /* A JSON object bound by descriptors. */
 #define BODY(strct, table) {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct)}
@@ -41,6 +42,7 @@ struct body_spec {
     {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct), .max_bytes = (bytes)}
 /* Any JSON value (or none), in rq->json. */
 #define ANY_JSON {.kind = BODY_JSON}
+/* clang-format on */
 
 struct route {
     enum http_method method;
@@ -53,16 +55,19 @@ struct route {
     const char *summary;
 };
 
+/* clang-format off */
 #define ROUTES_END {.path = NULL}
+/* clang-format on */
 
 struct route_set; /* the tables compiled for look-up; immutable, thread-safe */
 
-/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows, or -ENOMEM. */
+/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows, or
+ * -ENOMEM. */
 int routes_compile(const struct route *const *tables, struct route_set **ret);
 void routes_free(struct route_set *set);
 
-/* Finds the row for a method and path; parameters point into `path_copy`, which is cut up. Returns NULL if there is none:
- * then *ret_allowed is a bit set of the methods that the path has (0 = no such path). */
+/* Finds the row for a method and path; parameters point into `path_copy`, which is cut up. Returns NULL if
+ * there is none: then *ret_allowed is a bit set of the methods that the path has (0 = no such path). */
 const struct route *routes_find(const struct route_set *set, enum http_method method, char *path_copy,
                                 const char *params[REQUEST_MAX_PARAMS], unsigned *ret_allowed);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The seam to libmicrohttpd, and the only file besides reader.c that knows its rules:
- *   - it calls answer() once with the headers, then per piece of the body, then once when the request is whole; a reply can
- *     only be queued at the first or the last of these, so a refused body is drained (within reason) first;
+ *   - it calls answer() once with the headers, then per piece of the body, then once when the request is
+ *     whole; a reply can only be queued at the first or the last of these, so a refused body is drained
+ *     (within reason) first;
  *   - after MHD_resume_connection it calls answer() again, where the finished reply is queued;
  *   - what a reply points to lives in the request's arena until finish(). */
 #include "http/server.h"
@@ -41,8 +42,8 @@ static struct http_exchange *exchange_new(struct http_server *server, struct MHD
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     x->peer_ip = address_text(&x->rq.arena, address);
     const char *forwarded = request_header(&x->rq, "X-Forwarded-For");
-    x->rq.client_ip = client_address(&x->rq.arena, x->peer_ip ? x->peer_ip : "", server->config->trusted_proxies,
-                                     forwarded);
+    x->rq.client_ip = client_address(&x->rq.arena, x->peer_ip ? x->peer_ip : "",
+                                     server->config->trusted_proxies, forwarded);
     atomic_fetch_add(&server->exchanges, 1);
     return x;
 }
@@ -141,8 +142,9 @@ static enum MHD_Result take_body(struct http_exchange *x, const char *data, size
     return MHD_YES;
 }
 
-static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                              const char *version, const char *data, size_t *size, void **state)
+static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *data, size_t *size,
+                              void **state)
 {
     struct http_exchange *x = *state;
     (void)version;
@@ -216,7 +218,8 @@ static void raise_descriptor_limit(int64_t connections)
 /* Resolves BIND_ADDRESS and SERVER_PORT to a listening socket; negative errno with a log line. */
 static int listen_on(const struct config *cfg)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST}, *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST},
+                    *found = NULL;
     char port[16];
     int yes = 1;
     (void)snprintf(port, sizeof port, "%lld", (long long)cfg->server_port);
@@ -238,8 +241,8 @@ static int start_daemon(struct http_server *s, int fd)
 {
     const struct config *cfg = s->config;
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO, 0, NULL, NULL,
-        answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO, 0, NULL,
+        NULL, answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(cfg->http_threads > 1 ? cfg->http_threads : 0),
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, finish, s, MHD_OPTION_NOTIFY_CONNECTION,

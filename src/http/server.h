@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP server: libmicrohttpd's epoll threads, our dispatcher, and a worker pool for handlers that wait. */
+/* The HTTP server: libmicrohttpd's epoll threads, our dispatcher, and a worker pool for handlers that
+ * wait. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -12,8 +13,8 @@ struct http_server;
 /* How a token becomes an identity; given by the layer that knows users. */
 struct http_auth {
     void *ctx;
-    /* Looks only at memory, on the event thread: 0 and *ret (a reference), -EAGAIN when the store must be asked, or
-     * -EACCES with *ret_error. token may be NULL. */
+    /* Looks only at memory, on the event thread: 0 and *ret (a reference), -EAGAIN when the store must be
+     * asked, or -EACCES with *ret_error. token may be NULL. */
     int (*lookup)(void *ctx, const char *token, struct identity **ret, enum error_id *ret_error);
     /* May wait for the store, on a worker: 0, or -EACCES with *ret_error (also ERR_STORE_UNAVAILABLE). */
     int (*resolve)(void *ctx, const char *token, const char *client_ip, struct identity **ret,
