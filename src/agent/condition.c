@@ -41,7 +41,7 @@ static int contains(const json_t *left, const json_t *right)
         return json_object_get(left, json_string_value(right)) != NULL;
     if (!json_is_array(left))
         return -EINVAL;
-    json_array_foreach(left, i, item)
+    json_array_foreach (left, i, item)
         if (are_equal(item, right))
             return 1;
     return 0;

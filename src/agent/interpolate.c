@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One pass over each string finds the next reference; the rest is text. Recursion follows the template, which was
- * parsed with a depth of at most JSON_MAX_DEPTH; inserted values are shared, not copied, after they were measured. */
+/* One pass over each string finds the next reference; the rest is text. Recursion follows the template, which
+ * was parsed with a depth of at most JSON_MAX_DEPTH; inserted values are shared, not copied, after they were
+ * measured. */
 #include "agent/interpolate.h"
 
 #include "base/text.h"
@@ -32,7 +33,8 @@ static bool is_word(char c)
     return is_letter(c) || (c >= '0' && c <= '9');
 }
 
-/* The end of `name.key.0`: a dot belongs to it only if a word follows, so that a sentence may end in a reference. */
+/* The end of `name.key.0`: a dot belongs to it only if a word follows, so that a sentence may end in a
+ * reference. */
 static const char *path_end(const char *s)
 {
     while (is_word(*s) || (*s == '.' && is_word(s[1])))
@@ -145,7 +147,7 @@ static int measure(struct work *w, const json_t *value, int depth)
     if (depth > JSON_MAX_DEPTH)
         return too_large(w);
     int r = spend(w, json_is_string(value) ? json_string_length(value) + 1 : 1);
-    json_object_foreach((json_t *)value, key, inner) {
+    json_object_foreach ((json_t *)value, key, inner) {
         if (r == 0)
             r = spend(w, strlen(key));
         if (r == 0)
@@ -153,7 +155,7 @@ static int measure(struct work *w, const json_t *value, int depth)
         if (r < 0)
             return r;
     }
-    json_array_foreach(value, i, inner) {
+    json_array_foreach (value, i, inner) {
         if (r == 0)
             r = measure(w, inner, depth + 1);
         if (r < 0)
@@ -223,7 +225,7 @@ static int fill_object(struct work *w, const json_t *value, int depth, json_t **
     _cleanup_json_ json_t *out = json_object();
     const char *key;
     json_t *inner;
-    json_object_foreach((json_t *)value, key, inner) {
+    json_object_foreach ((json_t *)value, key, inner) {
         json_t *filled;
         int r = spend(w, strlen(key));
         if (r == 0)
@@ -242,7 +244,7 @@ static int fill_array(struct work *w, const json_t *value, int depth, json_t **r
     _cleanup_json_ json_t *out = json_array();
     json_t *inner;
     size_t i;
-    json_array_foreach(value, i, inner) {
+    json_array_foreach (value, i, inner) {
         json_t *filled;
         int r = fill(w, inner, depth + 1, &filled);
         if (r < 0)
@@ -271,7 +273,8 @@ static int fill(struct work *w, const json_t *value, int depth, json_t **ret)
     }
 }
 
-int interpolate(const json_t *value, const struct interpolate_scope *scope, json_t **ret, char *error, size_t size)
+int interpolate(const json_t *value, const struct interpolate_scope *scope, json_t **ret, char *error,
+                size_t size)
 {
     struct work w = {.scope = scope, .budget = INTERPOLATE_MAX_BYTES, .error = error, .error_size = size};
     (void)snprintf(error, size, "Out of memory");
@@ -299,8 +302,8 @@ void interpolate_each(const json_t *value, void (*found)(void *ctx, const char *
     for (; text && next_reference(text, &ref); text = ref.to)
         if (ref.path[0])
             found(ctx, ref.path);
-    json_object_foreach((json_t *)value, key, inner)
+    json_object_foreach ((json_t *)value, key, inner)
         interpolate_each(inner, found, ctx);
-    json_array_foreach(value, i, inner)
+    json_array_foreach (value, i, inner)
         interpolate_each(inner, found, ctx);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* References in the `config` of a flow's step:
  *   $input.url   $draft.title.0   $user.id      a name, then keys and indexes after dots
- *   {{input.url}}   {{page.content-type}}       the same; keys may hold anything but dots, braces and white space
+ *   {{input.url}}   {{page.content-type}}       the same; keys may hold anything but dots, braces and white
+ * space
  *   $$                                          a dollar; one that no letter follows stands for itself
- * A string that is one reference and nothing else becomes the value with its JSON type; inside a string a value becomes
- * text (null is empty, objects and arrays their JSON). What was inserted is never looked at again, so a value that
- * holds `$user.id` stays just that. Keys of objects are not touched. */
+ * A string that is one reference and nothing else becomes the value with its JSON type; inside a string a
+ * value becomes text (null is empty, objects and arrays their JSON). What was inserted is never looked at
+ * again, so a value that holds `$user.id` stays just that. Keys of objects are not touched. */
 #ifndef AGENT_INTERPOLATE_H
 #define AGENT_INTERPOLATE_H
 
@@ -19,9 +20,11 @@ struct interpolate_scope {
     const char *user_id;
 };
 
-/* *ret is a new reference. 0; -ENOENT: a reference leads nowhere, -EMSGSIZE: the result is too large or nested deeper
- * than JSON_MAX_DEPTH, -ENOMEM; with a sentence in error (of `size` bytes) that names the reference. */
-int interpolate(const json_t *value, const struct interpolate_scope *scope, json_t **ret, char *error, size_t size);
+/* *ret is a new reference. 0; -ENOENT: a reference leads nowhere, -EMSGSIZE: the result is too large or
+ * nested deeper than JSON_MAX_DEPTH, -ENOMEM; with a sentence in error (of `size` bytes) that names the
+ * reference. */
+int interpolate(const json_t *value, const struct interpolate_scope *scope, json_t **ret, char *error,
+                size_t size);
 
 /* Whether a string is one whole reference that leads nowhere; false for everything else. */
 bool interpolate_is_missing(const json_t *value, const struct interpolate_scope *scope);

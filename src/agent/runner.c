@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One flow at a time, on the caller's thread. Whatever happens (a refusal, an error, a cancel, a time limit), the
- * browser sessions it opened are ended, the observer is told the end, and one audit row is written. */
+/* One flow at a time, on the caller's thread. Whatever happens (a refusal, an error, a cancel, a time limit),
+ * the browser sessions it opened are ended, the observer is told the end, and one audit row is written. */
 #include "agent/runner.h"
 
 #include "agent/condition.h"
@@ -27,21 +27,24 @@ struct run {
     struct cancel cancel; /* the client's, and the flow's deadline */
     struct interpolate_scope scope;
     struct stagehand_sessions sessions;
-    json_t *audit;  /* of the steps */
-    int n_steps;    /* begun so far */
-    size_t bytes;   /* of the results */
-    bool ended;     /* cancelled or out of time: on_error has no say */
+    json_t *audit; /* of the steps */
+    int n_steps;   /* begun so far */
+    size_t bytes;  /* of the results */
+    bool ended;    /* cancelled or out of time: on_error has no say */
     int64_t begun_ms;
 };
 
 const char *action_status_name(enum action_status status)
 {
-    static const char *const names[] = {
-        [ACTION_RUNNING] = "running", [ACTION_SUCCESS] = "success", [ACTION_ERROR] = "error", [ACTION_MISS] = "miss"};
+    static const char *const names[] = {[ACTION_RUNNING] = "running",
+                                        [ACTION_SUCCESS] = "success",
+                                        [ACTION_ERROR] = "error",
+                                        [ACTION_MISS] = "miss"};
     return names[status];
 }
 
-static void tell(const struct action_call *call, int step, enum action_status status, int64_t ms, const char *error)
+static void tell(const struct action_call *call, int step, enum action_status status, int64_t ms,
+                 const char *error)
 {
     if (call->observer.progress)
         call->observer.progress(call->observer.ctx, call->slug, step, status, ms, error);
@@ -59,10 +62,11 @@ struct audit {
 static int insert_audit(struct db_conn *c, void *arg)
 {
     struct audit *a = arg;
-    return db_exec(c, "INSERT INTO agent_audits (id, user_id, slug, status, steps, ms, error, input_hash) "
-                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                   DB_ARGS(DB_TEXT(a->id), DB_TEXT(a->user_id), DB_TEXT(a->slug), DB_TEXT(a->status), DB_TEXT(a->steps),
-                           DB_INT(a->ms), DB_TEXT(a->error), DB_TEXT(a->hash)),
+    return db_exec(c,
+                   "INSERT INTO agent_audits (id, user_id, slug, status, steps, ms, error, input_hash) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                   DB_ARGS(DB_TEXT(a->id), DB_TEXT(a->user_id), DB_TEXT(a->slug), DB_TEXT(a->status),
+                           DB_TEXT(a->steps), DB_INT(a->ms), DB_TEXT(a->error), DB_TEXT(a->hash)),
                    NULL);
 }
 
@@ -76,8 +80,8 @@ static void hash_input(const json_t *input, char *ret)
         hex_encode(digest, sizeof digest, ret);
 }
 
-static void write_audit(const struct action_env *env, const struct action_call *call, const struct action_result *result,
-                        const json_t *steps, int64_t ms)
+static void write_audit(const struct action_env *env, const struct action_call *call,
+                        const struct action_result *result, const json_t *steps, int64_t ms)
 {
     struct audit a = {
         .user_id = call->who->user_id,
@@ -97,8 +101,8 @@ static void write_audit(const struct action_env *env, const struct action_call *
 }
 
 /* The end of a call, of whatever kind: told, counted and audited. */
-static void finish(const struct action_env *env, const struct action_call *call, const struct action_result *result,
-                   const json_t *steps, int64_t ms)
+static void finish(const struct action_env *env, const struct action_call *call,
+                   const struct action_result *result, const json_t *steps, int64_t ms)
 {
     const char *error = result->error[0] ? result->error : NULL;
     write_audit(env, call, result, steps, ms);
@@ -130,7 +134,8 @@ static bool cut_short(struct run *run, const struct cancel *step, char *error, s
     else if (now >= run->call->deadline_ms)
         (void)snprintf(error, size, "The flow took too long");
     else if (step && now >= step->deadline_ms)
-        (void)snprintf(error, size, "The step did not end within %d s", (int)run->env->cfg->action_step_timeout_s);
+        (void)snprintf(error, size, "The step did not end within %d s",
+                       (int)run->env->cfg->action_step_timeout_s);
     else
         return false;
     run->ended = run->ended || cancel_raised(&run->cancel);
@@ -138,8 +143,8 @@ static bool cut_short(struct run *run, const struct cancel *step, char *error, s
 }
 
 /* Fills the config in and runs the step under its own time limit. */
-static int work(struct run *run, const struct step_type *type, const json_t *config, json_t **ret, char *error,
-                size_t size)
+static int work(struct run *run, const struct step_type *type, const json_t *config, json_t **ret,
+                char *error, size_t size)
 {
     int64_t now = clock_monotonic_ms(), limit = now + run->env->cfg->action_step_timeout_s * 1000;
     struct cancel cancel = {.deadline_ms = limit, .parent = &run->cancel};
@@ -184,9 +189,9 @@ static int keep(struct run *run, const json_t *step, json_t *value, char *error,
 static void note_step(struct run *run, int index, const json_t *step, int r, int64_t ms, const char *error)
 {
     const char *status = action_status_name(r < 0 ? ACTION_ERROR : ACTION_SUCCESS);
-    json_t *row = json_pack("{s:i, s:s, s:s*, s:s, s:I, s:s*}", "step", index, "type", flow_step_type(step)->name,
-                            "result_key", flow_step_key(step), "status", status, "ms", (json_int_t)ms, "error",
-                            r < 0 ? error : NULL);
+    json_t *row = json_pack("{s:i, s:s, s:s*, s:s, s:I, s:s*}", "step", index, "type",
+                            flow_step_type(step)->name, "result_key", flow_step_key(step), "status", status,
+                            "ms", (json_int_t)ms, "error", r < 0 ? error : NULL);
     (void)json_array_append_new(run->audit, row);
     tell(run->call, index, r < 0 ? ACTION_ERROR : ACTION_SUCCESS, ms, r < 0 ? error : NULL);
 }
@@ -240,7 +245,8 @@ static int run_step(struct run *run, const json_t *step, char *error, size_t siz
     _cleanup_json_ json_t *value = NULL;
     int r = run_single(run, step, &value, error, size);
     if (r == 0 && !type->run && !type->unavailable)
-        r = run_list(run, json_object_get(config, json_bool(value, "matched", false) ? "then" : "else"), error, size);
+        r = run_list(run, json_object_get(config, json_bool(value, "matched", false) ? "then" : "else"),
+                     error, size);
     if (r == 0 || run->ended || !flow_step_goes_on(step))
         return r;
     _cleanup_json_ json_t *failed = json_pack("{s:s}", "error", error);
@@ -252,7 +258,7 @@ static int run_list(struct run *run, const json_t *steps, char *error, size_t si
 {
     json_t *step;
     size_t i;
-    json_array_foreach(steps, i, step) {
+    json_array_foreach (steps, i, step) {
         if (cut_short(run, NULL, error, size))
             return -ECANCELED;
         int r = run_step(run, step, error, size);
@@ -286,7 +292,8 @@ static bool admit(const struct action_env *env, const struct action_call *call, 
     else if (refusal)
         refuse(result, ACTION_ERROR, refusal);
     else if (call->hold_writes && (flow->effects & STEP_WRITES))
-        refuse(result, ACTION_MISS, "Your account is still being set up: flows that write wait until that is done");
+        refuse(result, ACTION_MISS,
+               "Your account is still being set up: flows that write wait until that is done");
     else
         return true;
     return false;

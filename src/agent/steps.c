@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of step types. A type with side effects may run only in a flow whose row allows them: it deletes
- * (directus_delete), publishes (a write to scheduled_posts that is no draft), or sends to another host (http_request,
- * directus_trigger, a browser that opens a page or acts on one, a job that does). Reading a page that is already open,
- * the language model and the user's own memory are not: they go to services of this installation alone. */
+ * (directus_delete), publishes (a write to scheduled_posts that is no draft), or sends to another host
+ * (http_request, directus_trigger, a browser that opens a page or acts on one, a job that does). Reading a
+ * page that is already open, the language model and the user's own memory are not: they go to services of
+ * this installation alone. */
 #include "agent/steps.h"
 
 #include "base/clock.h"
@@ -60,7 +61,9 @@ static const struct step_type types[] = {
      .effects = STEP_WRITES | STEP_SIDE_EFFECTS,
      .unavailable = "no Directus server is connected to this installation",
      .fields = {{"id", TEXT, REQUIRED}, {"data", ANYTHING, false}}},
-    {.name = "stagehand_start", .run = step_stagehand_start, .fields = {{"model", TEXT, false}, {"browser", OBJECT, false}}},
+    {.name = "stagehand_start",
+     .run = step_stagehand_start,
+     .fields = {{"model", TEXT, false}, {"browser", OBJECT, false}}},
     {.name = "stagehand_navigate",
      .effects = STEP_SIDE_EFFECTS,
      .run = step_stagehand_navigate,
@@ -75,7 +78,9 @@ static const struct step_type types[] = {
     {.name = "stagehand_observe",
      .run = step_stagehand_observe,
      .fields = {{"sessionId", TEXT, REQUIRED}, {"instruction", TEXT, false}}},
-    {.name = "stagehand_screenshot", .run = step_stagehand_screenshot, .fields = {{"sessionId", TEXT, REQUIRED}}},
+    {.name = "stagehand_screenshot",
+     .run = step_stagehand_screenshot,
+     .fields = {{"sessionId", TEXT, REQUIRED}}},
     {.name = "stagehand_close", .run = step_stagehand_close, .fields = {{"sessionId", TEXT, REQUIRED}}},
     {.name = "bullmq_enqueue",
      .effects = STEP_WRITES,
@@ -100,8 +105,12 @@ static const struct step_type types[] = {
     {.name = "http_request",
      .effects = STEP_SIDE_EFFECTS,
      .run = step_http_request,
-     .fields = {{"url", TEXT, REQUIRED}, {"method", TEXT, false}, {"headers", OBJECT, false}, {"body", ANYTHING, false}}},
-    {.name = "condition", .fields = {{"if", OBJECT, REQUIRED}, {"then", LIST, REQUIRED}, {"else", LIST, false}}},
+     .fields = {{"url", TEXT, REQUIRED},
+                {"method", TEXT, false},
+                {"headers", OBJECT, false},
+                {"body", ANYTHING, false}}},
+    {.name = "condition",
+     .fields = {{"if", OBJECT, REQUIRED}, {"then", LIST, REQUIRED}, {"else", LIST, false}}},
 };
 
 const struct step_type *step_type_find(const char *name)
@@ -118,8 +127,12 @@ static const char *types_text(unsigned set)
         unsigned set;
         const char *text;
     } names[] = {
-        {TEXT, "a text"},      {INTEGER, "a whole number"},     {NUMBER, "a number"},
-        {OBJECT, "an object"}, {LIST, "a list"},                {TEXT | LIST, "a text or a list"},
+        {TEXT, "a text"},
+        {INTEGER, "a whole number"},
+        {NUMBER, "a number"},
+        {OBJECT, "an object"},
+        {LIST, "a list"},
+        {TEXT | LIST, "a text or a list"},
         {OBJECT | LIST, "an object or a list"},
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -128,7 +141,8 @@ static const char *types_text(unsigned set)
     return "something else";
 }
 
-int step_check_fields(const struct step_type *type, const json_t *config, bool filled, char *error, size_t size)
+int step_check_fields(const struct step_type *type, const json_t *config, bool filled, char *error,
+                      size_t size)
 {
     for (const struct step_field *f = type->fields; f->name; f++) {
         const json_t *value = json_object_get(config, f->name);

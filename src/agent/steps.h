@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The step types of flows: one table, one file per family. A step gets its config with all references filled in and
- * its fields checked against the table, acts as the user, and gives one JSON value. */
+/* The step types of flows: one table, one file per family. A step gets its config with all references filled
+ * in and its fields checked against the table, acts as the user, and gives one JSON value. */
 #ifndef AGENT_STEPS_H
 #define AGENT_STEPS_H
 
@@ -11,7 +11,8 @@
 #define STAGEHAND_SESSIONS_MAX 4
 #define STAGEHAND_ID_MAX 128
 
-/* What running a step does to the world; a flow has the effects of all its steps, those of both branches included. */
+/* What running a step does to the world; a flow has the effects of all its steps, those of both branches
+ * included. */
 enum step_effect {
     STEP_READS = 0,
     STEP_WRITES = 1,       /* changes rows of the user */
@@ -43,9 +44,9 @@ struct step_type {
     const char *name;
     unsigned effects;
     unsigned (*more_effects)(const json_t *config); /* what an unfilled config adds; may be NULL */
-    const char *unavailable; /* the subsystem it needs is not there: why, else NULL */
-    /* 0 with a new reference in *ret, or negative errno with a sentence in run->error. NULL: `condition`, which the
-     * runner does itself. */
+    const char *unavailable;                        /* the subsystem it needs is not there: why, else NULL */
+    /* 0 with a new reference in *ret, or negative errno with a sentence in run->error. NULL: `condition`,
+     * which the runner does itself. */
     int (*run)(struct step_run *run, const json_t *config, json_t **ret);
     struct step_field fields[STEP_FIELDS_MAX]; /* ended by one without a name */
 };
@@ -53,9 +54,10 @@ struct step_type {
 /* The row of a type, or NULL. */
 const struct step_type *step_type_find(const char *name);
 
-/* Checks a config against a type's fields: presence alone, or (when filled in) JSON types too. 0, or -EINVAL with a
- * sentence. */
-int step_check_fields(const struct step_type *type, const json_t *config, bool filled, char *error, size_t size);
+/* Checks a config against a type's fields: presence alone, or (when filled in) JSON types too. 0, or -EINVAL
+ * with a sentence. */
+int step_check_fields(const struct step_type *type, const json_t *config, bool filled, char *error,
+                      size_t size);
 
 /* Sets run->error and returns r, for `return step_fail(run, -EINVAL, "…")`. */
 int step_fail(struct step_run *run, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

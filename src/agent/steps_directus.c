@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Steps on collections. All of them go through the items engine as the user, so a flow can reach no row and change no
- * field that the user could not. */
+/* Steps on collections. All of them go through the items engine as the user, so a flow can reach no row and
+ * change no field that the user could not. */
 #include "agent/steps.h"
 
 #include "base/text.h"
@@ -13,7 +13,8 @@
 #define READ_MOST 200
 #define IDS_MOST 100
 
-/* Only a post that says it is a draft stays unpublished; a collection that is not known in advance may be any. */
+/* Only a post that says it is a draft stays unpublished; a collection that is not known in advance may be
+ * any. */
 unsigned step_directus_effects(const json_t *config)
 {
     const char *collection = json_str(config, "collection", "$");
@@ -71,7 +72,8 @@ int step_directus_read(struct step_run *run, const json_t *config, json_t **ret)
         return read_rows(run, config, NULL, ret);
     _cleanup_json_ json_t *fields = as_list(config, "fields");
     struct items_error error = {0};
-    int r = items_read_one(run->env->db, run->who, json_str(config, "collection", ""), id, fields, ret, &error);
+    int r =
+        items_read_one(run->env->db, run->who, json_str(config, "collection", ""), id, fields, ret, &error);
     return r < 0 ? fail(run, r, config, &error) : 0;
 }
 
@@ -83,8 +85,8 @@ int step_directus_search(struct step_run *run, const json_t *config, json_t **re
 int step_directus_write(struct step_run *run, const json_t *config, json_t **ret)
 {
     struct items_error error = {0};
-    int r = items_create(run->env->db, run->who, json_str(config, "collection", ""), json_object_get(config, "data"),
-                         ret, &error);
+    int r = items_create(run->env->db, run->who, json_str(config, "collection", ""),
+                         json_object_get(config, "data"), ret, &error);
     return r < 0 ? fail(run, r, config, &error) : 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The http_request step: one request to a host that the operator named. Redirects are not followed, since they lead to
- * hosts that nobody named; the address that is connected to must be public. */
+/* The http_request step: one request to a host that the operator named. Redirects are not followed, since
+ * they lead to hosts that nobody named; the address that is connected to must be public. */
 #include "agent/steps.h"
 
 #include "base/text.h"
@@ -18,9 +18,9 @@
 #define ARENA_MAX (1024 * 1024)
 
 /* What the transfer itself sets, or what would let a flow speak for this server. */
-static const char own_headers[] =
-    "host,content-length,transfer-encoding,connection,upgrade,te,trailer,expect,keep-alive,proxy-authorization,"
-    "proxy-connection";
+static const char own_headers[] = "host,content-length,transfer-encoding,connection,upgrade,te,trailer,"
+                                  "expect,keep-alive,proxy-authorization,"
+                                  "proxy-connection";
 
 static const char token_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
@@ -74,7 +74,7 @@ static int add_headers(struct step_run *run, struct outgoing *out, const json_t 
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)headers, name, value) {
+    json_object_foreach ((json_t *)headers, name, value) {
         int r = add_header(run, out, name, json_string_value(value));
         if (r < 0)
             return r;
@@ -94,8 +94,8 @@ static int add_body(struct step_run *run, struct outgoing *out, const json_t *bo
     if (strlen(out->body) > BODY_MAX)
         return step_fail(run, -EMSGSIZE, "The body is too large");
     if (!typed)
-        out->headers[out->n_headers++] =
-            json_is_string(body) ? "Content-Type: text/plain; charset=utf-8" : "Content-Type: application/json";
+        out->headers[out->n_headers++] = json_is_string(body) ? "Content-Type: text/plain; charset=utf-8"
+                                                              : "Content-Type: application/json";
     return 0;
 }
 
@@ -109,7 +109,8 @@ static int read_answer(struct step_run *run, struct fetch_response *response, js
     json_t *body = json_parse(text, response->body.len);
     if (!body)
         body = json_string(text);
-    *ret = json_pack("{s:i, s:s, s:o}", "status", response->status, "contentType", response->content_type, "body", body);
+    *ret = json_pack("{s:i, s:s, s:o}", "status", response->status, "contentType", response->content_type,
+                     "body", body);
     return *ret ? 0 : step_fail(run, -ENOMEM, "Out of memory");
 }
 

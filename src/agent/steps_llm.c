@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Steps with the writer model and the user's memory. What comes from outside can't open an ACTION tag in a prompt; the
- * writer's own text is a result, and results are never scanned for tags. */
+/* Steps with the writer model and the user's memory. What comes from outside can't open an ACTION tag in a
+ * prompt; the writer's own text is a result, and results are never scanned for tags. */
 #include "agent/steps.h"
 
 #include "agent/tags.h"
@@ -47,7 +47,8 @@ static int choose_model(struct step_run *run, const json_t *config, struct llm_m
     return 0;
 }
 
-static int build_prompt(struct step_run *run, const json_t *config, const struct llm_model *model, struct prompt *p)
+static int build_prompt(struct step_run *run, const json_t *config, const struct llm_model *model,
+                        struct prompt *p)
 {
     const char *system = json_str(config, "system", ""), *text = json_str(config, "prompt", "");
     int64_t tokens = (int64_t)((strlen(system) + strlen(text)) / BYTES_PER_TOKEN);
@@ -96,8 +97,10 @@ int step_llm_generate(struct step_run *run, const json_t *config, json_t **ret)
         r = build_prompt(run, config, &model, &p);
     if (r < 0)
         return r;
-    const struct llm_request request = {
-        .model = model, .messages = p.messages, .n_messages = p.n, .temperature = json_num(config, "temperature", -1)};
+    const struct llm_request request = {.model = model,
+                                        .messages = p.messages,
+                                        .n_messages = p.n,
+                                        .temperature = json_num(config, "temperature", -1)};
     r = check_result(run, llm_complete(run->env->llm, &request, run->cancel, &out, &result), &result);
     if (r < 0)
         return r;
@@ -111,8 +114,8 @@ int step_llm_generate(struct step_run *run, const json_t *config, json_t **ret)
 static json_t *memory_of(struct arena *a, const struct passage *p)
 {
     char *title = tags_break(a, p->title ? p->title : ""), *text = tags_break(a, p->text ? p->text : "");
-    return title && text ? json_pack("{s:s, s:s, s:s, s:s?, s:f}", "id", p->id, "title", title, "text", text, "kind",
-                                     p->kind, "score", p->score)
+    return title && text ? json_pack("{s:s, s:s, s:s, s:s?, s:f}", "id", p->id, "title", title, "text", text,
+                                     "kind", p->kind, "score", p->score)
                          : NULL;
 }
 
@@ -125,7 +128,8 @@ static int memories(struct arena *a, const struct retrieval_result *found, json_
         json_t *memory = memory_of(a, &found->passages[i]);
         if (!memory || json_array_append_new(list, memory) < 0)
             return -ENOMEM;
-        (void)buf_addf(&text, "%s%s: %s", i ? "\n" : "", json_str(memory, "title", ""), json_str(memory, "text", ""));
+        (void)buf_addf(&text, "%s%s: %s", i ? "\n" : "", json_str(memory, "title", ""),
+                       json_str(memory, "text", ""));
     }
     if (text.failed || !buf_str(&text))
         return -ENOMEM;
@@ -141,8 +145,8 @@ int step_memory_recall(struct step_run *run, const json_t *config, json_t **ret)
     arena_init(&arena, ARENA_MAX);
     if (most < 1 || most > RECALL_MOST)
         return step_fail(run, -EINVAL, "\"limit\" must lie between 1 and %d", RECALL_MOST);
-    int r = retrieval_find(run->env->retrieval, &arena, run->who->user_id, json_str(config, "query", ""), (size_t)most,
-                           &found);
+    int r = retrieval_find(run->env->retrieval, &arena, run->who->user_id, json_str(config, "query", ""),
+                           (size_t)most, &found);
     if (r < 0)
         return step_fail(run, r, "The memory could not be searched, try again shortly");
     r = memories(&arena, &found, ret);

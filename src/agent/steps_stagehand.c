@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Browser steps, over the HTTP interface of a Stagehand service. A session belongs to the flow that opened it: no other
- * id is accepted, and what the flow leaves open is ended with it. The guard checks where a URL leads before the browser
- * gets it; the browser resolves once more by itself, which a service on another network should confine. */
+/* Browser steps, over the HTTP interface of a Stagehand service. A session belongs to the flow that opened
+ * it: no other id is accepted, and what the flow leaves open is ended with it. The guard checks where a URL
+ * leads before the browser gets it; the browser resolves once more by itself, which a service on another
+ * network should confine. */
 #include "agent/steps.h"
 
 #include "base/log.h"
@@ -23,8 +24,8 @@
 static const char id_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
 /* POST body to <STAGEHAND_URL>/v1/sessions/<rest>. */
-static int post(const char *base, const char *rest, const json_t *body, int64_t timeout_ms, struct cancel *cancel,
-                struct fetch_response *response)
+static int post(const char *base, const char *rest, const json_t *body, int64_t timeout_ms,
+                struct cancel *cancel, struct fetch_response *response)
 {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
     char url[ADDRESS_MAX + STAGEHAND_ID_MAX];
@@ -81,7 +82,8 @@ static int call(struct step_run *run, const char *rest, json_t *body, json_t **r
     if (r == -ECONNREFUSED)
         return step_unavailable(run, "the browser service can't be reached");
     if (r < 0)
-        return step_fail(run, r, "The browser service failed: %s", response.error[0] ? response.error : "bad request");
+        return step_fail(run, r, "The browser service failed: %s",
+                         response.error[0] ? response.error : "bad request");
     return read_answer(run, &response, ret);
 }
 
@@ -94,7 +96,8 @@ static char *find_session(struct stagehand_sessions *sessions, const char *id)
 }
 
 /* A call on a session that this flow opened. Takes over body. */
-static int call_session(struct step_run *run, const json_t *config, const char *operation, json_t *body, json_t **ret)
+static int call_session(struct step_run *run, const json_t *config, const char *operation, json_t *body,
+                        json_t **ret)
 {
     char rest[STAGEHAND_ID_MAX + 32];
     const char *id = json_str(config, "sessionId", "");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The JSON of a tag is followed by a small automaton, so that a tag fails at the first byte that can't continue it:
- * text that only looks like a tag is not held back longer than needed, no byte is looked at more than three times,
- * and what is decided depends on the bytes alone, never on how they were split. Whole values are left to jansson. */
+/* The JSON of a tag is followed by a small automaton, so that a tag fails at the first byte that can't
+ * continue it: text that only looks like a tag is not held back longer than needed, no byte is looked at more
+ * than three times, and what is decided depends on the bytes alone, never on how they were split. Whole
+ * values are left to jansson. */
 #include "agent/tags.h"
 
 #include "base/text.h"
@@ -190,8 +191,8 @@ static enum verdict step(struct tag_scanner *s, char c)
     }
 }
 
-/* A tag that grows too long fails before a character that would not fit whole, so that pieces shown never end inside
- * one. */
+/* A tag that grows too long fails before a character that would not fit whole, so that pieces shown never end
+ * inside one. */
 static bool fits(const struct tag_scanner *s, char c)
 {
     unsigned char byte = (unsigned char)c;
@@ -304,10 +305,10 @@ int tags_finish(struct tag_scanner *s)
 static const struct {
     uint32_t first, last;
 } invisible[] = {
-    {0x01, 0x20},     {0x7F, 0xA0},     {0xAD, 0xAD},     {0x034F, 0x034F},   {0x061C, 0x061C},
-    {0x115F, 0x1160}, {0x1680, 0x1680}, {0x17B4, 0x17B5}, {0x180B, 0x180F},   {0x2000, 0x200F},
-    {0x2028, 0x202F}, {0x205F, 0x206F}, {0x2800, 0x2800}, {0x3000, 0x3000},   {0x3164, 0x3164},
-    {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB},   {0x1BCA0, 0x1BCA3},
+    {0x01, 0x20},       {0x7F, 0xA0},       {0xAD, 0xAD},     {0x034F, 0x034F}, {0x061C, 0x061C},
+    {0x115F, 0x1160},   {0x1680, 0x1680},   {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x2000, 0x200F},
+    {0x2028, 0x202F},   {0x205F, 0x206F},   {0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164},
+    {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x1BCA0, 0x1BCA3},
     {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The ACTION tag scanner: takes a model's text in pieces of any size, lets through at once what can't be part of a tag,
- * and takes out each `[ACTION:<slug>:<json object>]`. A tag that is never closed, is longer than TAG_MAX_BYTES, or does not
- * hold valid JSON is shown as the text it was. The visible text and the tags are the same however the text was split:
- * a tag fails at the first byte that can't continue it, and scanning goes on at that byte (or at an unquoted '[' right
- * before it), so a good tag after or inside a broken one is found, unless it stands in the broken one's quotes. */
+/* The ACTION tag scanner: takes a model's text in pieces of any size, lets through at once what can't be part
+ * of a tag, and takes out each `[ACTION:<slug>:<json object>]`. A tag that is never closed, is longer than
+ * TAG_MAX_BYTES, or does not hold valid JSON is shown as the text it was. The visible text and the tags are
+ * the same however the text was split: a tag fails at the first byte that can't continue it, and scanning
+ * goes on at that byte (or at an unquoted '[' right before it), so a good tag after or inside a broken one is
+ * found, unless it stands in the broken one's quotes. */
 #ifndef AGENT_TAGS_H
 #define AGENT_TAGS_H
 
@@ -15,8 +16,9 @@
 #include <stdint.h>
 
 #define TAG_MAX_BYTES (64 * 1024)
-#define TAG_MAX_RUN 8  /* flows run in one answer */
-#define TAG_MAX_KEPT 64 /* beyond the ones that run, remembered to be reported as missed; further ones are dropped */
+#define TAG_MAX_RUN 8 /* flows run in one answer */
+#define TAG_MAX_KEPT \
+    64 /* beyond the ones that run, remembered to be reported as missed; further ones are dropped */
 #define TAG_SLUG_MAX 64
 
 struct tag {
@@ -48,9 +50,9 @@ int tags_feed(struct tag_scanner *s, const char *text, size_t len);
 /* The text is over: shows what was held back. 0 or -ENOMEM. */
 int tags_finish(struct tag_scanner *s);
 
-/* A copy of text from outside in which no tag can open: each "[" of a `[ACTION:` opener (any letter case, also with white
- * space or invisible characters between) gets a space after it, unless it has one. For prompts, history and quotes.
- * Breaking a broken text changes nothing. NULL without memory. */
+/* A copy of text from outside in which no tag can open: each "[" of a `[ACTION:` opener (any letter case,
+ * also with white space or invisible characters between) gets a space after it, unless it has one. For
+ * prompts, history and quotes. Breaking a broken text changes nothing. NULL without memory. */
 char *tags_break(struct arena *a, const char *text);
 
 /* Whether the text holds an opener that tags_break would change. */

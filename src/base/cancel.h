@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A flag that one thread raises and blocking work on another looks at between its waits. It may also carry a deadline
- * and a parent, so that a part of the work ends with its own time or with the whole. */
+/* A flag that one thread raises and blocking work on another looks at between its waits. It may also carry a
+ * deadline and a parent, so that a part of the work ends with its own time or with the whole. */
 #ifndef BASE_CANCEL_H
 #define BASE_CANCEL_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* getaddrinfo() can neither be cancelled nor given a limit, so it runs on a thread of its own, and whoever waits may
- * leave: the last of the two frees the look-up. */
+/* getaddrinfo() can neither be cancelled nor given a limit, so it runs on a thread of its own, and whoever
+ * waits may leave: the last of the two frees the look-up. */
 #include "net/resolve.h"
 
 #include "base/cleanup.h"

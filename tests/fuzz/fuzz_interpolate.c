@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Three lines of JSON: a step's config, the input, the results. Values are inserted and never read again: the same
- * template over values without a dollar or brace gives texts of the same shape; nothing goes past the limits. */
+/* Three lines of JSON: a step's config, the input, the results. Values are inserted and never read again: the
+ * same template over values without a dollar or brace gives texts of the same shape; nothing goes past the
+ * limits. */
 #include "fuzz.h"
 
 #include "agent/interpolate.h"
@@ -28,14 +29,12 @@ static int depth_of(const json_t *value)
     const char *key;
     json_t *inner;
     size_t i;
-    json_object_foreach((json_t *)value, key, inner)
-    {
+    json_object_foreach ((json_t *)value, key, inner) {
         (void)key;
         int depth = depth_of(inner);
         most = depth > most ? depth : most;
     }
-    json_array_foreach(value, i, inner)
-    {
+    json_array_foreach (value, i, inner) {
         int depth = depth_of(inner);
         most = depth > most ? depth : most;
     }
@@ -68,10 +67,9 @@ static void check_inserted(const struct interpolate_scope *scope)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)scope->input, key, value)
-    {
-        if (!json_is_string(value) || key[0] == '\0' || strspn(key, "abcdefghijklmnopqrstuvwxyz") != strlen(key) ||
-            strlen(key) > 60)
+    json_object_foreach ((json_t *)scope->input, key, value) {
+        if (!json_is_string(value) || key[0] == '\0' ||
+            strspn(key, "abcdefghijklmnopqrstuvwxyz") != strlen(key) || strlen(key) > 60)
             continue;
         char name[80];
         char error[80];
@@ -80,14 +78,16 @@ static void check_inserted(const struct interpolate_scope *scope)
         require(interpolate(text, scope, &out, error, sizeof error) == 0);
         const char *result = json_string_value(out);
         size_t len = json_string_length(value);
-        require(result && json_string_length(out) == len + 2 && memcmp(result + 1, json_string_value(value), len) == 0);
+        require(result && json_string_length(out) == len + 2 &&
+                memcmp(result + 1, json_string_value(value), len) == 0);
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *at = (const char *)data, *end = at + size;
-    _cleanup_json_ json_t *value = next_line(&at, end), *input = next_line(&at, end), *results = next_line(&at, end);
+    _cleanup_json_ json_t *value = next_line(&at, end), *input = next_line(&at, end),
+                          *results = next_line(&at, end);
     if (!value)
         return 0;
     if (!json_is_object(input)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any text, whole and cut at places that the input itself chooses: the same visible text and tags, never more held than
- * a tag may be long; and what tags_break gives holds no tag. */
+/* Any text, whole and cut at places that the input itself chooses: the same visible text and tags, never more
+ * held than a tag may be long; and what tags_break gives holds no tag. */
 #include "fuzz.h"
 
 #include "agent/tags.h"
@@ -49,8 +49,8 @@ static struct outcome scan(const char *text, size_t len, const uint8_t *cuts, si
 
 static bool same(struct outcome *a, struct outcome *b)
 {
-    return a->malformed == b->malformed && a->n_tags == b->n_tags && strcmp(buf_str(&a->tags), buf_str(&b->tags)) == 0 &&
-           a->visible.len == b->visible.len &&
+    return a->malformed == b->malformed && a->n_tags == b->n_tags &&
+           strcmp(buf_str(&a->tags), buf_str(&b->tags)) == 0 && a->visible.len == b->visible.len &&
            (a->visible.len == 0 || memcmp(a->visible.data, b->visible.data, a->visible.len) == 0);
 }
 
@@ -79,7 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = calloc(1, size + 1);
     require(text != NULL);
     memcpy(text, data, size);
-    struct outcome whole = scan((const char *)data, size, NULL, 0), cut = scan((const char *)data, size, data, size);
+    struct outcome whole = scan((const char *)data, size, NULL, 0),
+                   cut = scan((const char *)data, size, data, size);
     require(same(&whole, &cut) && whole.visible.len <= size);
     check_broken(text);
     release(&whole);

@@ -10,10 +10,12 @@
 #include <cmocka.h>
 
 static const char input_text[] =
-    "{\"url\":\"https://example.com\",\"n\":3,\"x\":1.5,\"yes\":true,\"none\":null,\"list\":[\"a\",{\"b\":[7]}],"
+    "{\"url\":\"https://"
+    "example.com\",\"n\":3,\"x\":1.5,\"yes\":true,\"none\":null,\"list\":[\"a\",{\"b\":[7]}],"
     "\"evil\":\"$user.id {{input.n}} $$ $input.url\",\"empty\":\"\",\"caf\\u00e9\":\"ol\\u00e9\"}";
-static const char results_text[] = "{\"page\":{\"title\":\"Home\",\"content-type\":\"text/html\",\"items\":[{\"name\":"
-                                   "\"first\"},{\"name\":\"second\"}]},\"rows\":[]}";
+static const char results_text[] =
+    "{\"page\":{\"title\":\"Home\",\"content-type\":\"text/html\",\"items\":[{\"name\":"
+    "\"first\"},{\"name\":\"second\"}]},\"rows\":[]}";
 
 struct fixture {
     json_t *input, *results;
@@ -53,7 +55,8 @@ static const struct {
     /* no reference */
     {"\"plain\"", "\"plain\""},
     {"[1,true,null,{\"a\":{}}]", "[1,true,null,{\"a\":{}}]"},
-    {"\"costs $5 or $ 5, {a} {{}} {{ }} {{\\\"a\\\":1}}\"", "\"costs $5 or $ 5, {a} {{}} {{ }} {{\\\"a\\\":1}}\""},
+    {"\"costs $5 or $ 5, {a} {{}} {{ }} {{\\\"a\\\":1}}\"",
+     "\"costs $5 or $ 5, {a} {{}} {{ }} {{\\\"a\\\":1}}\""},
     {"\"open {{input.n\"", "\"open {{input.n\""},
     {"\"$\"", "\"$\""},
     /* the whole value keeps its type */
@@ -140,8 +143,9 @@ static void only_a_whole_dangling_reference_is_missing(void **state)
     static const struct {
         const char *value;
         bool missing;
-    } cases[] = {{"\"$input.nothing\"", true},    {"\"{{input.nothing}}\"", true}, {"\"$input.none\"", false},
-                 {"\"x $input.nothing\"", false}, {"\"plain\"", false},            {"3", false}};
+    } cases[] = {{"\"$input.nothing\"", true}, {"\"{{input.nothing}}\"", true},
+                 {"\"$input.none\"", false},   {"\"x $input.nothing\"", false},
+                 {"\"plain\"", false},         {"3", false}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_json_ json_t *value = parse(cases[i].value);
         assert_int_equal(interpolate_is_missing(value, &f->scope), cases[i].missing);
@@ -199,7 +203,8 @@ static void references_can_be_listed(void **state)
 {
     (void)state;
     _cleanup_buf_ struct buf b = BUF_INIT(1024);
-    _cleanup_json_ json_t *value = parse("{\"a\":\"$input.url and $$x {{page.title}}\",\"b\":[\"$user.id\",3]}");
+    _cleanup_json_ json_t *value =
+        parse("{\"a\":\"$input.url and $$x {{page.title}}\",\"b\":[\"$user.id\",3]}");
     interpolate_each(value, collect, &b);
     assert_string_equal(buf_str(&b), "input.url;page.title;user.id;");
 }

@@ -42,7 +42,8 @@ static void outcome_free(struct outcome *o)
 
 static struct outcome outcome_of(struct tag_scanner *s, struct buf *visible)
 {
-    struct outcome o = {.visible = *visible, .tags = BUF_INIT(TEXT_MAX), .malformed = s->malformed, .n_tags = s->n_tags};
+    struct outcome o = {
+        .visible = *visible, .tags = BUF_INIT(TEXT_MAX), .malformed = s->malformed, .n_tags = s->n_tags};
     for (size_t i = 0; i < s->n_tags; i++) {
         assert_int_equal(buf_addf(&o.tags, "%s=", s->tags[i].slug), 0);
         assert_int_equal(json_write(&o.tags, s->tags[i].input), 0);
@@ -103,7 +104,8 @@ static const struct {
 } cases[] = {
     {"", "", "", 0},
     {"no tag at all", "no tag at all", "", 0},
-    {"a [link](https://example.com) and [1] and [[x]]", "a [link](https://example.com) and [1] and [[x]]", "", 0},
+    {"a [link](https://example.com) and [1] and [[x]]", "a [link](https://example.com) and [1] and [[x]]", "",
+     0},
     {"one " TAG("{\"a\":1}") " two", "one  two", "go={\"a\":1};", 0},
     {TAG("{}") TAG("{}"), "", "go={};go={};", 0},
     {TAG("{\"l\":[1,[2,[]],{\"m\":[{}]}]}"), "", "go={\"l\":[1,[2,[]],{\"m\":[{}]}]};", 0},
@@ -171,8 +173,32 @@ static void each_text_gives_its_tags_for_every_split(void **state)
 }
 
 static const char *const fragments[] = {
-    "[", "]", "{", "}", "[ACTION:", "[ACTION:go:", "[ACTION:go:{", "\"", "\\", ":", ",", "1", "-", "true", " ", "\n", "go",
-    "\xc3\xa9", "\"k\":", "\"k\":[", "}]", "\"}]", "{\"a\":\"b\"}", TAG("{}"), TAG("{\"k\":[{}]}"), "[A",
+    "[",
+    "]",
+    "{",
+    "}",
+    "[ACTION:",
+    "[ACTION:go:",
+    "[ACTION:go:{",
+    "\"",
+    "\\",
+    ":",
+    ",",
+    "1",
+    "-",
+    "true",
+    " ",
+    "\n",
+    "go",
+    "\xc3\xa9",
+    "\"k\":",
+    "\"k\":[",
+    "}]",
+    "\"}]",
+    "{\"a\":\"b\"}",
+    TAG("{}"),
+    TAG("{\"k\":[{}]}"),
+    "[A",
 };
 
 static void made_up_texts_do_not_depend_on_the_split(void **state)
@@ -199,9 +225,14 @@ static void text_goes_out_as_soon_as_it_can_be_no_tag(void **state)
     static const struct {
         const char *piece, *visible;
     } steps[] = {
-        {"Look: ", "Look: "}, {"see [", "Look: see "}, {"1]", "Look: see [1]"}, {" [ACT", "Look: see [1] "},
-        {"ORS]", "Look: see [1] [ACTORS]"}, {"[ACTION:x:{\"a\":", "Look: see [1] [ACTORS]"},
-        {"oh", "Look: see [1] [ACTORS][ACTION:x:{\"a\":oh"}, {" [ACTION:x:{}", "Look: see [1] [ACTORS][ACTION:x:{\"a\":oh "},
+        {"Look: ", "Look: "},
+        {"see [", "Look: see "},
+        {"1]", "Look: see [1]"},
+        {" [ACT", "Look: see [1] "},
+        {"ORS]", "Look: see [1] [ACTORS]"},
+        {"[ACTION:x:{\"a\":", "Look: see [1] [ACTORS]"},
+        {"oh", "Look: see [1] [ACTORS][ACTION:x:{\"a\":oh"},
+        {" [ACTION:x:{}", "Look: see [1] [ACTORS][ACTION:x:{\"a\":oh "},
         {"] done", "Look: see [1] [ACTORS][ACTION:x:{\"a\":oh  done"},
     };
     struct buf visible = BUF_INIT(TEXT_MAX);
@@ -278,8 +309,13 @@ static void an_overlong_tag_is_never_cut_inside_a_character(void **state)
 static void hostile_text_is_held_within_the_limit(void **state)
 {
     (void)state;
-    static const char *const units[] = {"[", "[ACTION:", "[ACTION:a:{", "[ACTION:a:{\"a\":[", "[ACTION:a:{\"[ACTION:b:{",
-                                        "[ACTION:a:{\"k\":\"", "\\[ACTION:a:{}"};
+    static const char *const units[] = {"[",
+                                        "[ACTION:",
+                                        "[ACTION:a:{",
+                                        "[ACTION:a:{\"a\":[",
+                                        "[ACTION:a:{\"[ACTION:b:{",
+                                        "[ACTION:a:{\"k\":\"",
+                                        "\\[ACTION:a:{}"};
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         struct buf text = BUF_INIT(TEXT_MAX);
         while (text.len < 1024 * 1024)
@@ -338,11 +374,17 @@ static const struct {
     {"[AcTiOn : go", "[ AcTiOn : go"},
     {"[\tACTION:", "[ \tACTION:"},
     {"[\nA C T I O N :", "[ \nA C T I O N :"},
-    {"[\xe2\x80\x8b" "ACTION:", "[ \xe2\x80\x8b" "ACTION:"},              /* zero-width space */
+    {"[\xe2\x80\x8b"
+     "ACTION:",
+     "[ \xe2\x80\x8b"
+     "ACTION:"},                                                               /* zero-width space */
     {"[AC\xe2\x80\x8dTION\xef\xbb\xbf:", "[ AC\xe2\x80\x8dTION\xef\xbb\xbf:"}, /* joiner, byte order mark */
-    {"[ACT\xc2\xadION:", "[ ACT\xc2\xadION:"},                              /* soft hyphen */
-    {"[ACTION\xf3\xa0\x81\x81:", "[ ACTION\xf3\xa0\x81\x81:"},                /* a tag character */
-    {"[\xc2\xa0" "ACTION:", "[ \xc2\xa0" "ACTION:"},                        /* no-break space */
+    {"[ACT\xc2\xadION:", "[ ACT\xc2\xadION:"},                                 /* soft hyphen */
+    {"[ACTION\xf3\xa0\x81\x81:", "[ ACTION\xf3\xa0\x81\x81:"},                 /* a tag character */
+    {"[\xc2\xa0"
+     "ACTION:",
+     "[ \xc2\xa0"
+     "ACTION:"}, /* no-break space */
     {"[[ACTION:[ACTION:", "[[ ACTION:[ ACTION:"},
     {"\xc3\xa9[ACTION:x\xc3", "\xc3\xa9[ ACTION:x\xc3"},
 };
