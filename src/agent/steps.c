@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define TIME_SLACK_MS 1000
+
 #define TEXT (1u << JSON_STRING)
 #define INTEGER (1u << JSON_INTEGER)
 #define NUMBER (1u << JSON_INTEGER | 1u << JSON_REAL)
@@ -175,5 +177,5 @@ int step_unavailable(struct step_run *run, const char *why)
 int64_t step_time_left(const struct step_run *run)
 {
     int64_t left = run->deadline_ms - clock_monotonic_ms();
-    return left > 0 ? left : 1;
+    return (left > 0 ? left : 0) + TIME_SLACK_MS;
 }

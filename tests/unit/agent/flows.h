@@ -65,6 +65,7 @@ static inline int world_set_up(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
+    log_configure(LOG_ERROR, false);
     (void)store_set_up((void **)&w->store);
     w->db = w->store->db;
     assert_int_equal(db_migrate(w->db, NULL), 0);
@@ -75,7 +76,6 @@ static inline int world_set_up(void **state)
     w->cfg = (struct config){
         .action_step_timeout_s = 30, .allow_private_urls = true, .http_request_hosts = "127.0.0.1"};
     w->env = (struct action_env){.cfg = &w->cfg, .db = w->db};
-    log_configure(LOG_ERROR, false);
     w->told = BUF_INIT(1024 * 1024);
     w->time_ms = 60000;
     *state = w;
