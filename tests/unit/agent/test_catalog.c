@@ -53,6 +53,15 @@ static void a_user_is_offered_what_can_run(void **state)
     assert_offered(catalog, &w->bert, "b-reads may-send ");
 }
 
+static void a_fresh_installation_offers_what_works(void **state)
+{
+    struct world *w = *state;
+    _cleanup_(flow_catalog_closeP) struct flow_catalog *catalog = open_catalog(w);
+    assert_offered(catalog, &w->anna, "memory-recall message-generate post-create scout-analyze ");
+    w->bert.read_only = true;
+    assert_offered(catalog, &w->bert, "memory-recall message-generate scout-analyze ");
+}
+
 static void a_change_is_seen_once_it_is_told(void **state)
 {
     struct world *w = *state;
@@ -86,6 +95,7 @@ int main(void)
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         WORLD(a_user_is_offered_what_can_run),
+        WORLD(a_fresh_installation_offers_what_works),
         WORLD(a_change_is_seen_once_it_is_told),
         WORLD(another_process_s_change_is_seen),
     };

@@ -210,9 +210,6 @@ static void the_seeded_flows_are_sound(void **state)
 {
     struct world *w = *state;
     assert_int_equal(db_read(w->db, check_seeded, NULL), 0);
-    assert_offered(w, &w->anna, "memory-recall message-generate post-create scout-analyze ");
-    w->bert.read_only = true;
-    assert_offered(w, &w->bert, "memory-recall message-generate scout-analyze ");
 }
 
 int main(void)
