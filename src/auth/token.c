@@ -27,7 +27,8 @@ static json_t *open_signed(const char *token, const char *key, size_t key_len)
     _cleanup_(jwt_freeP) jwt_t *jwt = NULL;
     if (key_len > KEY_MAX_BYTES || jwt_decode(&jwt, token, (const unsigned char *)key, (int)key_len) != 0)
         return NULL;
-    if (jwt_get_alg(jwt) != JWT_ALG_HS256)
+    /* libjwt takes the name in any letter case, the standard does not */
+    if (jwt_get_alg(jwt) != JWT_ALG_HS256 || !str_equal(jwt_get_header(jwt, "alg"), "HS256"))
         return NULL;
     _cleanup_free_ char *payload = jwt_get_grants_json(jwt, NULL);
     return payload ? json_parse(payload, strlen(payload)) : NULL;

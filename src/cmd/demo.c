@@ -187,18 +187,23 @@ int demo_prepare(const struct config *cfg, struct db *db)
     return r;
 }
 
+static void print_question(const char *base, const char *question)
+{
+    printf(
+        "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"%s\"}' %s/api/genie/stream-chat\n",
+        question, base);
+}
+
 void demo_print_tour(const struct config *cfg, int port)
 {
-    const char *host = str_equal(cfg->bind_address, "::1") ? "[::1]" : cfg->bind_address;
-    printf("\nGenieHelper serves on http://%s:%d (its endpoints: /api/docs). In a second terminal:\n\n"
-           "  TOKEN=$(build/genie user token --data %s --email %s)\n"
-           "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"What do my fans in Berlin "
-           "like?\"}' "
-           "http://%s:%d/api/genie/stream-chat\n"
-           "  curl -N -H \"Authorization: Bearer $TOKEN\" -d '{\"message\":\"Recall what you know about my "
-           "launch plan\"}' "
-           "http://%s:%d/api/genie/stream-chat\n"
-           "  curl -H \"Authorization: Bearer $TOKEN\" http://%s:%d/api/genie/history\n\n",
-           host, port, cfg->data_dir, CREATOR, host, port, host, port, host, port);
+    char base[96];
+    bool v6 = strchr(cfg->bind_address, ':') != NULL;
+    (void)snprintf(base, sizeof base, "http://%s%s%s:%d", v6 ? "[" : "", cfg->bind_address, v6 ? "]" : "",
+                   port);
+    printf("\nGenieHelper serves on %s (its endpoints: /api/docs). In a second terminal:\n\n", base);
+    printf("  TOKEN=$(build/genie user token --data %s --email %s)\n", cfg->data_dir, CREATOR);
+    print_question(base, "What do my fans in Berlin like?");
+    print_question(base, "Recall your memory of the launch plan");
+    printf("  curl -H \"Authorization: Bearer $TOKEN\" %s/api/genie/history\n\n", base);
     (void)fflush(stdout);
 }
