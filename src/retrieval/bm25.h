@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* BM25 over documents of several fields: a field's weight multiplies how often a term counts there, and how long the
- * field counts (as if its text stood there that many times). Statistics come from the documents added and from nothing
- * else. score = Σ over terms of idf × tf (K1 + 1) / (tf + K1 (1 − B + B length / average length)),
- * idf = ln(1 + (N − df + 0.5) / (df + 0.5)). */
+/* BM25 over documents of several fields: a field's weight multiplies how often a term counts there, and how
+ * long the field counts (as if its text stood there that many times). Statistics come from the documents
+ * added and from nothing else. score = Σ over terms of idf × tf (K1 + 1) / (tf + K1 (1 − B + B length /
+ * average length)), idf = ln(1 + (N − df + 0.5) / (df + 0.5)). */
 #ifndef RETRIEVAL_BM25_H
 #define RETRIEVAL_BM25_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A lease is the cache's own entry with one more reference: the table holds one, the builder and every user one each. One
- * mutex guards it all; it is never held while an index is built, searched or freed. */
+/* A lease is the cache's own entry with one more reference: the table holds one, the builder and every user
+ * one each. One mutex guards it all; it is never held while an index is built, searched or freed. */
 #include "retrieval/cache.h"
 
 #include "base/clock.h"

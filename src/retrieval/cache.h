@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The indexes in memory, one a user, least recently used out first. Who asks for an index that is not there builds it;
- * others who want the same one wait for that. A lease keeps an index alive while it is used, also after it was forgotten;
- * who asks after forgetting gets one built after it. Thread-safe. */
+/* The indexes in memory, one a user, least recently used out first. Who asks for an index that is not there
+ * builds it; others who want the same one wait for that. A lease keeps an index alive while it is used, also
+ * after it was forgotten; who asks after forgetting gets one built after it. Thread-safe. */
 #ifndef RETRIEVAL_CACHE_H
 #define RETRIEVAL_CACHE_H
 
@@ -26,9 +26,9 @@ int index_cache_new(const struct index_cache_options *options, struct index_cach
 /* No lease may be out. */
 void index_cache_free(struct index_cache *c);
 
-/* The index of a user. version: of the store as a whole; when it is not the one of the last call, everything is forgotten
- * first. 0, the builder's error, -EINVAL for an impossible id, -ETIMEDOUT when another thread's building takes more than
- * 10 s, or -ENOMEM. */
+/* The index of a user. version: of the store as a whole; when it is not the one of the last call, everything
+ * is forgotten first. 0, the builder's error, -EINVAL for an impossible id, -ETIMEDOUT when another thread's
+ * building takes more than 10 s, or -ENOMEM. */
 int index_cache_take(struct index_cache *c, const char *user_id, int64_t version, struct lease **ret);
 void index_cache_give_back(struct lease *l);
 DEFINE_CLEANUP(struct lease *, index_cache_give_back);

@@ -22,10 +22,12 @@ static bool is_blank(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* How good a border lies before byte `at` (0 < at < len): 3 after a paragraph, 2 a sentence, 1 a word, 0 none. */
+/* How good a border lies before byte `at` (0 < at < len): 3 after a paragraph, 2 a sentence, 1 a word, 0
+ * none. */
 static int border(const char *s, size_t at)
 {
-    if (s[at - 1] == '\n' && at >= 2 && (s[at - 2] == '\n' || (s[at - 2] == '\r' && at >= 3 && s[at - 3] == '\n')))
+    if (s[at - 1] == '\n' && at >= 2 &&
+        (s[at - 2] == '\n' || (s[at - 2] == '\r' && at >= 3 && s[at - 3] == '\n')))
         return 3;
     if (is_blank(s[at - 1]))
         return s[at - 1] == '\n' || (at >= 2 && strchr(".!?", s[at - 2])) ? 2 : 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Long text in pieces of about CHUNK_CHARS characters that end, if they can, with a paragraph, else with a sentence, else
- * with a word, and overlap by CHUNK_OVERLAP characters. */
+/* Long text in pieces of about CHUNK_CHARS characters that end, if they can, with a paragraph, else with a
+ * sentence, else with a word, and overlap by CHUNK_OVERLAP characters. */
 #ifndef RETRIEVAL_CHUNK_H
 #define RETRIEVAL_CHUNK_H
 

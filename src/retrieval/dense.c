@@ -34,7 +34,8 @@ size_t vectors_bytes(const struct vectors *v)
     return v->nodes * (v->stride + sizeof *v->scale);
 }
 
-/* Rounds the vector to `ret` and returns what to multiply by to get unit length back; 0 if it has no direction. */
+/* Rounds the vector to `ret` and returns what to multiply by to get unit length back; 0 if it has no
+ * direction. */
 static float quantise(const float *values, size_t dim, int8_t *ret)
 {
     double square = 0;

@@ -23,7 +23,7 @@ struct embedder {
     _Atomic int64_t pause_until; /* on the monotonic clock, ms */
     atomic_bool closing;
     pthread_mutex_t lock;
-    struct pool *thread; /* started when first needed */
+    struct pool *thread;                                    /* started when first needed */
     char waiting[EMBEDDER_WAITING_MAX][CACHE_USER_MAX + 1]; /* users queued or worked on; "" = free */
 };
 
@@ -42,7 +42,8 @@ struct fill {
     char *user_id; /* its place in `waiting` */
 };
 
-int embedder_new(const struct vector_source *source, struct db *db, struct index_cache *cache, struct embedder **ret)
+int embedder_new(const struct vector_source *source, struct db *db, struct index_cache *cache,
+                 struct embedder **ret)
 {
     struct embedder *e = calloc(1, sizeof *e);
     char *model = strdup(source->model);
@@ -118,8 +119,8 @@ int embedder_question(struct embedder *e, const char *question, float **ret, siz
     return text ? ask(e, (const char *const *)&text, 1, ret, ret_dim) : -EIO;
 }
 
-/* Stores the vectors of a batch. A node that was edited since keeps a vector whose fingerprint no longer fits, and is
- * embedded again; one that is gone is no row. */
+/* Stores the vectors of a batch. A node that was edited since keeps a vector whose fingerprint no longer
+ * fits, and is embedded again; one that is gone is no row. */
 static int store_batch(struct db_conn *c, void *arg)
 {
     const struct batch *b = arg;
@@ -129,7 +130,8 @@ static int store_batch(struct db_conn *c, void *arg)
         int r = embedding_encode(&blob, fingerprint, b->vectors + i * b->dim, b->dim);
         if (r == 0)
             r = db_exec(c, "UPDATE user_nodes SET embedding = ?1 WHERE id = ?2 AND user_id = ?3",
-                        DB_ARGS(DB_BLOB(blob.data, blob.len), DB_TEXT(b->node[i]->id), DB_TEXT(b->user_id)), NULL);
+                        DB_ARGS(DB_BLOB(blob.data, blob.len), DB_TEXT(b->node[i]->id), DB_TEXT(b->user_id)),
+                        NULL);
         if (r < 0)
             return r;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The embedder as retrieval sees it: who makes vectors, whether it is worth asking now, and a thread that gives vectors to
- * nodes that have none, in batches, stored back. Questions never wait for that thread; until half of a user's nodes have
- * vectors, tag overlap stands in. After a failure nobody asks for EMBEDDER_PAUSE_MS. Thread-safe. */
+/* The embedder as retrieval sees it: who makes vectors, whether it is worth asking now, and a thread that
+ * gives vectors to nodes that have none, in batches, stored back. Questions never wait for that thread; until
+ * half of a user's nodes have vectors, tag overlap stands in. After a failure nobody asks for
+ * EMBEDDER_PAUSE_MS. Thread-safe. */
 #ifndef RETRIEVAL_EMBEDDER_H
 #define RETRIEVAL_EMBEDDER_H
 
@@ -23,7 +24,8 @@ struct vector_source {
 struct embedder;
 
 /* source is copied, its model too. cache must outlive it. */
-int embedder_new(const struct vector_source *source, struct db *db, struct index_cache *cache, struct embedder **ret);
+int embedder_new(const struct vector_source *source, struct db *db, struct index_cache *cache,
+                 struct embedder **ret);
 
 /* Waits for a batch that is on its way (5 s at most). */
 void embedder_free(struct embedder *e);
@@ -33,11 +35,12 @@ const char *embedder_model(const struct embedder *e);
 /* Length of its vectors, 0 as long as it has not answered yet. */
 size_t embedder_dim(const struct embedder *e);
 
-/* The vector of a question, to be freed; blocks for 5 s at most. 0, or -EIO: failed, or failed a moment ago. When the
- * length is another than before, everything cached is forgotten. */
+/* The vector of a question, to be freed; blocks for 5 s at most. 0, or -EIO: failed, or failed a moment ago.
+ * When the length is another than before, everything cached is forgotten. */
 int embedder_question(struct embedder *e, const char *question, float **ret, size_t *ret_dim);
 
-/* Has the nodes of that user that lack a vector embedded, later; the user's index is forgotten when some are. */
+/* Has the nodes of that user that lack a vector embedded, later; the user's index is forgotten when some are.
+ */
 void embedder_fill(struct embedder *e, const char *user_id);
 
 #endif

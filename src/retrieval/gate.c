@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Entropies come from counts; what is counted is gathered as keys and sorted, but for the common characters, which have
- * a table: sorting every letter of 10,000 notes would take longer than the rest of building their index. */
+/* Entropies come from counts; what is counted is gathered as keys and sorted, but for the common characters,
+ * which have a table: sorting every letter of 10,000 notes would take longer than the rest of building their
+ * index. */
 #include "retrieval/gate.h"
 
 #include "base/buf.h"
@@ -83,8 +84,8 @@ double gate_entropy(struct terms *cutter, const char *text, size_t len)
         len = utf8_floor(text, len, GATE_TEXT_MAX);
     if (len == 0)
         return 0;
-    /* A text has fewer characters than bytes, and fewer terms: a word needs a byte and a separator, an ideograph, which
-     * counts twice, three bytes. */
+    /* A text has fewer characters than bytes, and fewer terms: a word needs a byte and a separator, an
+     * ideograph, which counts twice, three bytes. */
     _cleanup_free_ uint64_t *keys = malloc((len + 1) * sizeof *keys);
     if (!keys)
         return -1;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The graph is three arrays: where a node's edges begin, their targets, their weights. A walk works on a scratch
- * whose cells carry the number of the walk that wrote them, so that nothing has to be cleared between walks.
+/* The graph is three arrays: where a node's edges begin, their targets, their weights. A walk works on a
+ * scratch whose cells carry the number of the walk that wrote them, so that nothing has to be cleared between
+ * walks.
  *
- * Within a hop every firing node sends the potential it had when the hop began: whether a neighbour fires before or
- * after it in the same hop changes nothing. */
+ * Within a hop every firing node sends the potential it had when the hop began: whether a neighbour fires
+ * before or after it in the same hop changes nothing. */
 #include "retrieval/graph.h"
 
 #include "base/cleanup.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Propagation over a weighted graph: a leaky integrate-and-fire walk, hop by hop. The graph is an immutable compact
- * snapshot (compressed sparse rows); many threads may walk it at once, each with a scratch of its own. The cost grows with
- * the edges that are touched, not with the graph.
+/* Propagation over a weighted graph: a leaky integrate-and-fire walk, hop by hop. The graph is an immutable
+ * compact snapshot (compressed sparse rows); many threads may walk it at once, each with a scratch of its
+ * own. The cost grows with the edges that are touched, not with the graph.
  *
- * Rules: seeds start at their given potential; a node fires once, when its potential reaches FIRE_THRESHOLD, and sends
- * potential × edge weight × DECAY along each edge; signals under SIGNAL_FLOOR are dropped; potentials of several paths
- * add; at most MAX_HOPS hops. Deterministic: nodes fire in order of index within a hop. */
+ * Rules: seeds start at their given potential; a node fires once, when its potential reaches FIRE_THRESHOLD,
+ * and sends potential × edge weight × DECAY along each edge; signals under SIGNAL_FLOOR are dropped;
+ * potentials of several paths add; at most MAX_HOPS hops. Deterministic: nodes fire in order of index within
+ * a hop. */
 #ifndef RETRIEVAL_GRAPH_H
 #define RETRIEVAL_GRAPH_H
 
@@ -39,15 +40,16 @@ uint32_t graph_nodes(const struct graph *g);
 /* Memory it holds. */
 size_t graph_bytes(const struct graph *g);
 
-/* Scratch memory for walks over graphs of at most `nodes` nodes; one thread at a time. NULL without memory. */
+/* Scratch memory for walks over graphs of at most `nodes` nodes; one thread at a time. NULL without memory.
+ */
 struct graph_scratch *graph_scratch_new(uint32_t nodes);
 void graph_scratch_free(struct graph_scratch *s);
 size_t graph_scratch_bytes(uint32_t nodes);
 
-/* Walks from the seeds (node and potential; duplicates add; one that is no node of the graph is ignored). Within a hop
- * each node sends the potential it had when the hop began. Returns the number of hits written, strongest first and then
- * by index, at most `most`; 0 when the scratch is too small. Allocates nothing. */
-size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds, size_t n_seeds,
-                       struct graph_hit *ret, size_t most);
+/* Walks from the seeds (node and potential; duplicates add; one that is no node of the graph is ignored).
+ * Within a hop each node sends the potential it had when the hop began. Returns the number of hits written,
+ * strongest first and then by index, at most `most`; 0 when the scratch is too small. Allocates nothing. */
+size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds,
+                       size_t n_seeds, struct graph_hit *ret, size_t most);
 
 #endif

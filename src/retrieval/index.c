@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define TITLE_MAX 1000 /* bytes */
+#define TITLE_MAX 1000     /* bytes */
 #define NAME_MAX_BYTES 200 /* of an id or a kind */
-#define TAGS_MAX 64    /* of one node */
-#define TAG_MAX 200    /* bytes */
+#define TAGS_MAX 64        /* of one node */
+#define TAG_MAX 200        /* bytes */
 #define ARENA_MAX (4 * INDEX_TEXT_MAX)
 
 struct index_builder {
@@ -25,7 +25,7 @@ struct index_builder {
     struct bm25_builder text;
     struct overlap_builder tags;
     uint32_t nodes_cap, units_cap;
-    float *vectors; /* as they come: dim floats a node that has one … */
+    float *vectors;         /* as they come: dim floats a node that has one … */
     uint32_t *vector_nodes; /* … and whose they are */
     uint32_t n_vectors, vectors_cap;
     struct graph_edge *edges;
@@ -92,8 +92,8 @@ void index_free(struct index *x)
     free(x);
 }
 
-/* Copies a text that may be NULL, cut to a maximum, with a question mark for each malformed byte, so that whatever comes
- * out of an index is well-formed. NULL without memory. */
+/* Copies a text that may be NULL, cut to a maximum, with a question mark for each malformed byte, so that
+ * whatever comes out of an index is well-formed. NULL without memory. */
 static const char *keep(struct index_builder *b, const char *s, size_t max, size_t *ret_len)
 {
     size_t len = s ? strlen(s) : 0, step;
@@ -134,7 +134,8 @@ static int add_tags(struct index_builder *b, uint32_t node, const struct node_ro
     return 0;
 }
 
-static int add_unit(struct index_builder *b, const struct index_node *node, uint32_t number, size_t begin, size_t len)
+static int add_unit(struct index_builder *b, const struct index_node *node, uint32_t number, size_t begin,
+                    size_t len)
 {
     struct index *x = b->index;
     struct index_unit *units = grow(x->units, sizeof *units, x->n_units, &b->units_cap);
@@ -185,14 +186,16 @@ static int keep_vector(struct index_builder *b, uint32_t node, const void *bytes
 }
 
 /* Takes the stored vector if it is one of this model, this text and the length that the others have. */
-static int add_vector(struct index_builder *b, struct index_node *node, uint32_t number, const struct node_row *row)
+static int add_vector(struct index_builder *b, struct index_node *node, uint32_t number,
+                      const struct node_row *row)
 {
     char text[EMBEDDING_TEXT_MAX + 1];
     const void *bytes;
     size_t dim;
     if (!b->model || embedding_text(node->title, node->tags, node->content, text) == 0)
         return 0;
-    int r = embedding_decode(row->embedding, row->embedding_len, embedding_fingerprint(b->model, text), &bytes, &dim);
+    int r = embedding_decode(row->embedding, row->embedding_len, embedding_fingerprint(b->model, text),
+                             &bytes, &dim);
     if (r == 0 && b->dim == 0)
         b->dim = dim;
     node->lacks_vector = r < 0 || dim != b->dim;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* One user's nodes, ready to be searched: texts, terms with the statistics of that user alone, tags, vectors, graph. Built
- * once and never changed, so any number of threads may read it.
+/* One user's nodes, ready to be searched: texts, terms with the statistics of that user alone, tags, vectors,
+ * graph. Built once and never changed, so any number of threads may read it.
  *
- * A node with long content is searched in chunks (units); its score is that of its best chunk. An edge says that two
- * nodes belong together, so it carries both ways; where a row for the opposite way exists, that row's weight counts
- * there. */
+ * A node with long content is searched in chunks (units); its score is that of its best chunk. An edge says
+ * that two nodes belong together, so it carries both ways; where a row for the opposite way exists, that
+ * row's weight counts there. */
 #ifndef RETRIEVAL_INDEX_H
 #define RETRIEVAL_INDEX_H
 
@@ -17,7 +17,7 @@
 
 #define INDEX_NODES_MAX 50000
 #define INDEX_EDGES_MAX 500000
-#define INDEX_TEXT_MAX ((size_t)16 << 20)   /* bytes of all texts */
+#define INDEX_TEXT_MAX ((size_t)16 << 20)    /* bytes of all texts */
 #define INDEX_CONTENT_MAX ((size_t)64 << 10) /* bytes of one node's content; the rest is not searched */
 #define PASSAGE_CHARS 4000
 
@@ -62,14 +62,14 @@ struct node_row {
 
 struct index_builder;
 
-/* model: name of the embedder, NULL where there is none; dim: length of its vectors, 0 if not known yet. NULL without
- * memory. */
+/* model: name of the embedder, NULL where there is none; dim: length of its vectors, 0 if not known yet. NULL
+ * without memory. */
 struct index_builder *index_begin(const char *model, size_t dim);
 void index_builder_free(struct index_builder *b);
 DEFINE_CLEANUP(struct index_builder *, index_builder_free);
 
-/* 0, -ENOBUFS when the index is full (the node is left out), -EEXIST for an id that is there already, or -ENOMEM. Nodes
- * that come earlier win ties. */
+/* 0, -ENOBUFS when the index is full (the node is left out), -EEXIST for an id that is there already, or
+ * -ENOMEM. Nodes that come earlier win ties. */
 int index_add_node(struct index_builder *b, const struct node_row *row);
 
 /* After all nodes. An edge to a node that was not added is ignored. 0, -ENOBUFS or -ENOMEM. */

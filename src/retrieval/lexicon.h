@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The terms of one index, numbered from 0 in the order they were first seen. Three flat blocks of memory instead of an
- * object a term: an index of 10,000 notes has some 20,000 terms, and many indexes are kept. Reading is thread-safe. */
+/* The terms of one index, numbered from 0 in the order they were first seen. Three flat blocks of memory
+ * instead of an object a term: an index of 10,000 notes has some 20,000 terms, and many indexes are kept.
+ * Reading is thread-safe. */
 #ifndef RETRIEVAL_LEXICON_H
 #define RETRIEVAL_LEXICON_H
 

@@ -42,7 +42,8 @@ static int add_edge(struct load *l, struct db_rows *rows)
 }
 
 /* Feeds the rows of a query to the builder, until it is full. */
-static int add_rows(struct load *l, struct db_conn *c, const char *sql, int (*add)(struct load *, struct db_rows *))
+static int add_rows(struct load *l, struct db_conn *c, const char *sql,
+                    int (*add)(struct load *, struct db_rows *))
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(c, sql, DB_ARGS(DB_TEXT(l->user_id)), &rows);

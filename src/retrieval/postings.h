@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* An inverted index whose weights are worked out when it is built: for each term, the documents that hold it, each with
- * what the term adds to that document's score. A question then only adds numbers up. Reading is thread-safe, each
- * thread with a tally of its own. */
+/* An inverted index whose weights are worked out when it is built: for each term, the documents that hold it,
+ * each with what the term adds to that document's score. A question then only adds numbers up. Reading is
+ * thread-safe, each thread with a tally of its own. */
 #ifndef RETRIEVAL_POSTINGS_H
 #define RETRIEVAL_POSTINGS_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists are short (RANKING_MAX), and most offers fall behind a full list's last item: plain insertion is the fastest. */
+/* Lists are short (RANKING_MAX), and most offers fall behind a full list's last item: plain insertion is the
+ * fastest. */
 #include "retrieval/ranking.h"
 
 #include <stdbool.h>

@@ -31,8 +31,8 @@ void ranking_offer(struct ranking *r, struct ranked candidate);
 /* The place of a node, or NULL. */
 struct ranked *ranking_find(struct ranking *r, uint32_t node);
 
-/* Reciprocal rank fusion: every list gives 1 / (RRF_K + rank) to each of its nodes, ranks from 1. A node keeps the unit
- * of the first list that has it. `ret` is begun by the caller. */
+/* Reciprocal rank fusion: every list gives 1 / (RRF_K + rank) to each of its nodes, ranks from 1. A node
+ * keeps the unit of the first list that has it. `ret` is begun by the caller. */
 #define RRF_K 60
 void ranking_fuse(struct ranking *const *lists, size_t n, struct ranking *ret);
 

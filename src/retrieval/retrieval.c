@@ -75,8 +75,8 @@ void retrieval_forget(struct retrieval *r, const char *user_id)
 }
 
 /* The question's vector, if there is something to compare it with; NULL = tag overlap. */
-static float *question_vector(struct retrieval *r, const struct index *x, const char *user_id, const char *question,
-                              bool *ret_failed)
+static float *question_vector(struct retrieval *r, const struct index *x, const char *user_id,
+                              const char *question, bool *ret_failed)
 {
     if (!r->embedder)
         return NULL;
@@ -121,8 +121,8 @@ static int copy_passages(const struct index *x, const struct ranking *kept, size
     return 0;
 }
 
-static int find_in(struct retrieval *r, struct lease *l, struct arena *a, const char *user_id, const char *question,
-                   size_t most, struct retrieval_result *ret)
+static int find_in(struct retrieval *r, struct lease *l, struct arena *a, const char *user_id,
+                   const char *question, size_t most, struct retrieval_result *ret)
 {
     const struct index *x = lease_index(l);
     _cleanup_free_ float *vector = question_vector(r, x, user_id, question, &ret->dense_failed);
@@ -137,8 +137,8 @@ static int find_in(struct retrieval *r, struct lease *l, struct arena *a, const 
     return err;
 }
 
-int retrieval_find(struct retrieval *r, struct arena *a, const char *user_id, const char *question, size_t most,
-                   struct retrieval_result *ret)
+int retrieval_find(struct retrieval *r, struct arena *a, const char *user_id, const char *question,
+                   size_t most, struct retrieval_result *ret)
 {
     if (most < 1 || most > PASSAGES_MAX)
         return -EINVAL;

@@ -32,8 +32,8 @@ void search_free(struct search *s)
 
 size_t search_bytes(const struct index *x)
 {
-    return sizeof(struct search) + graph_scratch_bytes(x->n_nodes) + x->n_units * (sizeof(float) + sizeof(uint32_t)) +
-           x->vectors.stride;
+    return sizeof(struct search) + graph_scratch_bytes(x->n_nodes) +
+           x->n_units * (sizeof(float) + sizeof(uint32_t)) + x->vectors.stride;
 }
 
 static void add_term(struct search *s, uint32_t term)
@@ -45,9 +45,11 @@ static void add_term(struct search *s, uint32_t term)
         s->terms[s->n_terms++] = term;
 }
 
-/* The terms of the question that the index knows. Filler words count only if the question has nothing else: there are
- * few texts, so a rare "my" would weigh as much as a rare name. Returns whether there was anything else. */
-static bool take_terms(const struct index *x, struct search *s, const char *question, size_t len, bool fillers)
+/* The terms of the question that the index knows. Filler words count only if the question has nothing else:
+ * there are few texts, so a rare "my" would weigh as much as a rare name. Returns whether there was anything
+ * else. */
+static bool take_terms(const struct index *x, struct search *s, const char *question, size_t len,
+                       bool fillers)
 {
     const char *term;
     size_t n;
@@ -100,17 +102,18 @@ static void rank_dense(const struct index *x, struct search *s, const float *vec
         ret->item[i].unit = x->nodes[ret->item[i].node].first_unit;
 }
 
-/* What signals over edges add: more with each path, but bounded, so that a node that is merely well connected can't pass
- * what answers the question itself. */
+/* What signals over edges add: more with each path, but bounded, so that a node that is merely well connected
+ * can't pass what answers the question itself. */
 static float received(const struct graph_hit *hit)
 {
     float potential = hit->hops == 0 ? hit->potential - 1 : hit->potential;
     return SEARCH_RECEIVED * potential / (1 + potential);
 }
 
-/* The best fused candidates fire at 1.0. A node's activation is what it scored directly, scaled so that the best has 1,
- * and what it received. */
-static void propagate(const struct index *x, struct search *s, const struct ranking *fused, struct ranking *ret)
+/* The best fused candidates fire at 1.0. A node's activation is what it scored directly, scaled so that the
+ * best has 1, and what it received. */
+static void propagate(const struct index *x, struct search *s, const struct ranking *fused,
+                      struct ranking *ret)
 {
     struct graph_hit seeds[SEARCH_SEEDS];
     size_t n = fused->n < SEARCH_SEEDS ? fused->n : SEARCH_SEEDS;
@@ -150,7 +153,8 @@ static int64_t lap(int64_t *mark)
     return took;
 }
 
-void search_run(const struct index *x, struct search *s, const char *question, const float *vector, int64_t *stage_us)
+void search_run(const struct index *x, struct search *s, const char *question, const float *vector,
+                int64_t *stage_us)
 {
     struct ranking *stage = s->stage;
     struct ranking *const found[] = {&stage[STAGE_BM25], &stage[STAGE_DENSE]};

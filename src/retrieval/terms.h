@@ -2,9 +2,9 @@
 /* Text as terms: what the index stores and what a question is looked up by, cut by the same rules.
  *
  * A word is a run of letters and digits, in lower case, without accents ("Café" is "cafe"),
- * without an apostrophe ("don't" is "dont", "fan's" is "fan"). Words of Latin letters are stemmed by English rules. Of
- * Chinese, Japanese and Korean writing each character is a term, and so is each pair of neighbours. Full-width forms
- * count as the plain ones. Everything else separates, malformed bytes too. */
+ * without an apostrophe ("don't" is "dont", "fan's" is "fan"). Words of Latin letters are stemmed by English
+ * rules. Of Chinese, Japanese and Korean writing each character is a term, and so is each pair of neighbours.
+ * Full-width forms count as the plain ones. Everything else separates, malformed bytes too. */
 #ifndef RETRIEVAL_TERMS_H
 #define RETRIEVAL_TERMS_H
 
@@ -29,7 +29,8 @@ void terms_begin(struct terms *t, const char *text, size_t len);
 /* The next term; it lives until the next call. False at the end. Constant memory, linear time. */
 bool terms_next(struct terms *t, const char **ret, size_t *ret_len);
 
-/* Whether a term (as terms_next gives it) is an English word that says nothing about a subject, such as "what". */
+/* Whether a term (as terms_next gives it) is an English word that says nothing about a subject, such as
+ * "what". */
 bool term_is_filler(const char *term, size_t len);
 
 #endif

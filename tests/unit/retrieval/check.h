@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests in this folder share: cmocka's headers, numbers that are the same on every machine, corpora in JSON. */
+/* What the tests in this folder share: cmocka's headers, numbers that are the same on every machine, corpora
+ * in JSON. */
 #ifndef TESTS_UNIT_RETRIEVAL_CHECK_H
 #define TESTS_UNIT_RETRIEVAL_CHECK_H
 
@@ -25,9 +26,11 @@ static inline uint32_t random_below(uint64_t *state, uint32_t limit)
 }
 
 /* Adds a node with a text and nothing else. */
-static inline void add_text_node(struct index_builder *b, const char *id, const char *title, const char *content)
+static inline void add_text_node(struct index_builder *b, const char *id, const char *title,
+                                 const char *content)
 {
-    struct node_row row = {.id = id, .kind = "content", .title = title, .content = content, .tags = "[]", .weight = 1};
+    struct node_row row = {
+        .id = id, .kind = "content", .title = title, .content = content, .tags = "[]", .weight = 1};
     assert_int_equal(index_add_node(b, &row), 0);
 }
 
@@ -61,8 +64,10 @@ static inline struct index *index_of_corpus(const json_t *corpus, const char *id
     }
     json_array_foreach (json_object_get(corpus, "edges"), i, item) {
         bool listed = json_is_array(item);
-        const char *source = listed ? json_string_value(json_array_get(item, 0)) : json_str(item, "source", "");
-        const char *target = listed ? json_string_value(json_array_get(item, 1)) : json_str(item, "target", "");
+        const char *source =
+            listed ? json_string_value(json_array_get(item, 0)) : json_str(item, "source", "");
+        const char *target =
+            listed ? json_string_value(json_array_get(item, 1)) : json_str(item, "target", "");
         double weight = listed ? json_number_value(json_array_get(item, 2)) : json_num(item, "weight", 0);
         assert_int_equal(index_add_edge(b, source, target, weight), 0);
     }

@@ -12,8 +12,8 @@
 struct maker {
     atomic_int built;
     atomic_int error;
-    int words;             /* of the one node of each index */
-    pthread_mutex_t gate;  /* held by a test to keep builders waiting */
+    int words;            /* of the one node of each index */
+    pthread_mutex_t gate; /* held by a test to keep builders waiting */
     struct index_cache *cache;
 };
 
@@ -195,7 +195,8 @@ static void many_who_ask_at_once_share_one_build(void **state)
     index_cache_free(m.cache);
 }
 
-/* A build that began before the forgetting may have read the old rows: it must not be what later callers get. */
+/* A build that began before the forgetting may have read the old rows: it must not be what later callers get.
+ */
 static void what_was_forgotten_while_being_built_is_built_again(void **state)
 {
     (void)state;

@@ -37,7 +37,8 @@ static void cosines_are_near_the_exact_ones(void **state)
         question[i] = (float)random_below(&random, 2001) / 1000 - 1;
     for (uint32_t n = 0; n < NODES; n++) {
         for (size_t i = 0; i < DIM; i++)
-            node[n][i] = ((float)random_below(&random, 2001) / 1000 - 1) * (float)(n + 1) + question[i] * (float)n;
+            node[n][i] =
+                ((float)random_below(&random, 2001) / 1000 - 1) * (float)(n + 1) + question[i] * (float)n;
         vectors_set(&v, n, node[n]);
     }
     assert_int_equal(v.present, NODES);
@@ -52,8 +53,8 @@ static void cosines_are_near_the_exact_ones(void **state)
 static void vectors_without_direction_are_left_out(void **state)
 {
     (void)state;
-    float nothing[4] = {0}, odd[4] = {1, NAN, 0, 0}, endless[4] = {INFINITY, 0, 0, 0}, right[4] = {0, 1e-20f, 0, 0},
-          opposite[4] = {0, -3, 0, 0};
+    float nothing[4] = {0}, odd[4] = {1, NAN, 0, 0}, endless[4] = {INFINITY, 0, 0, 0},
+          right[4] = {0, 1e-20f, 0, 0}, opposite[4] = {0, -3, 0, 0};
     const float *given[] = {nothing, odd, endless, right, opposite};
     struct vectors v;
     struct ranking found;
@@ -77,7 +78,8 @@ static void vectors_without_direction_are_left_out(void **state)
     assert_int_equal(vectors_init(&v, 1, VECTOR_DIM_MAX + 1), -EINVAL);
 }
 
-static void add_tags(struct overlap_builder *b, uint32_t node, const char *const *tags, size_t n, float weight)
+static void add_tags(struct overlap_builder *b, uint32_t node, const char *const *tags, size_t n,
+                     float weight)
 {
     for (size_t i = 0; i < n; i++)
         assert_int_equal(overlap_add(b, node, tags[i], strlen(tags[i])), 0);
@@ -91,7 +93,8 @@ static void tag_overlap_is_as_by_hand(void **state)
     struct overlap_builder b = {.lexicon = &lexicon, .cutter = terms_new()};
     struct postings p;
     struct tally t;
-    const char *first[] = {"Berlin", "win-back", "wins"}, *second[] = {"berlin"}, *third[] = {"berlin", "dance"};
+    const char *first[] = {"Berlin", "win-back", "wins"}, *second[] = {"berlin"},
+               *third[] = {"berlin", "dance"};
     add_tags(&b, 0, first, 3, 0.6f); /* berlin, win, back: three terms */
     add_tags(&b, 1, second, 1, 0.5f);
     add_tags(&b, 2, third, 2, 0); /* a node without weight counts for nothing */
@@ -125,8 +128,11 @@ static void stored_vectors_prove_whose_they_are(void **state)
     assert_int_equal(dim, 3);
     embedding_floats(bytes, dim, back);
     assert_memory_equal(back, values, sizeof values);
-    assert_int_equal(embedding_decode(blob.data, blob.len, embedding_fingerprint("model", "text!"), &bytes, &dim), -ESTALE);
-    assert_int_equal(embedding_decode(blob.data, blob.len, embedding_fingerprint("modelt", "ext"), &bytes, &dim), -ESTALE);
+    assert_int_equal(
+        embedding_decode(blob.data, blob.len, embedding_fingerprint("model", "text!"), &bytes, &dim),
+        -ESTALE);
+    assert_int_equal(
+        embedding_decode(blob.data, blob.len, embedding_fingerprint("modelt", "ext"), &bytes, &dim), -ESTALE);
     assert_int_equal(embedding_decode(blob.data, blob.len - 1, fingerprint, &bytes, &dim), -EINVAL);
     assert_int_equal(embedding_decode(blob.data, 8, fingerprint, &bytes, &dim), -EINVAL);
     assert_int_equal(embedding_decode(NULL, 0, fingerprint, &bytes, &dim), -EINVAL);

@@ -33,7 +33,8 @@ static void entropies_are_as_by_hand(void **state)
     NEAR(entropy("abab"), 0.5 * 1 / 5.5);
     NEAR(entropy("abcd"), 0.5 * 2 / 5.5);
     /* 7 characters, 2 a, 2 b, 3 blanks; tokens a a b b have 1 bit of 2 */
-    NEAR(entropy("a a b b"), 0.5 * (2 * -2.0 / 7 * log2(2.0 / 7) - 3.0 / 7 * log2(3.0 / 7)) / 5.5 + 0.5 * 0.5);
+    NEAR(entropy("a a b b"),
+         0.5 * (2 * -2.0 / 7 * log2(2.0 / 7) - 3.0 / 7 * log2(3.0 / 7)) / 5.5 + 0.5 * 0.5);
     NEAR(entropy("x x x x"), 0.5 * (-4.0 / 7 * log2(4.0 / 7) - 3.0 / 7 * log2(3.0 / 7)) / 5.5);
     /* each character counts once, whatever its bytes; 茶 碗 are three tokens, all different */
     NEAR(entropy("茶碗"), 0.5 * 1 / 5.5 + 0.5);

@@ -16,8 +16,8 @@ struct walk {
     size_t n;
 };
 
-static struct walk walk_from(uint32_t nodes, const struct graph_edge *edges, size_t n, const struct graph_hit *seeds,
-                             size_t n_seeds)
+static struct walk walk_from(uint32_t nodes, const struct graph_edge *edges, size_t n,
+                             const struct graph_hit *seeds, size_t n_seeds)
 {
     struct walk w = {.s = graph_scratch_new(nodes)};
     assert_non_null(w.s);
@@ -127,7 +127,8 @@ static void seeds_add_and_strangers_are_ignored(void **state)
 {
     (void)state;
     const struct graph_edge edges[] = {{0, 1, 1}};
-    const struct graph_hit seeds[] = {{.node = 0, .potential = 0.3f}, {.node = 7, .potential = 1}, {.node = 0, .potential = 0.3f}};
+    const struct graph_hit seeds[] = {
+        {.node = 0, .potential = 0.3f}, {.node = 7, .potential = 1}, {.node = 0, .potential = 0.3f}};
     struct walk w = walk_from(2, edges, 1, seeds, 3);
     assert_int_equal(w.n, 2);
     NEAR(hit_on(&w, 0)->potential, 0.6f);
@@ -189,8 +190,8 @@ struct reference {
     int hops[MOST_NODES];
 };
 
-static void reference_walk(uint32_t nodes, const struct graph_edge *edges, size_t n, const struct graph_hit *seeds,
-                           size_t n_seeds, struct reference *r)
+static void reference_walk(uint32_t nodes, const struct graph_edge *edges, size_t n,
+                           const struct graph_hit *seeds, size_t n_seeds, struct reference *r)
 {
     *r = (struct reference){0};
     for (size_t i = 0; i < n_seeds; i++) {

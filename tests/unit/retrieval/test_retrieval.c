@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Questions against a real store: isolation, change, concurrency, size, and vectors from an embedder of the test's own. */
+/* Questions against a real store: isolation, change, concurrency, size, and vectors from an embedder of the
+ * test's own. */
 #include "check.h"
 
 #include "../db/store.h"
@@ -18,7 +19,8 @@ static int set_up(void **state)
     (void)store_set_up(state);
     struct store *s = *state;
     assert_int_equal(db_migrate(s->db, NULL), 0);
-    assert_int_equal(store_exec(s->db, "INSERT INTO directus_users (id, email) VALUES ('" ANN "', 'ann@example.com'), "
+    assert_int_equal(store_exec(s->db, "INSERT INTO directus_users (id, email) VALUES ('" ANN
+                                       "', 'ann@example.com'), "
                                        "('" BOB "', 'bob@example.com')"),
                      0);
     return 0;
@@ -42,21 +44,23 @@ static int insert_rows(struct db_conn *c, void *arg)
         json_array_foreach (json_object_get(in->corpus, "nodes"), i, item) {
             char *tags = json_dumps(json_object_get(item, "tags"), JSON_COMPACT);
             (void)snprintf(id, sizeof id, "%s-%.2s-%d", json_str(item, "id", ""), in->user_id, copy);
-            int r = db_exec(c,
-                            "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight) "
-                            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                            DB_ARGS(DB_TEXT(id), DB_TEXT(in->user_id), DB_TEXT(json_str(item, "node_type", "")),
-                                    DB_TEXT(json_str(item, "title", "")), DB_TEXT(json_str(item, "content", "")),
-                                    DB_TEXT(tags), DB_REAL(json_num(item, "weight", 1))),
-                            NULL);
+            int r =
+                db_exec(c,
+                        "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight) "
+                        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                        DB_ARGS(DB_TEXT(id), DB_TEXT(in->user_id), DB_TEXT(json_str(item, "node_type", "")),
+                                DB_TEXT(json_str(item, "title", "")), DB_TEXT(json_str(item, "content", "")),
+                                DB_TEXT(tags), DB_REAL(json_num(item, "weight", 1))),
+                        NULL);
             free(tags);
             if (r < 0)
                 return r;
         }
         json_array_foreach (json_object_get(in->corpus, "edges"), i, item) {
-            (void)snprintf(id, sizeof id, "%s-%.2s-%d", json_string_value(json_array_get(item, 0)), in->user_id, copy);
-            (void)snprintf(other, sizeof other, "%s-%.2s-%d", json_string_value(json_array_get(item, 1)), in->user_id,
-                           copy);
+            (void)snprintf(id, sizeof id, "%s-%.2s-%d", json_string_value(json_array_get(item, 0)),
+                           in->user_id, copy);
+            (void)snprintf(other, sizeof other, "%s-%.2s-%d", json_string_value(json_array_get(item, 1)),
+                           in->user_id, copy);
             int r = db_exec(c,
                             "INSERT INTO user_node_edges (id, user_id, source, target, weight) "
                             "VALUES (lower(hex(randomblob(16))), ?1, ?2, ?3, ?4)",
@@ -99,7 +103,8 @@ static const char *find(struct retrieval *r, const char *user_id, const char *qu
     assert_int_equal(retrieval_find(r, &a, user_id, question, 10, &found), 0);
     out[0] = '\0';
     for (size_t i = 0; i < found.n; i++)
-        at += (size_t)snprintf(out + at, sizeof out - at, "%s=%a ", found.passages[i].id, found.passages[i].score);
+        at += (size_t)snprintf(out + at, sizeof out - at, "%s=%a ", found.passages[i].id,
+                               found.passages[i].score);
     assert_true(at < sizeof out);
     arena_free(&a);
     return out;
@@ -157,8 +162,9 @@ static void a_user_without_nodes_is_told_nothing(void **state)
 static void other_users_never_change_a_score(void **state)
 {
     struct store *s = *state;
-    static const char *const questions[] = {"When should I post on Instagram?", "What do my fans in Germany like?",
-                                            "Recipe for the green glaze", "茶碗", "mug price shipping glaze"};
+    static const char *const questions[] = {"When should I post on Instagram?",
+                                            "What do my fans in Germany like?", "Recipe for the green glaze",
+                                            "茶碗", "mug price shipping glaze"};
     char alone[ARRAY_LEN(questions)][8192];
     struct retrieval *r = open_retrieval(s->db);
     fill(s->db, ANN, 1);
@@ -184,8 +190,9 @@ static void a_change_shows_after_forgetting(void **state)
     struct retrieval *r = open_retrieval(s->db);
     fill(s->db, ANN, 1);
     assert_false(finds(r, ANN, "zebra stripes", "new"));
-    assert_int_equal(store_exec(s->db, "INSERT INTO user_nodes (id, user_id, node_type, title, content) VALUES "
-                                       "('new', '" ANN "', 'content', 'Zebra', 'a vase with stripes')"),
+    assert_int_equal(store_exec(s->db,
+                                "INSERT INTO user_nodes (id, user_id, node_type, title, content) VALUES "
+                                "('new', '" ANN "', 'content', 'Zebra', 'a vase with stripes')"),
                      0);
     retrieval_forget(r, BOB);
     assert_false(finds(r, ANN, "zebra stripes", "new"));
@@ -205,8 +212,9 @@ static void another_process_is_noticed(void **state)
     fill(s->db, ANN, 1);
     assert_false(finds(r, ANN, "zebra", "new"));
     assert_int_equal(db_open(&(struct db_options){.path = s->path, .readers = 1}, &other), 0);
-    assert_int_equal(store_exec(other, "INSERT INTO user_nodes (id, user_id, node_type, title, content) VALUES "
-                                       "('new', '" ANN "', 'content', 'Zebra', 'a vase with stripes')"),
+    assert_int_equal(store_exec(other,
+                                "INSERT INTO user_nodes (id, user_id, node_type, title, content) VALUES "
+                                "('new', '" ANN "', 'content', 'Zebra', 'a vase with stripes')"),
                      0);
     bool seen = false;
     for (int i = 0; i < 500 && !seen; i++) {
@@ -224,7 +232,8 @@ static void an_edge_to_a_decayed_node_leads_nowhere(void **state)
     struct retrieval *r = open_retrieval(s->db);
     fill(s->db, ANN, 1);
     assert_true(finds(r, ANN, "What must I know before writing to Rosa?", "commissions-11-0"));
-    assert_int_equal(store_exec(s->db, "UPDATE user_nodes SET status = 'decayed' WHERE id = 'commissions-11-0'"), 0);
+    assert_int_equal(
+        store_exec(s->db, "UPDATE user_nodes SET status = 'decayed' WHERE id = 'commissions-11-0'"), 0);
     retrieval_forget(r, ANN);
     assert_false(finds(r, ANN, "What must I know before writing to Rosa?", "commissions-11-0"));
     retrieval_close(r);
@@ -276,7 +285,8 @@ static void *change_and_forget(void *arg)
 {
     struct crowd *c = arg;
     for (int i = 0; i < 30; i++) {
-        assert_int_equal(store_exec(c->db, "UPDATE user_nodes SET weight = 1 - weight WHERE user_id = '" BOB "'"), 0);
+        assert_int_equal(
+            store_exec(c->db, "UPDATE user_nodes SET weight = 1 - weight WHERE user_id = '" BOB "'"), 0);
         retrieval_forget(c->r, i % 3 ? BOB : NULL);
     }
     return NULL;
@@ -312,8 +322,10 @@ struct fake {
 
 static int fake_embed(void *ctx, const char *const *texts, size_t n, float **ret, size_t *ret_dim)
 {
-    static const char *const meanings[][3] = {{"parcel", "shipping", "mail it"}, {"glaze", "celadon", "coating"},
-                                              {"fan", "collector", "admirer"},   {"video", "clip", "footage"}};
+    static const char *const meanings[][3] = {{"parcel", "shipping", "mail it"},
+                                              {"glaze", "celadon", "coating"},
+                                              {"fan", "collector", "admirer"},
+                                              {"video", "clip", "footage"}};
     struct fake *f = ctx;
     size_t dim = f->dim;
     atomic_fetch_add(&f->requests, 1);
@@ -393,7 +405,8 @@ static void an_edited_node_is_embedded_again(void **state)
     struct retrieval *r = open_with(s->db, &f, "fake/one");
     await_vectors(r, s->db, nodes);
     assert_false(finds(r, ANN, "coating", "kiln-11-0"));
-    assert_int_equal(store_exec(s->db, "UPDATE user_nodes SET content = 'all about celadon' WHERE id = 'kiln-11-0'"), 0);
+    assert_int_equal(
+        store_exec(s->db, "UPDATE user_nodes SET content = 'all about celadon' WHERE id = 'kiln-11-0'"), 0);
     retrieval_forget(r, ANN);
     bool seen = false;
     for (int i = 0; i < 500 && !seen; i++) {

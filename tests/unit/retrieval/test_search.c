@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the stages find: on a labelled set, stage by stage; on the demo data; and rules of their working together. */
+/* What the stages find: on a labelled set, stage by stage; on the demo data; and rules of their working
+ * together. */
 #include "check.h"
 
 #include <math.h>
@@ -18,7 +19,8 @@ static bool is_wanted(const json_t *wanted, const char *id)
     return false;
 }
 
-static void add_answer(const struct index *x, const struct ranking *found, const json_t *wanted, struct quality *sum)
+static void add_answer(const struct index *x, const struct ranking *found, const json_t *wanted,
+                       struct quality *sum)
 {
     size_t hits = 0, first = 0;
     for (size_t i = 0; i < found->n; i++) {
@@ -76,8 +78,8 @@ static void the_stages_find_what_was_labelled(void **state)
     assert_true(q[STAGE_BM25].recall >= 0.84);
     assert_true(q[STAGE_BM25].reciprocal_rank >= 0.83);
     assert_true(q[STAGE_DENSE].recall >= 0.40);
-    assert_true(q[STAGE_RRF].recall >= q[STAGE_BM25].recall);         /* tags add what words miss */
-    assert_true(q[STAGE_PROPAGATION].recall > q[STAGE_RRF].recall);   /* and edges what both miss */
+    assert_true(q[STAGE_RRF].recall >= q[STAGE_BM25].recall);       /* tags add what words miss */
+    assert_true(q[STAGE_PROPAGATION].recall > q[STAGE_RRF].recall); /* and edges what both miss */
     assert_true(q[STAGE_ENTROPY].recall >= q[STAGE_PROPAGATION].recall);
     assert_true(q[STAGE_ENTROPY].recall >= 0.90);
     assert_true(q[STAGE_ENTROPY].reciprocal_rank >= 0.82);

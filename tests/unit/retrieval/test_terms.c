@@ -92,8 +92,9 @@ static void long_words_are_cut(void **state)
 static void fillers_are_known_as_the_stemmer_leaves_them(void **state)
 {
     (void)state;
-    static const char *const fillers[] = {"what", "When", "does", "because", "very", "every", "only", "don't", "please",
-                                          "was", "having", "the", "before", "whose", "my", "a"};
+    static const char *const fillers[] = {"what",   "When",  "does",   "because", "very",   "every",
+                                          "only",   "don't", "please", "was",     "having", "the",
+                                          "before", "whose", "my",     "a"};
     static const char *const others[] = {"fan", "post", "like", "berlin", "price", "th", "b", "new"};
     for (size_t i = 0; i < ARRAY_LEN(fillers); i++) {
         const char *term = cut(fillers[i], strlen(fillers[i]));

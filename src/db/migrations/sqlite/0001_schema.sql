@@ -440,7 +440,7 @@ CREATE TABLE user_nodes (
     status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'decayed')),
     last_reinforced_at TEXT,
     last_decayed_at TEXT,
-    embedding BLOB, -- 32-bit little-endian floats
+    embedding BLOB, -- a fingerprint (8 bytes), then 32-bit little-endian floats
     date_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     date_updated TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     UNIQUE (user_id, id)
