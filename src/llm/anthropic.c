@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Anthropic's /v1/messages: events named by `type`. The system message is a field of its own, empty texts are refused
- * and a maximum of tokens is required; the counts come in the first and the last but one event. */
+/* Anthropic's /v1/messages: events named by `type`. The system message is a field of its own, empty texts are
+ * refused and a maximum of tokens is required; the counts come in the first and the last but one event. */
 #include "base/json.h"
 #include "llm/format.h"
 
@@ -12,9 +12,10 @@ static void add_content(struct buf *out, const struct llm_message *m)
 {
     const char *comma = "";
     for (size_t i = 0; i < m->n_images; i++, comma = ",")
-        (void)buf_addf(out,
-                       "%s{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"%s\",\"data\":\"%s\"}}",
-                       comma, m->images[i].mime, m->images[i].base64);
+        (void)buf_addf(
+            out,
+            "%s{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"%s\",\"data\":\"%s\"}}",
+            comma, m->images[i].mime, m->images[i].base64);
     if (m->text[0] == '\0')
         return;
     (void)buf_addf(out, "%s{\"type\":\"text\",\"text\":", comma);
@@ -46,7 +47,8 @@ static void add_messages(struct buf *out, const struct llm_request *request)
 
 static void add_system(struct buf *out, const struct llm_request *request)
 {
-    if (request->n_messages == 0 || request->messages[0].speaker != LLM_SYSTEM || !request->messages[0].text[0])
+    if (request->n_messages == 0 || request->messages[0].speaker != LLM_SYSTEM ||
+        !request->messages[0].text[0])
         return;
     (void)buf_adds(out, ",\"system\":");
     (void)json_write_str(out, request->messages[0].text, strlen(request->messages[0].text));
@@ -57,7 +59,8 @@ static int build(const struct llm_request *request, struct buf *out)
     (void)buf_adds(out, "{\"model\":");
     (void)json_write_str(out, request->model.name, strlen(request->model.name));
     (void)buf_adds(out, ",\"stream\":true");
-    build_number(out, "max_tokens", (double)(request->max_tokens > 0 ? request->max_tokens : DEFAULT_MAX_TOKENS));
+    build_number(out, "max_tokens",
+                 (double)(request->max_tokens > 0 ? request->max_tokens : DEFAULT_MAX_TOKENS));
     if (request->temperature >= 0)
         build_number(out, "temperature", request->temperature < 1 ? request->temperature : 1);
     add_system(out, request);

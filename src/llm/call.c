@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a call. llm_start writes the request on the caller's thread and puts the call into the inbox; the engine
- * thread then lets it wait, run, and end exactly once (finish). References: the caller's, the engine's until the end,
- * and the inbox's while it is in there. */
+/* The life of a call. llm_start writes the request on the caller's thread and puts the call into the inbox;
+ * the engine thread then lets it wait, run, and end exactly once (finish). References: the caller's, the
+ * engine's until the end, and the inbox's while it is in there. */
 #include "llm/engine.h"
 
 #include "base/clock.h"
@@ -13,9 +13,9 @@
 #include <string.h>
 
 #define BODY_MAX ((size_t)64 * 1024 * 1024)
-#define KEPT_TEXT 4096    /* a text buffer above this is given back after each use */
-#define PIECE_MAX 64      /* bytes of one piece of extractive */
-#define END_WAIT_MS 250   /* for the upstream to close its answer after the model's end, so that the connection is kept */
+#define PIECE_MAX 64 /* bytes of one piece of extractive */
+#define END_WAIT_MS \
+    250 /* for the upstream to close its answer after the model's end, so that the connection is kept */
 #define CHARS_PER_TOKEN 4 /* where the upstream doesn't count */
 
 void calls_init(struct llm *llm)
@@ -113,8 +113,8 @@ static int build_body(struct llm_call *c, const struct llm_request *request)
     return c->body.failed ? -ENOMEM : 0;
 }
 
-static int new_call(struct llm *llm, const struct llm_request *request, const struct llm_sink *sink, void *ctx,
-                    struct llm_call **ret)
+static int new_call(struct llm *llm, const struct llm_request *request, const struct llm_sink *sink,
+                    void *ctx, struct llm_call **ret)
 {
     struct llm_call *c = calloc(1, sizeof *c);
     if (!c)
@@ -138,7 +138,8 @@ static int new_call(struct llm *llm, const struct llm_request *request, const st
 /* Under the lock: whether there is room for it now. */
 static bool may_enter(const struct llm *llm, bool local)
 {
-    return !llm->stopping && (!local || llm->n_local < llm->cfg->llm_local_parallel + llm->cfg->llm_local_queue);
+    return !llm->stopping &&
+           (!local || llm->n_local < llm->cfg->llm_local_parallel + llm->cfg->llm_local_queue);
 }
 
 int llm_start(struct llm *llm, const struct llm_request *request, const struct llm_sink *sink, void *ctx,
@@ -185,7 +186,8 @@ static int64_t timer_length(const struct llm *llm, enum timer timer)
 {
     if (timer == TIMER_END)
         return END_WAIT_MS;
-    return 1000 * (timer == TIMER_FIRST ? llm->cfg->llm_first_token_timeout_s : llm->cfg->llm_token_timeout_s);
+    return 1000 *
+           (timer == TIMER_FIRST ? llm->cfg->llm_first_token_timeout_s : llm->cfg->llm_token_timeout_s);
 }
 
 /* Starts anew the wait that fits the call's state; a paused call waits for its reader, not for the model. */
@@ -269,8 +271,8 @@ static void finish(struct llm *llm, struct llm_call *c, enum llm_outcome outcome
 }
 
 /* Ends a call that went wrong; the reason is known nowhere else. status 0 = none was received. */
-static void fail(struct llm *llm, struct llm_call *c, enum llm_outcome outcome, const char *error, long status,
-                 const char *detail)
+static void fail(struct llm *llm, struct llm_call *c, enum llm_outcome outcome, const char *error,
+                 long status, const char *detail)
 {
     log_event(LOG_WARN, "model request failed", LOG_S("model", c->model.name), LOG_S("error", error),
               LOG_N("status", status), LOG_S("detail", detail));
@@ -287,12 +289,8 @@ static void say(struct llm_call *c, const char *text, size_t len)
 
 static void say_parsed(struct llm_call *c)
 {
-    struct buf *text = &c->parser.text;
-    say(c, text->data, text->len);
-    if (text->cap > KEPT_TEXT)
-        buf_free(text);
-    else
-        buf_reset(text);
+    say(c, c->parser.text.data, c->parser.text.len);
+    buf_free(&c->parser.text); /* most calls are idle most of the time */
 }
 
 static long status_of(const struct llm_call *c)
@@ -390,10 +388,21 @@ static void on_ended(struct llm *llm, struct transfer *t, CURLcode result)
         llm_parser_finish(&c->parser);
         say_parsed(c);
     }
+    llm->upstreams[c->model.provider].idle += result == CURLE_OK;
     if (c->parser.state == PARSER_DONE)
         finish(llm, c, LLM_OK, NULL);
     else
         ended_badly(llm, c, result);
+}
+
+/* curl looks through all connections to the server for one that is free. Where thousands are in use and none
+ * is free it is told to save itself the search. */
+static void choose_connection(struct llm_call *c, struct upstream *up)
+{
+    if (up->idle > 0)
+        up->idle--;
+    else
+        (void)curl_easy_setopt(c->transfer.easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 static void run(struct llm *llm, struct llm_call *c)
@@ -409,6 +418,7 @@ static void run(struct llm *llm, struct llm_call *c)
         return;
     }
     transfer_body(&c->transfer, &c->body);
+    choose_connection(c, up);
     (void)curl_easy_setopt(c->transfer.easy, CURLOPT_WRITEFUNCTION, on_bytes);
     (void)curl_easy_setopt(c->transfer.easy, CURLOPT_WRITEDATA, c);
     if (transfer_start(llm, &c->transfer, up->chat_url, up->headers) < 0)
@@ -511,7 +521,8 @@ static size_t piece_length(const char *s, size_t len)
     return most;
 }
 
-/* One piece of each extractive answer in a round, so that all of them and the transfers go on side by side. */
+/* One piece of each extractive answer in a round, so that all of them and the transfers go on side by side.
+ */
 void calls_talk(struct llm *llm)
 {
     struct llm_call *next;

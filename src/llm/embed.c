@@ -93,7 +93,8 @@ static const json_t *vector_at(const struct embedder *e, const json_t *list, siz
     return e->member ? json_object_get(item, e->member) : item;
 }
 
-static int read_vectors(const struct embedder *e, const json_t *answer, size_t n, float **ret, size_t *ret_dim)
+static int read_vectors(const struct embedder *e, const json_t *answer, size_t n, float **ret,
+                        size_t *ret_dim)
 {
     const json_t *list = json_object_get(answer, e->list);
     size_t dim = json_array_size(vector_at(e, list, 0));
@@ -107,7 +108,8 @@ static int read_vectors(const struct embedder *e, const json_t *answer, size_t n
     for (size_t i = 0; i < n; i++) {
         /* OpenAI's items may come in any order and say which they are. */
         size_t at = e->member ? (size_t)json_int(json_array_get(list, i), "index", (int64_t)i) : i;
-        if (at >= n || !isnan(vectors[at * dim]) || read_vector(vector_at(e, list, i), dim, vectors + at * dim) < 0)
+        if (at >= n || !isnan(vectors[at * dim]) ||
+            read_vector(vector_at(e, list, i), dim, vectors + at * dim) < 0)
             return -EIO;
     }
     *ret = TAKE_PTR(vectors);
@@ -127,7 +129,8 @@ int llm_embed(struct llm *llm, const char *const *texts, size_t n, float **ret, 
     struct fetch_response response = {0};
     r = ask(&e, &body, &response);
     if (r == 0) {
-        _cleanup_json_ json_t *answer = json_parse(response.body.data ? response.body.data : "", response.body.len);
+        _cleanup_json_ json_t *answer =
+            json_parse(response.body.data ? response.body.data : "", response.body.len);
         r = answer ? read_vectors(&e, answer, n, ret, ret_dim) : -EIO;
     }
     fetch_response_free(&response);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread: an epoll that watches the sockets of curl's multi handle and one eventfd by which other threads wake it.
- * curl's callbacks only take bytes in; sinks are called after curl has returned, so that a sink may start, pause or
- * cancel calls. All that one read brought leaves as one piece of text. */
+/* The thread: an epoll that watches the sockets of curl's multi handle and one eventfd by which other threads
+ * wake it. curl's callbacks only take bytes in; sinks are called after curl has returned, so that a sink may
+ * start, pause or cancel calls. All that one read brought leaves as one piece of text. */
 #include "llm/engine.h"
 
 #include "base/clock.h"
@@ -14,9 +14,10 @@
 #include <sys/eventfd.h>
 
 #define EVENTS 128
-#define READ_BUFFER 4096L     /* tokens are small, and every open transfer has one */
-#define UPLOAD_BUFFER 16384L  /* the least that curl allows */
-#define KEPT_CONNECTIONS 4096L
+#define READ_BUFFER 1024L    /* tokens are small, and every open transfer has one */
+#define UPLOAD_BUFFER 16384L /* the least that curl allows */
+#define KEPT_CONNECTIONS \
+    32768L /* beyond, curl searches all of them for the oldest with every answer that ends */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
@@ -45,11 +46,13 @@ static int on_timer(CURLM *multi, long ms, void *arg)
 static void set_common(CURL *easy, const struct config *cfg)
 {
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancel doesn't wait for the resolver's thread */
+    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                           1L); /* a cancel doesn't wait for the resolver's thread */
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* a cancel closes a connection */
+    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                           (long)CURL_HTTP_VERSION_1_1); /* a cancel closes a connection */
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_BUFFER);
     (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -135,8 +138,9 @@ static void take_event(struct llm *llm, const struct epoll_event *event)
         (void)eventfd_read(llm->wake, &count);
         return;
     }
-    int mask = (event->events & ~(unsigned)EPOLLOUT ? CURL_CSELECT_IN : 0) | /* an error is found by reading */
-               (event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0);
+    int mask =
+        (event->events & ~(unsigned)EPOLLOUT ? CURL_CSELECT_IN : 0) | /* an error is found by reading */
+        (event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0);
     drive(llm, event->data.fd, mask);
 }
 

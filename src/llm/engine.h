@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine's inside, private to llm/: one thread that owns curl's multi handle and every call that runs. Other threads
- * only set flags of a call and put it into the inbox; so nothing but the inbox and the counts needs the lock. */
+/* The engine's inside, private to llm/: one thread that owns curl's multi handle and every call that runs.
+ * Other threads only set flags of a call and put it into the inbox; so nothing but the inbox and the counts
+ * needs the lock. */
 #ifndef LLM_ENGINE_H
 #define LLM_ENGINE_H
 
@@ -17,6 +18,7 @@ struct upstream {
     const struct llm_format *format;
     char *chat_url, *probe_url, *show_url; /* NULL where this provider is not configured */
     struct curl_slist *headers;            /* hold its key; wiped when freed */
+    int64_t idle;                          /* connections kept and not in use, about; engine thread */
 };
 
 /* What curl drives: a call or the probe. */
@@ -45,9 +47,9 @@ struct llm_call {
     struct llm_sink sink;
     void *ctx;
     atomic_int refs;
-    atomic_uint wanted;    /* WANT_ flags, from any thread */
-    atomic_bool finished;  /* written under the lock */
-    bool in_inbox;         /* under the lock; TAILQ entry `inbox` too */
+    atomic_uint wanted;   /* WANT_ flags, from any thread */
+    atomic_bool finished; /* written under the lock */
+    bool in_inbox;        /* under the lock; TAILQ entry `inbox` too */
     TAILQ_ENTRY(llm_call) inbox;
 
     /* the engine thread's */
@@ -56,7 +58,7 @@ struct llm_call {
     enum timer timer;
     int64_t deadline;
     bool paused, touched;
-    bool answering; /* the status was good and bytes have come */
+    bool answering;  /* the status was good and bytes have come */
     struct buf body; /* of the request until it is answered; the whole answer of extractive */
     size_t said;     /* bytes of that answer */
     struct llm_parser parser;
@@ -74,7 +76,7 @@ struct probe {
     struct transfer transfer;
     enum llm_provider provider; /* LLM_EXTRACTIVE = nobody to probe */
     struct buf body, answer;
-    size_t step;                /* 0 asks for the server, then one for each model */
+    size_t step; /* 0 asks for the server, then one for each model */
     const char *models[PROBE_MODELS];
 
     /* under the lock */
@@ -106,12 +108,12 @@ struct llm {
 };
 
 /* engine.c */
-int engine_start(struct llm *llm);                    /* the thread; 0 or negative errno */
-void engine_stop(struct llm *llm);                    /* ends all calls and joins it */
-void engine_wake(struct llm *llm);                    /* any thread */
+int engine_start(struct llm *llm); /* the thread; 0 or negative errno */
+void engine_stop(struct llm *llm); /* ends all calls and joins it */
+void engine_wake(struct llm *llm); /* any thread */
 int transfer_start(struct llm *llm, struct transfer *t, const char *url, struct curl_slist *headers);
 void transfer_body(struct transfer *t, const struct buf *body); /* makes it a POST */
-void transfer_stop(struct llm *llm, struct transfer *t);        /* closes its connection unless it had ended */
+void transfer_stop(struct llm *llm, struct transfer *t); /* closes its connection unless it had ended */
 
 /* call.c, on the engine thread */
 void calls_init(struct llm *llm);
@@ -120,7 +122,7 @@ void calls_flush(struct llm *llm);
 void calls_admit(struct llm *llm);
 void calls_talk(struct llm *llm);
 void calls_expire(struct llm *llm);
-bool calls_have_work(const struct llm *llm); /* for the next round, without any event */
+bool calls_have_work(const struct llm *llm);   /* for the next round, without any event */
 int64_t calls_next_due(const struct llm *llm); /* -1 = never */
 void calls_end_all(struct llm *llm);
 
@@ -132,12 +134,13 @@ const char *model_name(const struct config *cfg, enum llm_provider provider, enu
 /* probe.c */
 void probe_init(struct llm *llm);
 void probe_free(struct llm *llm);
-void probe_ask(struct llm *llm);  /* any thread: have the server asked again, unless that was lately */
-void probe_run(struct llm *llm);  /* engine thread */
+void probe_ask(struct llm *llm); /* any thread: have the server asked again, unless that was lately */
+void probe_run(struct llm *llm); /* engine thread */
 bool probe_up(struct llm *llm, bool wait); /* any thread; may wait for the first outcome */
 bool probe_sees(struct llm *llm, enum llm_role role);
 
-/* extractive.c: the whole answer, and the slug of a flow to run, owned by the caller, or NULL. 0 or -ENOMEM. */
+/* extractive.c: the whole answer, and the slug of a flow to run, owned by the caller, or NULL. 0 or -ENOMEM.
+ */
 int extractive_answer(const struct llm_grounding *grounding, struct buf *out, char **ret_flow);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The answer where no model is connected: the sentences of the given passages that share most with the question, quoted
- * with their sources. It asks nothing of the network. A flow is named beside the text, never in it, and no text that it
- * quotes can open a tag. */
+/* The answer where no model is connected: the sentences of the given passages that share most with the
+ * question, quoted with their sources. It asks nothing of the network. A flow is named beside the text, never
+ * in it, and no text that it quotes can open a tag. */
 #include "llm/engine.h"
 #include "llm/words.h"
 
@@ -22,7 +22,8 @@
 #define QUOTE_BYTES 360
 #define TITLE_BYTES 120
 #define ANSWER_MAX ((size_t)64 * 1024)
-#define FLOW_THRESHOLD 1.0 /* share of the name that the message has + share of the message that the flow explains */
+#define FLOW_THRESHOLD \
+    1.0 /* share of the name that the message has + share of the message that the flow explains */
 #define FLOW_LEAST_SHARED 2
 
 struct sentence {
@@ -116,7 +117,8 @@ static void add_passage(struct draft *d, size_t passage)
     add_sentence(d, start, (size_t)(end - start), passage);
 }
 
-/* Rare words of the question count more; long sentences a little less; earlier passages win where all else is equal. */
+/* Rare words of the question count more; long sentences a little less; earlier passages win where all else is
+ * equal. */
 static void score_sentences(struct draft *d)
 {
     double weight[64] = {0};
@@ -225,8 +227,9 @@ static void add_sources(struct draft *d)
 static void write_answer(struct draft *d)
 {
     if (d->g->first_answer)
-        (void)buf_adds(&d->text, "No language model is connected, so I can't write freely: I quote what is stored for "
-                                 "you and start flows you ask for.\n\n");
+        (void)buf_adds(&d->text,
+                       "No language model is connected, so I can't write freely: I quote what is stored for "
+                       "you and start flows you ask for.\n\n");
     if (d->flow) {
         const char *name = d->flow->name && d->flow->name[0] ? d->flow->name : d->flow->slug;
         (void)buf_adds(&d->text, "I'm starting the flow “");
@@ -239,7 +242,8 @@ static void write_answer(struct draft *d)
     add_sources(d);
 }
 
-/* Whether what follows a '[' would make it the opener of a tag, also with blanks or invisible characters between. */
+/* Whether what follows a '[' would make it the opener of a tag, also with blanks or invisible characters
+ * between. */
 static bool opens_tag(const char *s, const char *end)
 {
     static const char word[] = "action";
@@ -271,7 +275,8 @@ int extractive_answer(const struct llm_grounding *grounding, struct buf *out, ch
     _cleanup_free_ struct sentence *sentences = calloc(SENTENCES_MAX, sizeof *sentences);
     if (!stemmer || !sentences)
         return -ENOMEM;
-    struct draft d = {.g = grounding, .stemmer = stemmer, .sentences = sentences, .text = BUF_INIT(ANSWER_MAX)};
+    struct draft d = {
+        .g = grounding, .stemmer = stemmer, .sentences = sentences, .text = BUF_INIT(ANSWER_MAX)};
     const char *question = grounding->question ? grounding->question : "";
     words_add(&d.question, stemmer, question, strlen(question));
     choose_flow(&d);

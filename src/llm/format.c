@@ -120,6 +120,8 @@ void llm_parser_feed(struct llm_parser *p, const char *data, size_t len)
 {
     if (p->state == PARSER_READING)
         note(p, lines_feed(&p->lines, data, len, take_line, p));
+    if (!p->has_event)
+        buf_free(&p->event); /* nothing is held between events */
 }
 
 void llm_parser_finish(struct llm_parser *p)

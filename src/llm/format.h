@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A wire format: how a request is written and how the stream of an answer is read. The parser takes the bytes of the
- * HTTP body in pieces of any size and knows nothing of transfers, so that tests and fuzz targets can feed it.
- * Private to llm/. Not thread-safe. */
+/* A wire format: how a request is written and how the stream of an answer is read. The parser takes the bytes
+ * of the HTTP body in pieces of any size and knows nothing of transfers, so that tests and fuzz targets can
+ * feed it. Private to llm/. Not thread-safe. */
 #ifndef LLM_FORMAT_H
 #define LLM_FORMAT_H
 
@@ -10,7 +10,8 @@
 #include "llm/llm.h"
 #include "llm/pick.h"
 
-#define LLM_TEXT_MAX ((size_t)4 * 1024 * 1024) /* decoded text between two takes: one line with every byte replaced */
+#define LLM_TEXT_MAX \
+    ((size_t)4 * 1024 * 1024) /* decoded text between two takes: one line with every byte replaced */
 
 enum parser_state { PARSER_READING, PARSER_DONE, PARSER_FAILED };
 

@@ -16,7 +16,8 @@ void join_finish(struct joiner *j, struct buf *out)
         (void)buf_add(out, REPLACEMENT, 3);
 }
 
-/* Completes the waiting character: the number of bytes taken from s. A byte that doesn't fit is left there. */
+/* Completes the waiting character: the number of bytes taken from s. A byte that doesn't fit is left there.
+ */
 static size_t complete(struct joiner *j, struct buf *out, const char *s, size_t len)
 {
     size_t used = 0;

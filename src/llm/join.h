@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Joins pieces of text into well-formed UTF-8. A character may be cut between two pieces, as bytes or as the two halves
- * of a surrogate pair in JSON escapes: models emit tokens, not characters. What can't be completed becomes U+FFFD, one
- * for each byte or half; so does NUL. The outcome is the same however the text was cut. The text is appended to `out`,
- * whose `failed` tells of a refused add. Not thread-safe. */
+/* Joins pieces of text into well-formed UTF-8. A character may be cut between two pieces, as bytes or as the
+ * two halves of a surrogate pair in JSON escapes: models emit tokens, not characters. What can't be completed
+ * becomes U+FFFD, one for each byte or half; so does NUL. The outcome is the same however the text was cut.
+ * The text is appended to `out`, whose `failed` tells of a refused add. Not thread-safe. */
 #ifndef LLM_JOIN_H
 #define LLM_JOIN_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Cuts a byte stream into lines, however its pieces were cut. A line that lies whole within one piece is handed out
- * without a copy; only the end of a piece is kept, and freed as soon as its line is complete. Not thread-safe. */
+/* Cuts a byte stream into lines, however its pieces were cut. A line that lies whole within one piece is
+ * handed out without a copy; only the end of a piece is kept, and freed as soon as its line is complete. Not
+ * thread-safe. */
 #ifndef LLM_LINES_H
 #define LLM_LINES_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Language models behind one streaming interface. One engine thread drives every upstream transfer (curl's multi
- * interface on epoll); a wire format is one file (ollama.c, openai.c, anthropic.c) with the same small vtable;
- * `extractive` needs no model at all and answers from the passages it is given.
+/* Language models behind one streaming interface. One engine thread drives every upstream transfer (curl's
+ * multi interface on epoll); a wire format is one file (ollama.c, openai.c, anthropic.c) with the same small
+ * vtable; `extractive` needs no model at all and answers from the passages it is given.
  *
- * A call: llm_start() → any number of sink.text() → exactly one sink.done(). Both run on the engine thread and must
- * not block. The text is well-formed UTF-8 in whole characters, however the upstream cut its bytes. */
+ * A call: llm_start() → any number of sink.text() → exactly one sink.done(). Both run on the engine thread
+ * and must not block. The text is well-formed UTF-8 in whole characters, however the upstream cut its bytes.
+ */
 #ifndef LLM_LLM_H
 #define LLM_LLM_H
 
@@ -30,8 +31,8 @@ enum llm_provider { LLM_OLLAMA, LLM_OPENAI, LLM_ANTHROPIC, LLM_EXTRACTIVE };
 /* Who will answer; a small value that is copied. Texts live as long as the engine. */
 struct llm_model {
     enum llm_provider provider;
-    const char *name;     /* as shown in metrics: "qwen2.5:latest", "extractive" */
-    bool local;           /* behind the bounded queue */
+    const char *name; /* as shown in metrics: "qwen2.5:latest", "extractive" */
+    bool local;       /* behind the bounded queue */
     bool takes_images;
     int64_t window_tokens;
 };
@@ -39,7 +40,7 @@ struct llm_model {
 enum llm_speaker { LLM_SYSTEM, LLM_USER, LLM_ASSISTANT };
 
 struct llm_image {
-    const char *mime;   /* image/png … */
+    const char *mime; /* image/png … */
     const char *base64;
 };
 
@@ -86,9 +87,10 @@ enum llm_outcome {
 struct llm_result {
     enum llm_outcome outcome;
     const char *error; /* a sentence for users, when not LLM_OK; no addresses, no upstream text */
-    int64_t prompt_tokens, completion_tokens; /* estimated (4 characters each) where the upstream doesn't say */
-    int64_t duration_ms;                      /* first byte of the request to the end */
-    const char *flow_slug;                    /* chosen out of band by extractive, else NULL */
+    int64_t prompt_tokens,
+        completion_tokens; /* estimated (4 characters each) where the upstream doesn't say */
+    int64_t duration_ms;   /* first byte of the request to the end */
+    const char *flow_slug; /* chosen out of band by extractive, else NULL */
 };
 
 struct llm_sink {
@@ -102,8 +104,8 @@ int llm_open(const struct config *cfg, struct llm **ret);
 /* Cancels what runs (each sink's done is called) and joins the thread. */
 void llm_close(struct llm *llm);
 
-/* Who answers for a role: an explicit LLM_PROVIDER serves everybody; else admins go to Anthropic if its key is set;
- * else Ollama if it answers (probed in the background, never waited for), else extractive. */
+/* Who answers for a role: an explicit LLM_PROVIDER serves everybody; else admins go to Anthropic if its key
+ * is set; else Ollama if it answers (probed in the background, never waited for), else extractive. */
 struct llm_model llm_choose(struct llm *llm, enum llm_role role, bool admin);
 
 /* The extractive model, for degrading to it. */
@@ -114,18 +116,20 @@ struct llm_model llm_extractive(void);
 int llm_start(struct llm *llm, const struct llm_request *request, const struct llm_sink *sink, void *ctx,
               struct llm_call **ret);
 
-/* Asks to stop; done(LLM_CANCELLED) follows unless done is already on its way. The upstream connection is closed at
- * once, also before the first token. Any thread; NULL does nothing. */
+/* Asks to stop; done(LLM_CANCELLED) follows unless done is already on its way. The upstream connection is
+ * closed at once, also before the first token. Any thread; NULL does nothing. */
 void llm_cancel(struct llm_call *call);
 
-/* Stops and restarts the upstream's flow (backpressure); while paused no time-out between tokens counts. Any thread. */
+/* Stops and restarts the upstream's flow (backpressure); while paused no time-out between tokens counts. Any
+ * thread. */
 void llm_pause(struct llm_call *call);
 void llm_resume(struct llm_call *call);
 
 void llm_call_unref(struct llm_call *call);
 
-/* A whole answer at once, for workers: appends the text to `out` (whose maximum ends the call with LLM_FAILED). Returns
- * 0 with *ret_result (error points to static text), or -EBUSY / -ENOMEM. Cancelled soon after `cancel` is raised. */
+/* A whole answer at once, for workers: appends the text to `out` (whose maximum ends the call with
+ * LLM_FAILED). Returns 0 with *ret_result (error points to static text), or -EBUSY / -ENOMEM. Cancelled soon
+ * after `cancel` is raised. */
 int llm_complete(struct llm *llm, const struct llm_request *request, struct cancel *cancel, struct buf *out,
                  struct llm_result *ret_result);
 

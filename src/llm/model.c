@@ -35,7 +35,8 @@ static int add_key(struct upstream *up, const char *name, const char *key)
         return 0;
     char header[HEADER_MAX];
     (void)snprintf(header, sizeof header, "%s%s", name, key);
-    int r = strpbrk(header, "\r\n") ? refuse("A model's key holds a line break") : headers_add(&up->headers, header);
+    int r = strpbrk(header, "\r\n") ? refuse("A model's key holds a line break")
+                                    : headers_add(&up->headers, header);
     wipe(header, sizeof header);
     return r;
 }
@@ -140,7 +141,8 @@ const char *model_name(const struct config *cfg, enum llm_provider provider, enu
 
 struct llm_model llm_extractive(void)
 {
-    return (struct llm_model){.provider = LLM_EXTRACTIVE, .name = "extractive", .window_tokens = EXTRACTIVE_WINDOW};
+    return (struct llm_model){
+        .provider = LLM_EXTRACTIVE, .name = "extractive", .window_tokens = EXTRACTIVE_WINDOW};
 }
 
 static struct llm_model model_of(struct llm *llm, enum llm_provider provider, enum llm_role role)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Ollama's /api/chat: a JSON object a line; the last one has `done` and the counts, a failure is a line with `error`. */
+/* Ollama's /api/chat: a JSON object a line; the last one has `done` and the counts, a failure is a line with
+ * `error`. */
 #include "base/json.h"
 #include "llm/format.h"
 
 #include <string.h>
 
-static const char *const roles[] = {[LLM_SYSTEM] = "system", [LLM_USER] = "user", [LLM_ASSISTANT] = "assistant"};
+static const char *const roles[] = {
+    [LLM_SYSTEM] = "system", [LLM_USER] = "user", [LLM_ASSISTANT] = "assistant"};
 
 static void add_images(struct buf *out, const struct llm_message *m)
 {
@@ -17,7 +19,8 @@ static void add_images(struct buf *out, const struct llm_message *m)
     (void)buf_adds(out, "]");
 }
 
-/* Without num_ctx Ollama cuts the prompt to a window of its own, much smaller than the one it was built for. */
+/* Without num_ctx Ollama cuts the prompt to a window of its own, much smaller than the one it was built for.
+ */
 static void add_options(struct buf *out, const struct llm_request *request)
 {
     (void)buf_addf(out, ",\"options\":{\"num_ctx\":%lld", (long long)request->model.window_tokens);
@@ -48,8 +51,8 @@ static int build(const struct llm_request *request, struct buf *out)
 enum { CONTENT, THINKING, DONE, ERROR, PROMPT_COUNT, COUNT, N_FIELDS };
 
 static const char *const paths[N_FIELDS] = {
-    [CONTENT] = "message.content", [THINKING] = "message.thinking",      [DONE] = "done",
-    [ERROR] = "error",             [PROMPT_COUNT] = "prompt_eval_count", [COUNT] = "eval_count",
+    [CONTENT] = "message.content",        [THINKING] = "message.thinking", [DONE] = "done", [ERROR] = "error",
+    [PROMPT_COUNT] = "prompt_eval_count", [COUNT] = "eval_count",
 };
 
 static void read_event(struct llm_parser *p, const char *json, size_t len)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* OpenAI's /v1/chat/completions, as many servers speak it: events that end with `[DONE]`. Some leave that out, so a
- * `finish_reason` also allows the stream to end; the counts come after it. */
+/* OpenAI's /v1/chat/completions, as many servers speak it: events that end with `[DONE]`. Some leave that
+ * out, so a `finish_reason` also allows the stream to end; the counts come after it. */
 #include "base/json.h"
 #include "llm/format.h"
 
 #include <string.h>
 
-static const char *const roles[] = {[LLM_SYSTEM] = "system", [LLM_USER] = "user", [LLM_ASSISTANT] = "assistant"};
+static const char *const roles[] = {
+    [LLM_SYSTEM] = "system", [LLM_USER] = "user", [LLM_ASSISTANT] = "assistant"};
 
 static void add_content(struct buf *out, const struct llm_message *m)
 {

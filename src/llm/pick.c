@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A recursive descent over the text. `rest` holds for each path what is still to be matched below the present value:
+/* A recursive descent over the text. `rest` holds for each path what is still to be matched below the present
+ * value:
  * "" means that the value is the one asked for, NULL that the path went elsewhere. */
 #include "llm/pick.h"
 
@@ -96,20 +97,22 @@ static bool scan_string(struct scan *s, struct pick *ret)
     return false;
 }
 
-/* Moves `rest` below a key: true where a path goes on there. */
-static bool descend(const struct scan *s, const char *const *rest, const char *key, size_t len, const char **ret)
+/* Moves `rest` below a key (not empty): true where a path goes on there. */
+static bool descend(const struct scan *s, const char *const *rest, const char *key, size_t len,
+                    const char **ret)
 {
     bool any = false;
     for (size_t i = 0; i < s->n; i++) {
         const char *r = rest[i];
-        bool match = r && *r && strncmp(r, key, len) == 0 && (r[len] == '.' || r[len] == '\0');
+        bool match = r && *r == *key && strncmp(r, key, len) == 0 && (r[len] == '.' || r[len] == '\0');
         ret[i] = match ? r + len + (r[len] == '.') : NULL;
         any |= match;
     }
     return any;
 }
 
-static bool descend_key(const struct scan *s, const char *const *rest, const struct pick *key, const char **ret)
+static bool descend_key(const struct scan *s, const char *const *rest, const struct pick *key,
+                        const char **ret)
 {
     if (key->len == 0 || key->len > KEY_MAX || memchr(key->raw, '.', key->len))
         return false;

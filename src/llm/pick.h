@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Takes a few fields out of a JSON text without building a tree: a token of a model is one small object of which one
- * string matters, and there are thousands a second. The whole text is checked against the grammar. Unlike a tree it
- * keeps strings as they were written, so that halves of surrogate pairs and bytes that aren't UTF-8 can be mended
- * (join.h). Depth is limited to JSON_MAX_DEPTH; of equal keys the last counts. Pure and thread-safe. */
+/* Takes a few fields out of a JSON text without building a tree: a token of a model is one small object of
+ * which one string matters, and there are thousands a second. The whole text is checked against the grammar.
+ * Unlike a tree it keeps strings as they were written, so that halves of surrogate pairs and bytes that
+ * aren't UTF-8 can be mended (join.h). Depth is limited to JSON_MAX_DEPTH; of equal keys the last counts.
+ * Pure and thread-safe. */
 #ifndef LLM_PICK_H
 #define LLM_PICK_H
 
@@ -12,7 +13,16 @@
 
 #define PICK_MAX 10 /* fields at a time */
 
-enum pick_type { PICK_NONE, PICK_NULL, PICK_FALSE, PICK_TRUE, PICK_NUMBER, PICK_STRING, PICK_OBJECT, PICK_ARRAY };
+enum pick_type {
+    PICK_NONE,
+    PICK_NULL,
+    PICK_FALSE,
+    PICK_TRUE,
+    PICK_NUMBER,
+    PICK_STRING,
+    PICK_OBJECT,
+    PICK_ARRAY
+};
 
 struct pick {
     enum pick_type type; /* PICK_NONE where the path leads nowhere */
@@ -20,8 +30,9 @@ struct pick {
     size_t len;
 };
 
-/* paths: keys and the array index 0, joined by dots: "choices.0.delta.content"; n of them (at most PICK_MAX), one pick
- * each. 0, or -EINVAL when the text is not exactly one well-formed JSON value; ret is then undefined. */
+/* paths: keys and the array index 0 (which also finds a key "0"), joined by dots: "choices.0.delta.content";
+ * n of them (at most PICK_MAX), one pick each. 0, or -EINVAL when the text is not exactly one well-formed
+ * JSON value; ret is then undefined. */
 int pick_fields(const char *json, size_t len, const char *const *paths, size_t n, struct pick *ret);
 
 /* A whole number of at most 18 digits, else the fallback. */

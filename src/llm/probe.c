@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the model server answers, and which of Ollama's models take images: a few small requests in the background, at
- * the start and then while somebody asks, but not more often than every ten seconds. */
+/* Whether the model server answers, and which of Ollama's models take images: a few small requests in the
+ * background, at the start and then while somebody asks, but not more often than every ten seconds. */
 #include "llm/engine.h"
 
 #include "base/clock.h"

@@ -14,12 +14,13 @@ static const char *const questions[] = {"what", "why",   "how", "when", "where",
                                         "whom", "which", "is",  "are",  "does",  "did"};
 
 static const char *const grammar[] = {
-    "a",    "about", "after", "all",   "also", "am",  "an",   "and",  "any",    "are",   "as",    "at",    "be",   "been",
-    "but",  "by",    "can",   "could", "did",  "do",  "does", "for",  "from",   "had",   "has",   "have",  "he",   "her",
-    "here", "him",   "his",   "how",   "i",    "if",  "in",   "into", "is",     "it",    "its",   "just",  "let",  "me",
-    "my",   "no",    "not",   "now",   "of",   "on",  "or",   "our",  "please", "shall", "she",   "should", "so",  "some",
-    "than", "that",  "the",   "their", "them", "then", "there", "these", "they", "this",  "to",    "up",    "us",   "was",
-    "we",   "were",  "what",  "when",  "where", "which", "who", "whom", "why",   "will",  "with",  "would", "you",  "your",
+    "a",    "about", "after",  "all",   "also", "am",     "an",  "and",  "any",  "are",   "as",   "at",
+    "be",   "been",  "but",    "by",    "can",  "could",  "did", "do",   "does", "for",   "from", "had",
+    "has",  "have",  "he",     "her",   "here", "him",    "his", "how",  "i",    "if",    "in",   "into",
+    "is",   "it",    "its",    "just",  "let",  "me",     "my",  "no",   "not",  "now",   "of",   "on",
+    "or",   "our",   "please", "shall", "she",  "should", "so",  "some", "than", "that",  "the",  "their",
+    "them", "then",  "there",  "these", "they", "this",   "to",  "up",   "us",   "was",   "we",   "were",
+    "what", "when",  "where",  "which", "who",  "whom",   "why", "will", "with", "would", "you",  "your",
 };
 
 static bool listed(const char *const *list, size_t n, const char *word)

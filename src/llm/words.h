@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of a text that carry meaning, stemmed, as a small set: for `extractive`, which compares questions, sentences
- * and flows by the words they share. Private to llm/. */
+/* The words of a text that carry meaning, stemmed, as a small set: for `extractive`, which compares
+ * questions, sentences and flows by the words they share. Private to llm/. */
 #ifndef LLM_WORDS_H
 #define LLM_WORDS_H
 

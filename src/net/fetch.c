@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One curl transfer in a multi handle of its own, so that the wait can be cut into slices in which the cancel flag is
- * looked at. The guard sits where curl opens the socket: it sees the very address that will be connected to. */
+/* One curl transfer in a multi handle of its own, so that the wait can be cut into slices in which the cancel
+ * flag is looked at. The guard sits where curl opens the socket: it sees the very address that will be
+ * connected to. */
 #include "net/fetch.h"
 
 #include "base/clock.h"
@@ -24,7 +25,7 @@ struct transfer {
     struct fetch_response *response;
     CURL *easy;
     struct curl_slist *headers;
-    bool guarded;   /* the guard refused an address */
+    bool guarded; /* the guard refused an address */
     bool too_large;
 };
 
@@ -62,7 +63,8 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 static bool is_well_formed(const struct fetch_request *request)
 {
     const char *method = request->method;
-    if (method && (!method[0] || strlen(method) > METHOD_MAX || !str_only(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")))
+    if (method &&
+        (!method[0] || strlen(method) > METHOD_MAX || !str_only(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")))
         return false;
     for (const char *const *h = request->headers; h && *h; h++)
         if (strpbrk(*h, "\r\n"))
@@ -83,8 +85,8 @@ static void set_method(struct transfer *t)
 {
     const struct fetch_request *request = t->request;
     const char *method = request->method ? request->method : "GET";
-    bool sends = request->body || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
-                                   strcmp(method, "DELETE") != 0);
+    bool sends = request->body ||
+                 (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "DELETE") != 0);
     if (sends) {
         (void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
         (void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
@@ -231,8 +233,8 @@ int fetch(const struct fetch_request *request, struct fetch_response *response)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, init_curl);
-    *response = (struct fetch_response){
-        .body = BUF_INIT(request->max_body ? request->max_body : DEFAULT_MAX_BODY)};
+    *response =
+        (struct fetch_response){.body = BUF_INIT(request->max_body ? request->max_body : DEFAULT_MAX_BODY)};
     struct transfer t = {.request = request, .response = response};
     int r = is_well_formed(request) ? perform(&t) : -EINVAL;
     curl_easy_cleanup(t.easy);

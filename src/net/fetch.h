@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One outgoing HTTP request, done whole: for flow steps, embeddings and probes. Blocking; call from worker threads.
- * Every wait has a limit and ends soon (100 ms) after `cancel` is raised. */
+/* One outgoing HTTP request, done whole: for flow steps, embeddings and probes. Blocking; call from worker
+ * threads. Every wait has a limit and ends soon (100 ms) after `cancel` is raised. */
 #ifndef NET_FETCH_H
 #define NET_FETCH_H
 
@@ -8,7 +8,7 @@
 #include "base/cancel.h"
 
 struct fetch_request {
-    const char *method;         /* NULL = GET */
+    const char *method; /* NULL = GET */
     const char *url;
     const char *const *headers; /* "Name: value" strings, ended by NULL; may be NULL */
     const char *body;           /* may be NULL; name its Content-Type in headers */
@@ -30,8 +30,9 @@ struct fetch_response {
 
 void fetch_response_free(struct fetch_response *response);
 
-/* 0 whatever the HTTP status; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused), -EMSGSIZE, -EINVAL (bad URL),
- * -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in every case. The process must ignore SIGPIPE. */
+/* 0 whatever the HTTP status; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused), -EMSGSIZE, -EINVAL (bad
+ * URL), -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in every case. The process
+ * must ignore SIGPIPE. */
 int fetch(const struct fetch_request *request, struct fetch_response *response);
 
 #endif

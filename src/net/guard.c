@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of prefixes, after the IANA registries of special-purpose addresses. IPv4 is public unless listed; IPv6 is
- * public only inside 2000::/3, less what is listed there. Where an IPv6 form carries an IPv4 address, that one counts.
- * URLs are read by curl's own parser, so that what is checked is what will be connected to. */
+/* Tables of prefixes, after the IANA registries of special-purpose addresses. IPv4 is public unless listed;
+ * IPv6 is public only inside 2000::/3, less what is listed there. Where an IPv6 form carries an IPv4 address,
+ * that one counts. URLs are read by curl's own parser, so that what is checked is what will be connected to.
+ */
 #include "net/guard.h"
 
 #include "base/cleanup.h"
@@ -51,9 +52,9 @@ static const struct prefix6 special6[] = {
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}, 96, 12}, /* IPv4-mapped */
     {{0, 0x64, 0xFF, 0x9B}, 96, 12},                      /* NAT64 */
     {{0x20, 0x02}, 16, 2},                                /* 6to4 */
-    {{0x20, 0x01, 0, 0}, 23, -1},                         /* protocol assignments: Teredo, ORCHID, benchmarks */
-    {{0x20, 0x01, 0x0D, 0xB8}, 32, -1},                   /* documentation */
-    {{0x3F, 0xFF, 0x00}, 20, -1},                         /* documentation */
+    {{0x20, 0x01, 0, 0}, 23, -1},       /* protocol assignments: Teredo, ORCHID, benchmarks */
+    {{0x20, 0x01, 0x0D, 0xB8}, 32, -1}, /* documentation */
+    {{0x3F, 0xFF, 0x00}, 20, -1},       /* documentation */
 };
 
 static bool in_prefix(const uint8_t *address, const uint8_t *prefix, int bits)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The URL guard: which addresses outgoing requests on behalf of a user may reach. Only http and https; every address
- * that is really connected to must be public (no loopback, private, link-local, unique local, carrier NAT, multicast,
- * documentation or metadata address, also not inside an IPv4-mapped, 6to4 or NAT64 one). The check happens on the
- * socket's address itself, so a name that resolves differently the second time gains nothing. Thread-safe. */
+/* The URL guard: which addresses outgoing requests on behalf of a user may reach. Only http and https; every
+ * address that is really connected to must be public (no loopback, private, link-local, unique local, carrier
+ * NAT, multicast, documentation or metadata address, also not inside an IPv4-mapped, 6to4 or NAT64 one). The
+ * check happens on the socket's address itself, so a name that resolves differently the second time gains
+ * nothing. Thread-safe. */
 #ifndef NET_GUARD_H
 #define NET_GUARD_H
 
@@ -12,8 +13,8 @@
 /* Whether an address is a public unicast one. */
 bool guard_address_is_public(const struct sockaddr *address);
 
-/* Checks the form of a URL: http or https, a host, no user info, at most 2,048 bytes. 0 or -EINVAL; ret_host (may be
- * NULL, else of 256 bytes) gets the host in lower case without brackets. */
+/* Checks the form of a URL: http or https, a host, no user info, at most 2,048 bytes. 0 or -EINVAL; ret_host
+ * (may be NULL, else of 256 bytes) gets the host in lower case without brackets. */
 int guard_parse_url(const char *url, char *ret_host);
 
 #endif

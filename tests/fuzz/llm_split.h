@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The property of the model parsers: a stream fed whole and fed in two pieces gives the same text and outcome. The first
- * two bytes of the input choose the cut. */
+/* The property of the model parsers: a stream fed whole and fed in two pieces gives the same text and
+ * outcome. The first two bytes of the input choose the cut. */
 #ifndef FUZZ_LLM_SPLIT_H
 #define FUZZ_LLM_SPLIT_H
 

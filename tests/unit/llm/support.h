@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of calls share: a server of scripted model answers, settings that point to it, and a sink that
- * remembers. */
+/* What the tests of calls share: a server of scripted model answers, settings that point to it, and a sink
+ * that remembers. */
 #ifndef TESTS_LLM_SUPPORT_H
 #define TESTS_LLM_SUPPORT_H
 
@@ -29,8 +29,8 @@ struct ear {
 extern const struct llm_sink ear_sink; /* its context is a struct ear */
 
 void ear_init(struct ear *e);
-void ear_free(struct ear *e);              /* also drops the reference of the call */
-bool ear_wait_end(struct ear *e);          /* false after ten seconds */
+void ear_free(struct ear *e);                  /* also drops the reference of the call */
+bool ear_wait_end(struct ear *e);              /* false after ten seconds */
 bool ear_wait_text(struct ear *e, size_t len); /* until it has heard so many bytes */
 size_t ear_heard(struct ear *e);
 

@@ -92,15 +92,24 @@ static void ollama_makes_vectors(void **state)
 static void openai_makes_vectors_in_any_order(void **state)
 {
     (void)state;
-    assert_vectors("openai", "{\"data\":[{\"index\":1,\"embedding\":[2,3,4]},{\"index\":0,\"embedding\":[1,-0.5,0]}]}");
+    assert_vectors("openai",
+                   "{\"data\":[{\"index\":1,\"embedding\":[2,3,4]},{\"index\":0,\"embedding\":[1,-0.5,0]}]}");
     assert_true(world.saw_key);
 }
 
 static void odd_answers_are_refused(void **state)
 {
     static const char *const odd[] = {
-        "500", "", "{}", "[]", "{\"embeddings\":[]}", "{\"embeddings\":[[1,2]]}", "{\"embeddings\":[[1,2],[1]]}",
-        "{\"embeddings\":[[],[]]}", "{\"embeddings\":[[1,\"2\"],[1,2]]}", "{\"embeddings\":[[1e300],[1]]}",
+        "500",
+        "",
+        "{}",
+        "[]",
+        "{\"embeddings\":[]}",
+        "{\"embeddings\":[[1,2]]}",
+        "{\"embeddings\":[[1,2],[1]]}",
+        "{\"embeddings\":[[],[]]}",
+        "{\"embeddings\":[[1,\"2\"],[1,2]]}",
+        "{\"embeddings\":[[1e300],[1]]}",
         "{\"embeddings\":[1,2]}",
     };
     (void)state;
@@ -112,9 +121,13 @@ static void odd_answers_are_refused(void **state)
     }
     float *v;
     size_t dim;
-    assert_int_equal(embed("openai", "{\"data\":[{\"index\":5,\"embedding\":[1]},{\"embedding\":[1]}]}", &v, &dim), -EIO);
-    assert_int_equal(embed("openai", "{\"data\":[{\"index\":-1,\"embedding\":[1]},{\"embedding\":[1]}]}", &v, &dim), -EIO);
-    assert_int_equal(embed("openai", "{\"data\":[{\"index\":1,\"embedding\":[1]},{\"index\":1,\"embedding\":[1]}]}", &v, &dim),
+    assert_int_equal(
+        embed("openai", "{\"data\":[{\"index\":5,\"embedding\":[1]},{\"embedding\":[1]}]}", &v, &dim), -EIO);
+    assert_int_equal(
+        embed("openai", "{\"data\":[{\"index\":-1,\"embedding\":[1]},{\"embedding\":[1]}]}", &v, &dim), -EIO);
+    assert_int_equal(embed("openai",
+                           "{\"data\":[{\"index\":1,\"embedding\":[1]},{\"index\":1,\"embedding\":[1]}]}", &v,
+                           &dim),
                      -EIO);
 }
 

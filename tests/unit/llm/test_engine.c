@@ -45,8 +45,9 @@ static void flood(struct tcp_peer *p)
 
 static void say_bytes(struct tcp_peer *p)
 {
-    static const char answer[] = OPENAI_HEAD "35\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"\xF0\x9F\x8C\x99 hi\"}}]}"
-                                             "\n\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
+    static const char answer[] =
+        OPENAI_HEAD "35\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"\xF0\x9F\x8C\x99 hi\"}}]}"
+                    "\n\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
     for (size_t i = 0; i < sizeof answer - 1; i++)
         peer_send(p, answer + i, 1);
 }
@@ -79,12 +80,15 @@ static bool play(struct tcp_peer *p, const char *act)
     if (strstr(act, "\"401\""))
         return peer_puts(p, "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n{}");
     if (strstr(act, "\"redirect\""))
-        return peer_puts(p, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
-    if (strstr(act, "\"drop\"") || strstr(act, "\"reset\"") || strstr(act, "\"error\"") || strstr(act, "\"stall\"")) {
+        return peer_puts(p,
+                         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+    if (strstr(act, "\"drop\"") || strstr(act, "\"reset\"") || strstr(act, "\"error\"") ||
+        strstr(act, "\"stall\"")) {
         peer_puts(p, OPENAI_HEAD);
         peer_token(p, "Half");
         if (strstr(act, "\"error\""))
-            return peer_chunk(p, "data: {\"error\":{\"message\":\"secret-details\"}}\n\n") && peer_chunk(p, "");
+            return peer_chunk(p, "data: {\"error\":{\"message\":\"secret-details\"}}\n\n") &&
+                   peer_chunk(p, "");
         if (strstr(act, "\"stall\"")) {
             (void)peer_wait_closed(p);
             gate_set(&world.closed);
@@ -211,7 +215,7 @@ static void failures_are_told(void **state)
 {
     static const struct {
         const char *act, *text;
-    } failures[] = {{"500", ""},     {"429", ""},      {"401", ""},       {"redirect", ""},
+    } failures[] = {{"500", ""},      {"429", ""},       {"401", ""},    {"redirect", ""},
                     {"drop", "Half"}, {"error", "Half"}, {"hang up", ""}};
     (void)state;
     int64_t before = metric_get(METRIC_LLM_FAILED);

@@ -20,7 +20,8 @@ struct outcome {
     int64_t prompt_tokens, completion_tokens;
 };
 
-static struct outcome feed(const struct llm_format *format, const char *const *pieces, const size_t *lens, size_t n)
+static struct outcome feed(const struct llm_format *format, const char *const *pieces, const size_t *lens,
+                           size_t n)
 {
     struct llm_parser p;
     llm_parser_init(&p, format);
@@ -34,7 +35,8 @@ static struct outcome feed(const struct llm_format *format, const char *const *p
     llm_parser_finish(&p);
     assert_true(p.state != PARSER_READING);
     assert_true(p.state == PARSER_DONE ? p.error == NULL : p.error != NULL);
-    struct outcome o = {.state = p.state, .prompt_tokens = p.prompt_tokens, .completion_tokens = p.completion_tokens};
+    struct outcome o = {
+        .state = p.state, .prompt_tokens = p.prompt_tokens, .completion_tokens = p.completion_tokens};
     o.text = buf_take(&p.text, &o.len);
     assert_true(utf8_valid(o.text, o.len));
     llm_parser_free(&p);
@@ -78,15 +80,19 @@ static void assert_same(const struct outcome *a, const struct outcome *b)
 #define SAID "Gr\u00fc\u00dfe \U0001F319 \"ende\"\n\u2028<b>"
 
 static const char ollama_answer[] =
-    "{\"model\":\"m\",\"created_at\":\"2026-01-15T10:08:06.6Z\",\"message\":{\"role\":\"assistant\",\"content\":\"Gr\"},"
+    "{\"model\":\"m\",\"created_at\":\"2026-01-15T10:08:06.6Z\",\"message\":{\"role\":\"assistant\","
+    "\"content\":\"Gr\"},"
     "\"done\":false}\n"
-    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\",\"thinking\":\"hm\"},\"done\":false}\r\n"
+    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\",\"thinking\":\"hm\"},\"done\":"
+    "false}\r\n"
     "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\\u00fc\xC3\"},\"done\":false}\n"
     "\n"
-    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\x9F" "e \\ud83c\"},\"done\":false}\n"
+    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\x9F"
+    "e \\ud83c\"},\"done\":false}\n"
     "{\"model\":\"m\",\"message\":{\"content\":\"\\uDF19 \\\"ende\\\"\\n\"},\"done\":false}\n"
     "{\"model\":\"m\",\"message\":{\"content\":\"\\u2028\\u003cb\\u003e\"},\"done\":false}\n"
-    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\","
+    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":"
+    "\"stop\","
     "\"total_duration\":5191566416,\"prompt_eval_count\":26,\"eval_count\":298,\"eval_duration\":4799921000}";
 
 static const char openai_answer[] =
@@ -95,30 +101,39 @@ static const char openai_answer[] =
     "\"finish_reason\":null}],\"usage\":null}\r\n\r\n"
     "event: message\nid: 7\nretry: 10\ndata:{\"choices\":[{\"delta\":{\"content\":\"Gr\\u00fc\xC3\"}}]}\n\n"
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"},\"finish_reason\":null}]}\n\n"
-    "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"\x9F" "e \\ud83c\"}}]}\n\n"
+    "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"\x9F"
+    "e \\ud83c\"}}]}\n\n"
     "data: {\"choices\":[{\"delta\":{\"content\":\"\\udf19 \\\"ende\\\"\\n\"}}]}\n\n"
     "data: {\"choices\":[{\"delta\":{\"content\":\"\xE2\x80\xA8<b>\"}}]}\n\n"
     "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n"
-    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":26,\"completion_tokens\":298,\"total_tokens\":324}}\n\n"
+    "data: "
+    "{\"choices\":[],\"usage\":{\"prompt_tokens\":26,\"completion_tokens\":298,\"total_tokens\":324}}\n\n"
     "data: [DONE]";
 
 static const char anthropic_answer[] =
-    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"x\",\"content\":[],\"usage\":"
-    "{\"input_tokens\":20,\"cache_creation_input_tokens\":4,\"cache_read_input_tokens\":2,\"output_tokens\":1}}}\n\n"
-    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
+    "event: message_start\ndata: "
+    "{\"type\":\"message_start\",\"message\":{\"id\":\"x\",\"content\":[],\"usage\":"
+    "{\"input_tokens\":20,\"cache_creation_input_tokens\":4,\"cache_read_input_tokens\":2,\"output_tokens\":"
+    "1}}}\n\n"
+    "event: content_block_start\ndata: "
+    "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
     "\"text\":\"\"}}\n\n"
     "event: ping\ndata: {\"type\": \"ping\"}\n\n"
-    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\","
+    "event: content_block_delta\ndata: "
+    "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\","
     "\"text\":\"Gr\\u00fc\xC3\"}}\n\n"
-    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"thinking_delta\","
+    "event: content_block_delta\ndata: "
+    "{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"thinking_delta\","
     "\"thinking\":\"hm\"}}\n\n"
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\","
-    "\"text\":\"\x9F" "e \\uD83C\"}}\n\n"
+    "\"text\":\"\x9F"
+    "e \\uD83C\"}}\n\n"
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\","
     "\"text\":\"\\uDF19 \\\"ende\\\"\\n\\u2028<b>\"}}\n\n"
     "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
     "event: something_new\ndata: {\"type\":\"something_new\",\"delta\":{\"text\":\"no\"}}\n\n"
-    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":"
+    "event: message_delta\ndata: "
+    "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":"
     "{\"output_tokens\":298}}\n\n"
     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
@@ -188,38 +203,48 @@ static const struct {
 } streams[] = {
     {&ollama_format, "", PARSER_FAILED, ""},
     {&ollama_format, "\n\n\n", PARSER_FAILED, ""},
-    {&ollama_format, "{\"message\":{\"content\":\"a\"}}\n{\"error\":\"boom\"}\n{\"message\":{\"content\":\"b\"},\"done\":true}",
+    {&ollama_format,
+     "{\"message\":{\"content\":\"a\"}}\n{\"error\":\"boom\"}\n{\"message\":{\"content\":\"b\"},\"done\":"
+     "true}",
      PARSER_FAILED, "a"},
     {&ollama_format, "{\"error\":{\"message\":\"boom\"}}", PARSER_FAILED, ""},
     {&ollama_format, "{\"message\":{\"content\":\"a\"},\"error\":null,\"done\":true}", PARSER_DONE, "a"},
-    {&ollama_format, "{\"message\":{\"content\":\"a\"}}\n{\"message\":{\"content\":\"b\n", PARSER_FAILED, "a"},
+    {&ollama_format, "{\"message\":{\"content\":\"a\"}}\n{\"message\":{\"content\":\"b\n", PARSER_FAILED,
+     "a"},
     {&ollama_format, "{\"message\":{\"content\":\"a\"}} x\n", PARSER_FAILED, ""},
     {&ollama_format, "<html>502 Bad Gateway</html>", PARSER_FAILED, ""},
-    {&ollama_format, "{\"message\":{\"content\":\"a\"},\"done\":true}\n{\"message\":{\"content\":\"b\"}}\n garbage",
+    {&ollama_format,
+     "{\"message\":{\"content\":\"a\"},\"done\":true}\n{\"message\":{\"content\":\"b\"}}\n garbage",
      PARSER_DONE, "a"},
-    {&ollama_format, "{\"message\":{\"content\":\"a\\ud800\"}}\n{\"message\":{\"content\":\"b\\udc00\"},\"done\":true}",
+    {&ollama_format,
+     "{\"message\":{\"content\":\"a\\ud800\"}}\n{\"message\":{\"content\":\"b\\udc00\"},\"done\":true}",
      PARSER_DONE, "a\uFFFDb\uFFFD"},
-    {&ollama_format, "{\"message\":{\"content\":\"\\ud800\\ud800\\udc00\\u0000\"},\"done\":true}", PARSER_DONE,
-     "\uFFFD\U00010000\uFFFD"},
+    {&ollama_format, "{\"message\":{\"content\":\"\\ud800\\ud800\\udc00\\u0000\"},\"done\":true}",
+     PARSER_DONE, "\uFFFD\U00010000\uFFFD"},
     {&ollama_format, "{\"message\":{\"content\":\"\xF0\x9F\"},\"done\":true}", PARSER_DONE, "\uFFFD\uFFFD"},
     {&ollama_format, "{\"message\":{\"content\":\"\xC0\xAF\xED\xA0\x80\xFFz\"},\"done\":true}", PARSER_DONE,
      "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDz"},
     {&ollama_format, "{\"message\":{\"content\":7},\"done\":\"true\"}", PARSER_FAILED, ""},
     {&ollama_format, "{\"m\\u0065ssage\":{\"content\":\"a\"},\"done\":true}", PARSER_DONE, "a"},
-    {&openai_format, "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"error\":{\"message\":\"boom\"}}\n\n",
+    {&openai_format,
+     "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"error\":{\"message\":\"boom\"}}\n\n",
      PARSER_FAILED, "a"},
     {&openai_format, "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n", PARSER_FAILED, "a"},
     {&openai_format, "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"length\"}]}\n\n",
      PARSER_DONE, "a"},
-    {&openai_format, "data: {\"choices\":[{\"delta\":{\"content\":\"bro\n\ndata: [DONE]\n\n", PARSER_FAILED, ""},
+    {&openai_format, "data: {\"choices\":[{\"delta\":{\"content\":\"bro\n\ndata: [DONE]\n\n", PARSER_FAILED,
+     ""},
     {&openai_format, "data:\n\ndata: [DONE]\n\n", PARSER_DONE, ""},
     {&openai_format, "{\"choices\":[{\"message\":{\"content\":\"not a stream\"}}]}", PARSER_FAILED, ""},
     {&openai_format, "data: [DONE] \n\n", PARSER_FAILED, ""},
     {&anthropic_format,
-     "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
+     "event: error\ndata: "
+     "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
      PARSER_FAILED, ""},
-    {&anthropic_format, "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"a\"}}\n\n"
-                        "data: {\"type\":\"message_stop\"}\n\n", PARSER_DONE, "a"},
+    {&anthropic_format,
+     "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"a\"}}\n\n"
+     "data: {\"type\":\"message_stop\"}\n\n",
+     PARSER_DONE, "a"},
     {&anthropic_format, "data: {\"type\":\"message_stop\"", PARSER_FAILED, ""},
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who answers: the choice, the probe, the queue of the local model. The upstream is an Ollama of a few lines. */
+/* Who answers: the choice, the probe, the queue of the local model. The upstream is an Ollama of a few lines.
+ */
 #include "support.h"
 
 #include "base/clock.h"
@@ -31,7 +32,8 @@ static struct world world;
 static void reply(struct tcp_peer *p, const char *body)
 {
     char answer[1024];
-    (void)snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+    (void)snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
+                   body);
     peer_puts(p, answer);
 }
 
@@ -52,15 +54,18 @@ static void script(struct tcp_peer *p, void *ctx)
             reply(p, "{\"models\":[]}");
         } else if (peer_path_is(p, "/api/show")) {
             bool sees = strstr(p->body, "sees") != NULL;
-            reply(p, sees ? "{\"capabilities\":[\"completion\",\"vision\"]}" : "{\"capabilities\":[\"completion\"]}");
+            reply(p, sees ? "{\"capabilities\":[\"completion\",\"vision\"]}"
+                          : "{\"capabilities\":[\"completion\"]}");
         } else if (peer_path_is(p, "/api/chat")) {
             note(p->body);
             gate_set(&world.asked);
             (void)gate_wait(&world.go);
-            reply(p, "{\"message\":{\"content\":\"hi\"},\"done\":true,\"eval_count\":1,\"prompt_eval_count\":9}\n");
+            reply(p, "{\"message\":{\"content\":\"hi\"},\"done\":true,\"eval_count\":1,\"prompt_eval_count\":"
+                     "9}\n");
         } else if (peer_path_is(p, "/v1/messages")) {
             world.anthropic_headers = strstr(p->head, "x-api-key: the-key\r\n") &&
-                                      strstr(p->head, "anthropic-version: ") && !strstr(p->head, "Authorization");
+                                      strstr(p->head, "anthropic-version: ") &&
+                                      !strstr(p->head, "Authorization");
             reply(p, "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"hi\"}}\n\n"
                      "data: {\"type\":\"message_stop\"}\n\n");
         } else {

@@ -21,8 +21,9 @@ static struct pick pick_one(const char *json, const char *path, int expected)
 static void paths_lead_to_values(void **state)
 {
     (void)state;
-    static const char json[] = " {\"a\" : {\"b\":[ {\"c\":\"x\\n\"} , {\"c\":2}],\"bb\":1}, \"d\":-12,\"e\":null,"
-                               "\"f\":true,\"g\":{},\"h\":1.5e3} ";
+    static const char json[] =
+        " {\"a\" : {\"b\":[ {\"c\":\"x\\n\"} , {\"c\":2}],\"bb\":1}, \"d\":-12,\"e\":null,"
+        "\"f\":true,\"g\":{},\"h\":1.5e3} ";
     static const char *const paths[] = {"a.b.0.c", "d", "e", "f", "g", "a.b", "h", "a.x", "a.b.c", "d.e"};
     struct pick p[ARRAY_LEN(paths)];
     assert_int_equal(pick_fields(json, sizeof json - 1, paths, ARRAY_LEN(paths), p), 0);
@@ -52,13 +53,14 @@ static void keys_may_be_escaped_or_repeated(void **state)
 static void only_json_is_taken(void **state)
 {
     (void)state;
-    static const char *const good[] = {"0",  "-0",    "1.5E+10", "\"\"", "[]", "[1,[2]]", "{\"a\":[]}",
-                                       "\t\r\n null", "\"\\u12aF\\/\"", "\"\xFF\""};
+    static const char *const good[] = {"0",       "-0",         "1.5E+10",     "\"\"",           "[]",
+                                       "[1,[2]]", "{\"a\":[]}", "\t\r\n null", "\"\\u12aF\\/\"", "\"\xFF\""};
     static const char *const bad[] = {
-        "",         " ",         "01",         "1.",     ".5",       "-",         "+1",        "1e",        "1e+",
-        "nul",      "nulll",     "True",       "[1,]",   "[,1]",     "[1 2]",     "{\"a\"}",   "{\"a\":}",  "{a:1}",
-        "{\"a\":1,}", "{\"a\":1", "[1",        "\"a",    "\"\\x\"",  "\"\\u12\"", "\"\\u12g4\"", "\"\t\"",   "\"\\",
-        "{} {}",    "1 2",       "[}",         "{\"a\":1]", "\"a\" b", "{\"a\" 1}", "nullnull",  "[\"a\" \"b\"]",
+        "",      " ",       "01",        "1.",          ".5",         "-",        "+1",
+        "1e",    "1e+",     "nul",       "nulll",       "True",       "[1,]",     "[,1]",
+        "[1 2]", "{\"a\"}", "{\"a\":}",  "{a:1}",       "{\"a\":1,}", "{\"a\":1", "[1",
+        "\"a",   "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\t\"",     "\"\\",     "{} {}",
+        "1 2",   "[}",      "{\"a\":1]", "\"a\" b",     "{\"a\" 1}",  "nullnull", "[\"a\" \"b\"]",
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         (void)pick_one(good[i], "a", 0);
@@ -92,10 +94,8 @@ static void large_numbers_fall_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths_lead_to_values),
-        cmocka_unit_test(keys_may_be_escaped_or_repeated),
-        cmocka_unit_test(only_json_is_taken),
-        cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(paths_lead_to_values),    cmocka_unit_test(keys_may_be_escaped_or_repeated),
+        cmocka_unit_test(only_json_is_taken),      cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(large_numbers_fall_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

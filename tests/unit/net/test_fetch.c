@@ -82,8 +82,11 @@ static const char *at(struct site *site, const char *host, const char *path)
 static void a_request_carries_what_was_asked(void **state)
 {
     const char *headers[] = {"X-Key: abc", "Content-Type: text/weird", NULL};
-    struct fetch_request request = {.method = "PUT", .url = at(*state, "127.0.0.1", "/echo"), .headers = headers,
-                                    .body = "hello", .body_len = 5};
+    struct fetch_request request = {.method = "PUT",
+                                    .url = at(*state, "127.0.0.1", "/echo"),
+                                    .headers = headers,
+                                    .body = "hello",
+                                    .body_len = 5};
     struct fetch_response response;
     assert_int_equal(fetch(&request, &response), 0);
     assert_int_equal(response.status, 200);
@@ -152,20 +155,22 @@ static void line_breaks_make_no_second_request(void **state)
     const char *headers[] = {"X: a\r\nY: b", NULL};
     struct fetch_request request = {.url = at(*state, "127.0.0.1", "/echo"), .headers = headers};
     assert_int_equal(outcome(&request), -EINVAL);
-    request = (struct fetch_request){.url = at(*state, "127.0.0.1", "/echo"), .method = "GET /x HTTP/1.1\r\n"};
+    request =
+        (struct fetch_request){.url = at(*state, "127.0.0.1", "/echo"), .method = "GET /x HTTP/1.1\r\n"};
     assert_int_equal(outcome(&request), -EINVAL);
 }
 
 static void the_guard_looks_at_the_socket(void **state)
 {
-    static const char *const hosts[] = {"127.0.0.1", "localhost",  "2130706433",         "0x7f000001", "0177.0.0.1",
-                                        "127.1",     "0",          "[::ffff:127.0.0.1]", "[::1]",      "%31%32%37.0.0.1",
-                                        "127.0.0.2", "127.0.0.1."};
+    static const char *const hosts[] = {"127.0.0.1",  "localhost",       "2130706433", "0x7f000001",
+                                        "0177.0.0.1", "127.1",           "0",          "[::ffff:127.0.0.1]",
+                                        "[::1]",      "%31%32%37.0.0.1", "127.0.0.2",  "127.0.0.1."};
     struct site *site = *state;
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
         struct fetch_request request = {.url = at(site, hosts[i], "/echo"), .public_only = true};
         int r = outcome(&request);
-        if (r != -EACCES && !(r == -EIO && strcmp(hosts[i], "127.0.0.1.") == 0)) /* that one may not resolve */
+        if (r != -EACCES &&
+            !(r == -EIO && strcmp(hosts[i], "127.0.0.1.") == 0)) /* that one may not resolve */
             fail_msg("%s gave %d", hosts[i], r);
     }
     assert_int_equal(tcp_server_connections(site->server), 0);

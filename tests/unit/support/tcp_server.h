@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A server on a loopback port for tests: each connection has a thread that runs the test's script in plain blocking
- * calls. Every wait of it ends after ten seconds. */
+/* A server on a loopback port for tests: each connection has a thread that runs the test's script in plain
+ * blocking calls. Every wait of it ends after ten seconds. */
 #ifndef TESTS_TCP_SERVER_H
 #define TESTS_TCP_SERVER_H
 
@@ -36,7 +36,8 @@ bool peer_puts(struct tcp_peer *p, const char *text);
 /* Waits until the client has closed the connection; false after ten seconds. */
 bool peer_wait_closed(struct tcp_peer *p);
 
-/* Sends without end until the client takes nothing for 400 ms (returns the bytes) or `most` bytes were sent. */
+/* Sends without end until the client takes nothing for 400 ms (returns the bytes) or `most` bytes were sent.
+ */
 size_t peer_flood(struct tcp_peer *p, const char *piece, size_t most);
 
 /* A flag that one thread waits for and another sets. */
