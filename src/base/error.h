@@ -6,6 +6,7 @@
 #define BASE_ERROR_H
 
 #define ERROR_TABLE(X) \
+    X(ERR_BAD_REQUEST, 400, "bad_request", "The request can be read in more than one way") \
     X(ERR_MALFORMED_JSON, 400, "malformed_json", "The request body is not valid JSON") \
     X(ERR_MISSING_FIELD, 400, "missing_field", "Missing required fields") \
     X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
@@ -24,6 +25,7 @@
     X(ERR_CONFLICT, 409, "conflict", "The request conflicts with the present state") \
     X(ERR_TOO_LARGE, 413, "body_too_large", "The request body is too large") \
     X(ERR_UNSUPPORTED_TYPE, 415, "unsupported_media_type", "The body must be JSON") \
+    X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are too large") \
     X(ERR_RATE_LIMITED, 429, "rate_limited", "Too many requests, try again later") \
     X(ERR_INTERNAL, 500, "internal_error", "Something went wrong on our side") \
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/uuid.h"
 #include "http/exchange.h"
+#include "http/framing.h"
 #include "http/peers.h"
 
 #include <errno.h>
@@ -154,6 +155,12 @@ void dispatch_headers(struct http_exchange *x, const char *method, const char *u
     x->rq.path = url;
     x->method_name = method;
     x->rq.id = request_id(x);
+    enum error_id framing = framing_check(x->connection);
+    if (framing != ERR_NONE) {
+        x->hang_up = true;
+        (void)refuse(x, framing, NULL);
+        return;
+    }
     if (!match(x, method, url) || !authenticate(x))
         return;
     check_length(x);

@@ -48,6 +48,7 @@ struct http_exchange {
     enum http_method method;
     const char *method_name; /* as sent */
     bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
+    bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
     struct buf body;
     size_t received;

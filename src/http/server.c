@@ -105,6 +105,8 @@ static struct MHD_Response *make_response(struct http_exchange *x)
 static enum MHD_Result queue(struct http_exchange *x)
 {
     reply_common_headers(x);
+    if (x->hang_up)
+        reply_header(&x->rq, "Connection", "close");
     struct MHD_Response *response = make_response(x);
     if (!response)
         return MHD_NO;
@@ -124,7 +126,8 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
         return MHD_YES;
     const char *length = request_header(&x->rq, "Content-Length");
     bool too_large = x->status == 413 || (length && strtoull(length, NULL, 10) > DRAIN_MAX);
-    return too_large ? queue(x) : MHD_YES;
+    x->hang_up = x->hang_up || too_large;
+    return x->hang_up ? queue(x) : MHD_YES;
 }
 
 static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *size)
@@ -244,9 +247,9 @@ static int start_daemon(struct http_server *s, int fd)
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO, 0, NULL,
         NULL, answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(cfg->http_threads > 1 ? cfg->http_threads : 0),
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, finish, s, MHD_OPTION_NOTIFY_CONNECTION,
-        connection_changed, s, MHD_OPTION_END);
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, finish, s,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, s, MHD_OPTION_END);
     return s->daemon ? 0 : log_error(errno ? -errno : -EIO, "can't start the HTTP server");
 }
 

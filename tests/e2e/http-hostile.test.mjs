@@ -25,7 +25,7 @@ const LAST_CHUNK = '0\r\n\r\n';
 let server, user;
 
 before(async () => {
-    server = await startGenie();
+    server = await startGenie({ env: { REQUEST_TIMEOUT_S: '5' } });
     user = await server.addUser({ tier: 'studio' });
 });
 after(async () => {

@@ -231,8 +231,9 @@ describe('bearer tokens', () => {
             signHmac({ iat: now(), exp: now() + 900, ...claims }, key, options);
 
         before(async () => {
-            const { json } = await me(admin.token);
-            account = { id: json.data.anythingllm_user_id, username: admin.email.toLowerCase() };
+            const users = JSON.parse((await server.cli(['user', 'list', '--json'])).stdout);
+            const { anythingllm_user_id: id } = users.find(({ email }) => email === admin.email.toLowerCase());
+            account = { id, username: admin.email.toLowerCase() };
         });
 
         test('the AnythingLLM token of a linked user is accepted', async () => {

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to src/http. Requests whose headers can be read in two ways, or are too many: what libmicrohttpd
+ * lets through and a proxy in front of us may have understood differently (request smuggling). */
+#ifndef HTTP_FRAMING_H
+#define HTTP_FRAMING_H
+
+#include "base/error.h"
+
+#include <microhttpd.h>
+
+#define FRAMING_HEADER_BYTES_MAX (16 * 1024) /* of all names and values */
+
+/* ERR_NONE, or why the request is refused; its connection must then be closed. Event thread. */
+enum error_id framing_check(struct MHD_Connection *connection);
+
+#endif
