@@ -23,8 +23,10 @@ static inline int world_set_up(void **state)
 {
     static const struct {
         const char *email, *role, *tier;
-    } who[PEOPLE] = {{"anna@example.com", "Creator", "starter"}, {"bert@example.com", "Creator", "pro"},
-                     {"viewer@example.com", "Viewer", "starter"}, {"admin@example.com", "Administrator", "starter"}};
+    } who[PEOPLE] = {{"anna@example.com", "Creator", "starter"},
+                     {"bert@example.com", "Creator", "pro"},
+                     {"viewer@example.com", "Viewer", "starter"},
+                     {"admin@example.com", "Administrator", "starter"}};
     struct rows_world *w = calloc(1, sizeof *w);
     assert_non_null(w);
     assert_int_equal(people_set_up((void **)&w->store), 0);
@@ -32,8 +34,11 @@ static inline int world_set_up(void **state)
     arena_init(&w->arena, 16 * 1024 * 1024);
     for (int i = 0; i < PEOPLE; i++) {
         struct account account = person(w->db, who[i].email, who[i].role);
-        w->people[i] = (struct identity){.email = who[i].email, .role_name = who[i].role, .tier = who[i].tier,
-                                         .admin = i == ADMIN, .read_only = i == VIEWER};
+        w->people[i] = (struct identity){.email = who[i].email,
+                                         .role_name = who[i].role,
+                                         .tier = who[i].tier,
+                                         .admin = i == ADMIN,
+                                         .read_only = i == VIEWER};
         memcpy(w->people[i].user_id, account.user_id, UUID_SIZE);
     }
     *state = w;
@@ -49,7 +54,8 @@ static inline int world_tear_down(void **state)
     return store_tear_down(&store);
 }
 
-static inline const char *insert_row(struct rows_world *w, const struct collection *collection, const char *owner);
+static inline const char *insert_row(struct rows_world *w, const struct collection *collection,
+                                     const char *owner);
 
 /* A good value as JSON: different for each call where it is a text. A new reference. */
 static inline json_t *good_value(struct rows_world *w, const struct column *c, const char *owner)
@@ -72,7 +78,8 @@ static inline json_t *good_value(struct rows_world *w, const struct column *c, c
     case COLUMN_TIME:
         return json_string("2026-03-01T12:00:00.000Z");
     case COLUMN_CHOICE:
-        (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(c->user_choices ? c->user_choices : c->choices, "|"),
+        (void)snprintf(text, sizeof text, "%.*s",
+                       (int)strcspn(c->user_choices ? c->user_choices : c->choices, "|"),
                        c->user_choices ? c->user_choices : c->choices);
         return json_string(text);
     case COLUMN_TAGS:
@@ -86,7 +93,7 @@ static inline json_t *good_value(struct rows_world *w, const struct column *c, c
 /* A value as an SQL literal. */
 static inline const char *literal(struct rows_world *w, const json_t *value)
 {
-    char *text = json_is_string(value) ? arena_strdup(&w->arena, json_string_value(value))
+    char *text = json_is_string(value)    ? arena_strdup(&w->arena, json_string_value(value))
                  : json_is_boolean(value) ? arena_strdup(&w->arena, json_is_true(value) ? "1" : "0")
                                           : json_text(&w->arena, value);
     assert_non_null(text);
@@ -120,15 +127,18 @@ static inline const char *query_text(struct rows_world *w, const char *sql)
     return arena_strdup(&w->arena, t.text);
 }
 
-/* Puts a row into the store behind the engine's back; its id, in the arena. owner is of no account where it is shared. */
-static inline const char *insert_row(struct rows_world *w, const struct collection *collection, const char *owner)
+/* Puts a row into the store behind the engine's back; its id, in the arena. owner is of no account where it
+ * is shared. */
+static inline const char *insert_row(struct rows_world *w, const struct collection *collection,
+                                     const char *owner)
 {
     char id[UUID_SIZE];
     _cleanup_buf_ struct buf names = BUF_INIT(4096), values = BUF_INIT(16384);
     if (strcmp(collection->name, "directus_users") == 0)
         return arena_strdup(&w->arena, owner);
     if (strcmp(collection->name, "user_personas") == 0)
-        return query_text(w, arena_printf(&w->arena, "SELECT id FROM user_personas WHERE user_id = '%s'", owner));
+        return query_text(
+            w, arena_printf(&w->arena, "SELECT id FROM user_personas WHERE user_id = '%s'", owner));
     uuid_make(id);
     (void)buf_adds(&names, "id");
     (void)buf_addf(&values, "'%s'", id);
@@ -144,15 +154,16 @@ static inline const char *insert_row(struct rows_world *w, const struct collecti
         (void)buf_addf(&names, ", %s", c->name);
         (void)buf_addf(&values, ", %s", literal(w, value));
     }
-    const char *sql = arena_printf(&w->arena, "INSERT INTO %s (%s) VALUES (%s)", collection->name, names.data,
-                                   values.data);
+    const char *sql =
+        arena_printf(&w->arena, "INSERT INTO %s (%s) VALUES (%s)", collection->name, names.data, values.data);
     if (store_exec(w->db, sql) != 0)
         fail_msg("%s", sql);
     return arena_strdup(&w->arena, id);
 }
 
 /* What a client that may would send to create a row; a new reference. */
-static inline json_t *creation(struct rows_world *w, const struct collection *collection, const struct identity *who)
+static inline json_t *creation(struct rows_world *w, const struct collection *collection,
+                               const struct identity *who)
 {
     json_t *values = json_object();
     for (const struct column *c = collection->columns; c->name; c++)
@@ -161,8 +172,8 @@ static inline json_t *creation(struct rows_world *w, const struct collection *co
     return values;
 }
 
-static inline int create(struct rows_world *w, enum person who, const char *collection, json_t *values, json_t **ret,
-                         struct items_error *error)
+static inline int create(struct rows_world *w, enum person who, const char *collection, json_t *values,
+                         json_t **ret, struct items_error *error)
 {
     json_t *made = NULL;
     int r = items_create(w->db, &w->people[who], collection, values, &made, error);
@@ -174,8 +185,8 @@ static inline int create(struct rows_world *w, enum person who, const char *coll
     return r;
 }
 
-static inline int update(struct rows_world *w, enum person who, const char *collection, const char *id, json_t *values,
-                         struct items_error *error)
+static inline int update(struct rows_world *w, enum person who, const char *collection, const char *id,
+                         json_t *values, struct items_error *error)
 {
     int r = items_update(w->db, &w->people[who], collection, &id, 1, values, error);
     json_decref(values);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may do what: the table is held against the schema, against a second statement of the same rules below, and against
- * what the engine really lets through, for every collection, action and kind of caller. */
+/* Who may do what: the table is held against the schema, against a second statement of the same rules below,
+ * and against what the engine really lets through, for every collection, action and kind of caller. */
 #include "rows.h"
 
-/* The rules as the data model states them: what a user may do on own rows (or, shared, on all), and which fields a user
- * may write, at creation or later. */
+/* The rules as the data model states them: what a user may do on own rows (or, shared, on all), and which
+ * fields a user may write, at creation or later. */
 static const struct {
     const char *collection, *actions, *writable;
 } rules[] = {
@@ -18,8 +18,10 @@ static const struct {
     {"user_node_edges", "rcud", "source target weight"},
     {"scheduled_posts", "rcud", ""},
     {"fan_profiles", "rcud",
-     "display_name username platform status subscribed_at last_seen_at total_spend currency tags message_count"
-     " purchase_count tip_total ppv_total avg_order_value sentiment churn_risk lifetime_days notes preferences custom"},
+     "display_name username platform status subscribed_at last_seen_at total_spend currency tags "
+     "message_count"
+     " purchase_count tip_total ppv_total avg_order_value sentiment churn_risk lifetime_days notes "
+     "preferences custom"},
     {"fan_platform_accounts", "rcud", "fan_profile_id platform platform_fan_id username"},
     {"fan_subscriptions", "rcud", "fan_profile_id platform plan status price currency started_at expires_at"},
     {"fan_subscription_events", "rc",
@@ -42,8 +44,9 @@ static const struct {
     {"directus_users", "ru", "first_name last_name title description location language tags"},
 };
 
-static const char *const shared[] = {"agent_skills",     "skill_edges",    "taxonomy_dimensions", "taxonomy_nodes",
-                                     "taxonomy_edges",   "taxonomy_mapping", "action_flows",      "system_config"};
+static const char *const shared[] = {"agent_skills",   "skill_edges",    "taxonomy_dimensions",
+                                     "taxonomy_nodes", "taxonomy_edges", "taxonomy_mapping",
+                                     "action_flows",   "system_config"};
 
 /* Whether a list of words has this one. */
 static bool has_word(const char *words, const char *word)
@@ -88,10 +91,18 @@ static bool is_shared(const char *name)
 
 /* What is in the schema and not in the table must be one of these. */
 static const char *const hidden[] = {
-    "platform_connections.encrypted_credentials", "user_nodes.embedding",       "directus_users.password",
-    "directus_users.token",                       "directus_users.tfa_secret",  "directus_users.provider",
-    "directus_users.external_identifier",         "directus_files.storage",     "directus_files.filename_disk",
-    "directus_files.modified_by",                 "directus_files.charset",     "directus_files.location",
+    "platform_connections.encrypted_credentials",
+    "user_nodes.embedding",
+    "directus_users.password",
+    "directus_users.token",
+    "directus_users.tfa_secret",
+    "directus_users.provider",
+    "directus_users.external_identifier",
+    "directus_files.storage",
+    "directus_files.filename_disk",
+    "directus_files.modified_by",
+    "directus_files.charset",
+    "directus_files.location",
     "directus_files.metadata",
 };
 
@@ -104,7 +115,8 @@ static int schema_unit(struct db_conn *c, void *arg)
 {
     struct schema_arg *s = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT name FROM pragma_table_info(?1)", DB_ARGS(DB_TEXT(s->collection->name)), &rows);
+    int r =
+        db_query(c, "SELECT name FROM pragma_table_info(?1)", DB_ARGS(DB_TEXT(s->collection->name)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0) {
         char full[128];
         bool known = false;
@@ -192,7 +204,8 @@ static int try_update(struct rows_world *w, const struct collection *c, enum per
     struct items_error error;
     const struct column *col = changeable(c, &w->people[who]);
     json_t *values = json_object();
-    (void)json_object_set_new(values, col ? col->name : "id", col ? good_value(w, col, "") : json_string("x"));
+    (void)json_object_set_new(values, col ? col->name : "id",
+                              col ? good_value(w, col, "") : json_string("x"));
     return update(w, who, c->name, id, values, &error);
 }
 
@@ -256,13 +269,56 @@ static void nobody_writes_these(void **state)
 {
     struct rows_world *w = *state;
     static const char *const names[] = {
-        "id", "user_id", "date_created", "date_updated", "bull_job_id", "priority", "progress", "result", "retry_count",
-        "error_message", "started_at", "completed_at", "scheduled_post_id", "encrypted_credentials",
-        "credentials_version", "credentials_updated_at", "scrape_status", "last_scraped_at", "onboarding_state", "count",
-        "feature_key", "billing_cycle_start", "decay_rate", "last_reinforced_at", "last_decayed_at", "embedding",
-        "resolved_at", "password", "token", "tfa_secret", "provider", "email", "role", "subscription_tier",
-        "subscription_start", "anythingllm_user_id", "last_access", "avatar", "outcome", "actor", "steps", "slug",
-        "uploaded_by", "filename_disk", "filesize", "type", "allow_side_effects", "active", "activation_score", "key",
+        "id",
+        "user_id",
+        "date_created",
+        "date_updated",
+        "bull_job_id",
+        "priority",
+        "progress",
+        "result",
+        "retry_count",
+        "error_message",
+        "started_at",
+        "completed_at",
+        "scheduled_post_id",
+        "encrypted_credentials",
+        "credentials_version",
+        "credentials_updated_at",
+        "scrape_status",
+        "last_scraped_at",
+        "onboarding_state",
+        "count",
+        "feature_key",
+        "billing_cycle_start",
+        "decay_rate",
+        "last_reinforced_at",
+        "last_decayed_at",
+        "embedding",
+        "resolved_at",
+        "password",
+        "token",
+        "tfa_secret",
+        "provider",
+        "email",
+        "role",
+        "subscription_tier",
+        "subscription_start",
+        "anythingllm_user_id",
+        "last_access",
+        "avatar",
+        "outcome",
+        "actor",
+        "steps",
+        "slug",
+        "uploaded_by",
+        "filename_disk",
+        "filesize",
+        "type",
+        "allow_side_effects",
+        "active",
+        "activation_score",
+        "key",
         "value",
     };
     for (const struct collection *c = access_table; c->name; c++)
@@ -273,7 +329,8 @@ static void nobody_writes_these(void **state)
                 continue; /* there it is the fan's own date */
             if (c->user_actions & ACTION_UPDATE) {
                 const char *id = insert_row(w, c, w->people[ANNA].user_id);
-                assert_int_equal(update(w, ANNA, c->name, id, json_pack("{s:s}", names[i], "x"), &error), -EACCES);
+                assert_int_equal(update(w, ANNA, c->name, id, json_pack("{s:s}", names[i], "x"), &error),
+                                 -EACCES);
             }
             if (c->user_actions & ACTION_CREATE) {
                 json_t *values = creation(w, c, &w->people[ANNA]);
@@ -289,9 +346,19 @@ static void nobody_writes_these(void **state)
 static void unknown_collections(void **state)
 {
     struct rows_world *w = *state;
-    static const char *const names[] = {"", "nope", "users", "api_keys", "invites", "directus_sessions", "queue_jobs",
-                                        "impersonations", "platform_sessions", "directus_policies", "sqlite_master",
-                                        "user_nodes; DROP TABLE users", "USER_NODES"};
+    static const char *const names[] = {"",
+                                        "nope",
+                                        "users",
+                                        "api_keys",
+                                        "invites",
+                                        "directus_sessions",
+                                        "queue_jobs",
+                                        "impersonations",
+                                        "platform_sessions",
+                                        "directus_policies",
+                                        "sqlite_master",
+                                        "user_nodes; DROP TABLE users",
+                                        "USER_NODES"};
     struct items_query q = {.limit = 1};
     struct items_error error;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
