@@ -144,7 +144,7 @@ int auth_lookup(struct auth *auth, const char *token, struct identity **ret, enu
     struct identity_now at = now(auth);
     int r = identity_cache_get(auth->cache, digest, &at, ret);
     if (r == -EKEYEXPIRED)
-        return refuse(ERR_UNAUTHORIZED, ret_error);
+        return refuse(ERR_TOKEN_EXPIRED, ret_error);
     if (r < 0)
         return -EAGAIN;
     metric_add(METRIC_IDENTITY_HITS, 1);
@@ -188,13 +188,16 @@ int auth_resolve(struct auth *auth, const char *token, const char *client_ip, st
     struct identity_load load = {.client_ip = client_ip};
     struct identity_now at = now(auth);
     uint64_t epoch = identity_cache_epoch(auth->cache);
-    if (digest_token(auth, token, digest) < 0 || read_token(auth, token, at.wall_s, &load) < 0)
-        return refuse(ERR_UNAUTHORIZED, ret_error);
+    int r = digest_token(auth, token, digest);
+    if (r == 0)
+        r = read_token(auth, token, at.wall_s, &load);
+    if (r < 0)
+        return refuse(r == -EKEYEXPIRED ? ERR_TOKEN_EXPIRED : ERR_UNAUTHORIZED, ret_error);
     metric_add(METRIC_IDENTITY_MISSES, 1);
     clock_format_iso(at.wall_s * 1000, load.now_iso);
     arena_init(&load.texts, TEXTS_MAX);
     struct identity *who = NULL;
-    int r = load_identity(auth, &load, &who, ret_error);
+    r = load_identity(auth, &load, &who, ret_error);
     arena_free(&load.texts);
     if (r < 0)
         return r;

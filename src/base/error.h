@@ -16,6 +16,7 @@
       "The model can't read an attachment of this kind") \
     X(ERR_FIELD_NOT_ALLOWED, 400, "field_not_allowed", "This field can't be changed here") \
     X(ERR_UNAUTHORIZED, 401, "unauthorized", "Invalid or expired token") \
+    X(ERR_TOKEN_EXPIRED, 401, "token_expired", "Invalid or expired token") \
     X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
     X(ERR_READ_ONLY, 403, "read_only", "This account may only read") \
     X(ERR_SUSPENDED, 403, "suspended", "This account is suspended") \

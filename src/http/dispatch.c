@@ -15,7 +15,6 @@
 
 #define DEFAULT_MAX_BODY (1024 * 1024)
 #define REQUEST_ID_MAX 64
-#define BEARER "Bearer "
 
 static reply refuse(struct http_exchange *x, enum error_id error, const char *sentence)
 {
@@ -93,17 +92,6 @@ static bool match(struct http_exchange *x, const char *method, const char *url)
     return false;
 }
 
-/* The token of the Authorization header; NULL for none, "null" (a logged-out client) and other schemes. */
-static const char *bearer_token(struct request *rq)
-{
-    const char *header = request_header(rq, "Authorization");
-    if (!header || strncasecmp(header, BEARER, sizeof BEARER - 1) != 0)
-        return NULL;
-    const char *token = header + sizeof BEARER - 1;
-    token += strspn(token, " ");
-    return *token && strcmp(token, "null") != 0 ? token : NULL;
-}
-
 /* The half of authentication that needs no store. */
 static bool authenticate(struct http_exchange *x)
 {
@@ -111,7 +99,7 @@ static bool authenticate(struct http_exchange *x)
     enum error_id error = ERR_UNAUTHORIZED;
     if (x->rq.route->auth == AUTH_NONE)
         return true;
-    int r = auth->lookup(auth->ctx, bearer_token(&x->rq), &x->rq.who, &error);
+    int r = auth->lookup(auth->ctx, request_token(&x->rq), &x->rq.who, &error);
     x->needs_store = r == -EAGAIN;
     if (r == 0 || r == -EAGAIN)
         return true;
@@ -172,7 +160,7 @@ static bool resolve(struct http_exchange *x)
     const struct http_auth *auth = &x->server->auth;
     enum error_id error = ERR_UNAUTHORIZED;
     if (!x->needs_store ||
-        auth->resolve(auth->ctx, bearer_token(&x->rq), x->rq.client_ip, &x->rq.who, &error) == 0)
+        auth->resolve(auth->ctx, request_token(&x->rq), x->rq.client_ip, &x->rq.who, &error) == 0)
         return true;
     (void)refuse(x, error, NULL);
     return false;

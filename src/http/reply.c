@@ -96,7 +96,8 @@ static const struct {
     {ERR_INVALID_QUERY, 400, "INVALID_QUERY"},
     {ERR_FIELD_NOT_ALLOWED, 403, "FORBIDDEN"},
     {ERR_UNAUTHORIZED, 401, "INVALID_CREDENTIALS"},
-    {ERR_SUSPENDED, 401, "INVALID_CREDENTIALS"},
+    {ERR_TOKEN_EXPIRED, 401, "TOKEN_EXPIRED"},
+    {ERR_SUSPENDED, 401, "USER_SUSPENDED"},
     {ERR_FORBIDDEN, 403, "FORBIDDEN"},
     {ERR_READ_ONLY, 403, "FORBIDDEN"},
     {ERR_NOT_FOUND, 404, "ROUTE_NOT_FOUND"},
@@ -109,6 +110,17 @@ static const struct {
     {ERR_OVERLOADED, 503, "SERVICE_UNAVAILABLE"},
 };
 
+/* Who says nothing is, to Directus, the public, which may do nothing here; a broken JWT is not a wrong password. */
+static void directus_nobody(struct request *rq, int *status, const char **code, const char **sentence)
+{
+    const char *token = request_token(rq);
+    if (token && !str_has_prefix(token, "eyJ"))
+        return;
+    *status = 403;
+    *code = token ? "INVALID_TOKEN" : "FORBIDDEN";
+    *sentence = token ? "Invalid token" : error_info(ERR_FORBIDDEN)->sentence;
+}
+
 static reply directus_error(struct request *rq, enum error_id error, const char *sentence)
 {
     int status = 500;
@@ -118,6 +130,8 @@ static reply directus_error(struct request *rq, enum error_id error, const char 
             status = directus_errors[i].status;
             code = directus_errors[i].code;
         }
+    if (error == ERR_UNAUTHORIZED)
+        directus_nobody(rq, &status, &code, &sentence);
     return reply_json(rq, status, "{s:[{s:s, s:{s:s}}]}", "errors", "message", sentence, "extensions", "code",
                       code);
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/client_address.h"
 #include "http/exchange.h"
+#include "http/session_cookie.h"
 
 #include "base/text.h"
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
+
+#define BEARER "Bearer "
 
 const char *request_header(const struct request *rq, const char *name)
 {
@@ -46,6 +50,18 @@ int request_query_int(const struct request *rq, const char *name, int64_t fallba
         return 0;
     }
     return parse_int(value, min, max, ret) < 0 ? -EINVAL : 0;
+}
+
+const char *request_token(struct request *rq)
+{
+    const char *header = request_header(rq, "Authorization");
+    if (!header)
+        return session_cookie(rq);
+    if (strncasecmp(header, BEARER, sizeof BEARER - 1) != 0)
+        return NULL;
+    const char *token = header + sizeof BEARER - 1;
+    token += strspn(token, " ");
+    return *token && strcmp(token, "null") != 0 ? token : NULL;
 }
 
 const char *request_cookie(struct request *rq, const char *name)

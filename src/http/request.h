@@ -45,6 +45,10 @@ void request_each_query(const struct request *rq,
 int request_query_int(const struct request *rq, const char *name, int64_t fallback, int64_t min, int64_t max,
                       int64_t *ret);
 
+/* The token that says who asks: that of the Authorization header, else the session cookie's where that
+ * counts (http/session_cookie.h). NULL for none, for "null" (a logged-out client) and for other schemes. */
+const char *request_token(struct request *rq);
+
 /* The value of a cookie in the arena, or NULL. */
 const char *request_cookie(struct request *rq, const char *name);
 

@@ -11,7 +11,7 @@
 struct walk {
     const struct filter_scope *scope;
     struct sql *sql;
-    int conditions;
+    int conditions, objects;
 };
 
 /* ---- errors and names */
@@ -253,7 +253,7 @@ static int add_object(struct walk *w, const json_t *object, int depth)
     int n = 0;
     if (!json_is_object(object))
         return refuse(w->scope, NULL, "A filter must be an object");
-    if (depth > FILTER_MAX_DEPTH || ++w->conditions > FILTER_MAX_CONDITIONS * 2)
+    if (depth > FILTER_MAX_DEPTH || ++w->objects > 2 * FILTER_MAX_CONDITIONS)
         return refuse(w->scope, NULL, "The filter is nested too deeply or too large");
     sql_add(w->sql, "(");
     json_object_foreach ((json_t *)object, name, value) {

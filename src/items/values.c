@@ -23,8 +23,12 @@ static int refuse(const struct reading *r, const char *why)
     return -EINVAL;
 }
 
+/* The text must live as long as the scope's arena; so what is compared with is copied, since it may come from
+ * a list that was split on the way. */
 static int set_text(const struct reading *r, const char *text)
 {
+    if (r->comparing)
+        text = arena_strdup(r->scope->arena, text);
     *r->ret = DB_TEXT(text);
     return text ? 0 : -ENOMEM;
 }

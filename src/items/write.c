@@ -80,9 +80,10 @@ static void writing_done(struct writing *w)
 static void writing_tell(const struct writing *w)
 {
     const char *name = w->scope.collection->name;
-    if (!w->scope.collection->owner || w->many_owners)
+    bool to_all = !w->scope.collection->owner || w->many_owners;
+    if (to_all)
         tell(name, NULL);
-    for (size_t i = 0; i < w->owner_count && !w->many_owners; i++)
+    for (size_t i = 0; i < w->owner_count && !to_all; i++)
         tell(name, w->owners[i]);
 }
 

@@ -427,7 +427,7 @@ static void expired_tokens(void **state)
     json_t *payload = directus_payload(w->anna.user_id, w->now_s);
     (void)json_object_set_new(payload, "exp", json_integer(w->now_s - 1));
     char *token = sign_any(payload, JWT_ALG_HS256, DIRECTUS_KEY);
-    assert_int_equal(resolve(w, token), ERR_UNAUTHORIZED);
+    assert_int_equal(resolve(w, token), ERR_TOKEN_EXPIRED);
     free(token);
     json_decref(payload);
 }
