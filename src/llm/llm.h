@@ -98,7 +98,8 @@ struct llm_sink {
     void (*done)(void *ctx, const struct llm_result *result); /* result lives until it returns */
 };
 
-/* Starts the engine's thread. cfg must outlive it. 0 or negative errno. */
+/* Starts the engine's thread. cfg must outlive it. 0 or negative errno; -EINVAL (logged) for settings that
+ * can't work together. */
 int llm_open(const struct config *cfg, struct llm **ret);
 
 /* Cancels what runs (each sink's done is called) and joins the thread. */
@@ -111,8 +112,10 @@ struct llm_model llm_choose(struct llm *llm, enum llm_role role, bool admin);
 /* The extractive model, for degrading to it. */
 struct llm_model llm_extractive(void);
 
-/* Starts a call; everything in request is copied before it returns. *ret holds a reference of the caller's.
- * 0, -EBUSY (the local model's queue is full; nothing was started), or -ENOMEM. */
+/* Starts a call; everything in request is copied before it returns. *ret holds a reference of the caller's
+ * and is set before the sink is called. 0, or nothing was started: -EBUSY (the local model's queue is full,
+ * or the engine stops), -EINVAL (a text is not UTF-8, or an image not base64), or -ENOMEM (also for more than
+ * 64 MiB). */
 int llm_start(struct llm *llm, const struct llm_request *request, const struct llm_sink *sink, void *ctx,
               struct llm_call **ret);
 
@@ -128,7 +131,7 @@ void llm_resume(struct llm_call *call);
 void llm_call_unref(struct llm_call *call);
 
 /* A whole answer at once, for workers: appends the text to `out` (whose maximum ends the call with
- * LLM_FAILED). Returns 0 with *ret_result (error points to static text), or -EBUSY / -ENOMEM. Cancelled soon
+ * LLM_FAILED). Returns 0 with *ret_result (error points to static text), or as llm_start. Cancelled soon
  * after `cancel` is raised. */
 int llm_complete(struct llm *llm, const struct llm_request *request, struct cancel *cancel, struct buf *out,
                  struct llm_result *ret_result);
