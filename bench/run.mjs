@@ -18,9 +18,10 @@ import * as idleStreams from './rows/idle-streams.mjs';
 import * as loginFlood from './rows/login-flood.mjs';
 import * as read from './rows/read.mjs';
 import * as relay from './rows/relay.mjs';
+import * as retrieval from './rows/retrieval.mjs';
 import * as start from './rows/start.mjs';
 
-const ROWS = [read, relay, firstToken, idleStreams, clientGone, loginFlood, start];
+const ROWS = [read, relay, firstToken, idleStreams, clientGone, loginFlood, retrieval, start];
 const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
 
 function readOptions() {
@@ -36,7 +37,9 @@ function readOptions() {
     const names = values.only?.split(',');
     const unknown = names?.filter((name) => !ROWS.some((row) => row.name === name)) ?? [];
     if (unknown.length > 0)
-        throw new Error(`no such row: ${unknown.join(', ')}; there are ${ROWS.map((row) => row.name).join(', ')}`);
+        throw new Error(
+            `no such row: ${unknown.join(', ')}; there are ${ROWS.map((row) => row.name).join(', ')}`,
+        );
     if (names && values.write) throw new Error('--write wants all rows');
     return { runs, rows: ROWS.filter((row) => !names || names.includes(row.name)), write: values.write };
 }

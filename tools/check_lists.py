@@ -20,7 +20,7 @@ def is_listed(path):
 
 def main():
     bad = 0
-    for place in ("src", "tests/unit", "tests/fuzz"):
+    for place in ("src", "tests/unit", "tests/fuzz", "bench"):
         for path in sorted(pathlib.Path(place).rglob("*.c")):
             if path not in UNLISTED and not is_listed(path):
                 print(f"{path}: not in {path.parent}/meson.build")

@@ -29,7 +29,10 @@ async function remove(stream, server, user) {
 }
 
 async function once({ server, user, upstream, act, tokens }, number) {
-    const stream = await openChat(server, user.token, { message: 'Tell me a long story', sessionId: `gone-${number}` });
+    const stream = await openChat(server, user.token, {
+        message: 'Tell me a long story',
+        sessionId: `gone-${number}`,
+    });
     await untilBegun(upstream, number);
     const shown = tokens > 0 ? 'textResponseChunk' : 'stage_update';
     await stream.until((events) => events.some((event) => event.json.type === shown));

@@ -76,7 +76,9 @@ export async function measure() {
             note:
                 `${(before / 1024).toFixed(1)} MiB before, ${(during / 1024).toFixed(1)} with them, ` +
                 `${(after / 1024).toFixed(1)} after` +
-                (waiting > 0 ? `; ${waiting} of them wait for the model, since this machine allows too few files` : ''),
+                (waiting > 0
+                    ? `; ${waiting} of them wait for the model, since this machine allows too few files`
+                    : ''),
         },
     ];
 }

@@ -3,7 +3,16 @@
 // Streams of 64 tokens, 32 at a time, each a chat with all that belongs to it (retrieval, a durable exchange), against
 // nginx passing the same model's bytes on unbuffered.
 
-import { chatOf, cpuSeconds, load, modelAt, openaiAt, serve, startNginx, startUpstream } from '../support/processes.mjs';
+import {
+    chatOf,
+    cpuSeconds,
+    load,
+    modelAt,
+    openaiAt,
+    serve,
+    startNginx,
+    startUpstream,
+} from '../support/processes.mjs';
 
 const SHAPE = { connections: 32, seconds: 5, warmup: 1 };
 const TOKENS = 64;

@@ -17,7 +17,9 @@ const TIMES = 5;
 /** Whether one request was answered with 200. */
 function asked(port) {
     return new Promise((resolve) => {
-        const socket = connect(port, '127.0.0.1', () => socket.write('GET /api/ping HTTP/1.1\r\nHost: x\r\n\r\n'));
+        const socket = connect(port, '127.0.0.1', () =>
+            socket.write('GET /api/ping HTTP/1.1\r\nHost: x\r\n\r\n'),
+        );
         socket.on('data', (data) => {
             socket.destroy();
             resolve(String(data).startsWith('HTTP/1.1 200'));
@@ -30,7 +32,12 @@ function asked(port) {
 /** Starts genie on a data directory: {firstAnswerMs, residentMiB}. */
 async function startOnce(dataDir, args) {
     const port = await freePort();
-    const env = { PATH: process.env.PATH, GENIE_DATA_DIR: dataDir, SERVER_PORT: String(port), LOG_LEVEL: 'warn' };
+    const env = {
+        PATH: process.env.PATH,
+        GENIE_DATA_DIR: dataDir,
+        SERVER_PORT: String(port),
+        LOG_LEVEL: 'warn',
+    };
     const began = performance.now();
     const child = spawn(GENIE_BIN, ['serve', ...args], { env, stdio: 'ignore' });
     const kill = () => child.kill('SIGKILL');
@@ -45,7 +52,8 @@ async function startOnce(dataDir, args) {
     return { firstAnswerMs, residentMiB };
 }
 
-const median = (list, key) => list.map((item) => item[key]).sort((a, b) => a - b)[Math.floor(list.length / 2)];
+const median = (list, key) =>
+    list.map((item) => item[key]).sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
 /** TIMES starts, each on a directory of its own, or all on one that a first start has filled. */
 async function series(args, existing) {

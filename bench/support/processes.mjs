@@ -24,10 +24,16 @@ process.on('exit', () => {
 
 /** Starts a program that dies with this process: {child, lines, exited}; stdin stays open until closed. */
 function launch(program, args) {
-    const argv = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', program, ...args] : [program, ...args];
+    const argv = existsSync(SETPRIV)
+        ? [SETPRIV, '--pdeathsig', 'KILL', program, ...args]
+        : [program, ...args];
     const child = spawn(argv[0], argv.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
     alive.add(child);
-    const started = { child, errors: '', lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+    const started = {
+        child,
+        errors: '',
+        lines: createInterface({ input: child.stdout })[Symbol.asyncIterator](),
+    };
     child.stderr.setEncoding('utf8').on('data', (text) => {
         started.errors = (started.errors + text).slice(-4096);
     });
@@ -193,13 +199,19 @@ export const modelAt = (port) => ({
     method: 'POST',
     path: '/v1/chat/completions',
     header: ['Content-Type: application/json'],
-    body: JSON.stringify({ model: 'bench', stream: true, messages: [{ role: 'user', content: 'What is new?' }] }),
+    body: JSON.stringify({
+        model: 'bench',
+        stream: true,
+        messages: [{ role: 'user', content: 'What is new?' }],
+    }),
     needle: '"content"',
 });
 
 /** Seconds of processor time a process has used. */
 export function cpuSeconds(pid) {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
 }
 

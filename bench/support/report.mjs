@@ -70,7 +70,11 @@ function noteOf(line) {
 export function textTable(lines) {
     const rows = [HEAD, ...lines.map(cells)];
     const widths = HEAD.map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-    const show = (row) => row.map((cell, i) => cell.padEnd(widths[i])).join('  ').trimEnd();
+    const show = (row) =>
+        row
+            .map((cell, i) => cell.padEnd(widths[i]))
+            .join('  ')
+            .trimEnd();
     return rows
         .flatMap((row, i) => {
             const note = i > 0 ? noteOf(lines[i - 1]) : '';
