@@ -19,8 +19,8 @@ struct flow {
 /* Parses and checks steps; fills steps, effects and unavailable of *ret. 0, or -EINVAL with a sentence. */
 int flow_parse(const char *steps, struct flow *ret, char *error, size_t size);
 
-/* Loads a flow by slug: 0, -ENOENT, -EINVAL (its steps are not valid; error says why), or the store's error.
- */
+/* Loads a flow by slug: 0, -ENOENT, -EINVAL (its steps are not valid; error says why), or the store's
+ * error. */
 int flow_load(struct db *db, const char *slug, struct flow *ret, char *error, size_t size);
 
 void flow_done(struct flow *flow);

@@ -22,7 +22,7 @@ struct world {
     struct config cfg;
     struct action_env env;
     struct identity anna, bert;
-    struct fake_server server;
+    struct fake_server *server;
     char server_url[64];
     struct buf told; /* "step status error" lines */
     struct cancel cancel;
@@ -85,8 +85,8 @@ static inline int world_set_up(void **state)
 static inline int world_tear_down(void **state)
 {
     struct world *w = *state;
-    if (w->server.port)
-        fake_stop(&w->server);
+    if (w->server)
+        fake_stop(w->server);
     buf_free(&w->told);
     json_decref(w->result.results);
     (void)store_tear_down((void **)&w->store);
@@ -96,8 +96,8 @@ static inline int world_tear_down(void **state)
 
 static inline void world_serve(struct world *w, fake_answer answer)
 {
-    fake_start(&w->server, answer, w);
-    (void)snprintf(w->server_url, sizeof w->server_url, "http://127.0.0.1:%d", w->server.port);
+    w->server = fake_start(answer, w);
+    (void)snprintf(w->server_url, sizeof w->server_url, "http://127.0.0.1:%d", fake_port(w->server));
 }
 
 struct new_flow {
@@ -182,6 +182,14 @@ static inline void assert_error(struct world *w, const char *part)
 {
     if (!strstr(w->result.error, part))
         fail_msg("the error is \"%s\", without \"%s\"", w->result.error, part);
+}
+
+/* What the service was asked, in order. */
+static inline void assert_seen(struct world *w, const char *lines)
+{
+    char *seen = fake_seen(w->server);
+    assert_string_equal(seen, lines);
+    free(seen);
 }
 
 static inline void assert_results(struct world *w, const char *json)

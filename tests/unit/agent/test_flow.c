@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a flow's row may hold, who may run it, and what is offered to whom. */
+/* What a flow's row may hold, and what it says about what the flow does. */
 #include "flows.h"
 
 static int parse(const char *steps, struct flow *flow, char *error)
@@ -15,8 +15,8 @@ static int parse(const char *steps, struct flow *flow, char *error)
 #define WHEN(then) "{'type':'condition','config':{'if':{'left':1,'op':'eq','right':1},'then':[" then "]}}"
 #define WHEN_ELSE(then, other) \
     "{'type':'condition','config':{'if':{'left':1,'op':'eq','right':1},'then':[" then "],'else':[" other "]" \
-                                                                                                         "}" \
-                                                                                                         "}"
+    "}" \
+    "}"
 #define FOUR ASK "," ASK "," ASK "," ASK
 #define SIXTEEN FOUR "," FOUR "," FOUR "," FOUR
 

@@ -6,24 +6,24 @@
 
 #define GET(path, key) "{'type':'http_request','result_key':'" key "','config':{'url':'$URL" path "'}}"
 
-static void answer(struct fake_server *f, const char *path, const char *body)
+static void answer(struct fake_request *rq)
 {
-    struct world *w = f->ctx;
-    (void)body;
+    const char *path = rq->path;
+    struct world *w = rq->ctx;
     if (strcmp(path, "/fail") == 0)
-        fake_json(f, 500, "{\"secret\":1}");
+        fake_json(rq, 500, "{\"secret\":1}");
     else if (strcmp(path, "/stall") == 0)
-        fake_stall(f);
+        fake_stall(rq);
     else if (strcmp(path, "/cancel") == 0) {
         cancel_raise(&w->cancel);
-        fake_stall(f);
+        fake_stall(rq);
     } else if (strcmp(path, "/large") == 0) {
         char *text = calloc(1, 300 * 1024 + 1);
         memset(text, 'x', 300 * 1024);
-        fake_reply(f, 200, "Content-Type: text/plain\r\n", text);
+        fake_reply(rq, 200, "Content-Type: text/plain\r\n", text);
         free(text);
     } else
-        fake_json(f, 200, "{\"path\":\"there\",\"list\":[{\"n\":7}]}");
+        fake_json(rq, 200, "{\"path\":\"there\",\"list\":[{\"n\":7}]}");
 }
 
 /* ---------------------------------------------------------------------------------------------- audits */
@@ -80,7 +80,7 @@ static void a_run_is_told_audited_and_counted(void **state)
              "[" GET("/one", "first") "," GET("/{{first.body.list.0.n}}/$first.body.path", "second") "]");
     assert_int_equal(run_flow(w, "two", "{'a':1}"), ACTION_SUCCESS);
     assert_string_equal(w->result.error, "");
-    assert_seen(&w->server, "GET /one\nGET /7/there\n");
+    assert_seen(w, "GET /one\nGET /7/there\n");
     assert_told(w, "-1 running\n0 running\n0 success\n1 running\n1 success\n-1 success\n");
     assert_audit(w, ANNA "|two|success||" HASH_OF_A_1
                          "|[{'step':0,'type':'http_request','result_key':'first','status':'success','ms':0},"
@@ -97,7 +97,7 @@ static void the_first_failing_step_ends_the_flow(void **state)
     assert_int_equal(run_flow(w, "f", "{'a':1}"), ACTION_ERROR);
     assert_error(w, "status 500");
     assert_results(w, "{}");
-    assert_seen(&w->server, "GET /fail\n");
+    assert_seen(w, "GET /fail\n");
     assert_told(w, "-1 running\n0 running\n0 error The service answered with status 500\n"
                    "-1 error The service answered with status 500\n");
     assert_audit(w, ANNA "|f|error|The service answered with status 500|" HASH_OF_A_1
@@ -116,7 +116,7 @@ static void a_step_may_fail_and_the_flow_go_on(void **state)
             "/plan-b", "b") "]}}]");
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_SUCCESS);
     assert_string_equal(w->result.error, "");
-    assert_seen(&w->server, "GET /fail\nGET /plan-b\n");
+    assert_seen(w, "GET /fail\nGET /plan-b\n");
     assert_string_equal(json_str(json_object_get(w->result.results, "a"), "error", ""),
                         "The service answered with status 500");
     assert_told(w,
@@ -131,7 +131,7 @@ static void a_missing_reference_is_the_steps_error(void **state)
     add_flow(w, "f", true, "[" GET("/$input.page", "a") "]");
     assert_int_equal(run_flow(w, "f", "{'other':1}"), ACTION_ERROR);
     assert_error(w, "$input.page");
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
 }
 
 /* ------------------------------------------------------------------------------------------ conditions */
@@ -147,7 +147,7 @@ static void a_condition_takes_one_branch(void **state)
     assert_true(json_bool(json_object_get(w->result.results, "m"), "matched", false));
     assert_int_equal(run_flow(w, "f", "{'n':1}"), ACTION_SUCCESS);
     assert_false(json_bool(json_object_get(w->result.results, "m"), "matched", true));
-    assert_seen(&w->server, "GET /big\nGET /200\nGET /small\nGET /200\n");
+    assert_seen(w, "GET /big\nGET /200\nGET /small\nGET /200\n");
     assert_int_equal(run_flow(w, "f", "{'n':'x'}"), ACTION_ERROR);
     assert_error(w, "can't compare");
 }
@@ -163,7 +163,7 @@ static void conditions_nest(void **state)
              "[" IF("a", IF("b", IF("c", IF("d", GET("/deep", "x"))))) "," GET("/after", "y") "]");
     assert_int_equal(run_flow(w, "f", "{'a':1,'b':1,'c':1,'d':1}"), ACTION_SUCCESS);
     assert_int_equal(run_flow(w, "f", "{'a':1,'b':1,'d':1}"), ACTION_SUCCESS);
-    assert_seen(&w->server, "GET /deep\nGET /after\nGET /after\n");
+    assert_seen(w, "GET /deep\nGET /after\nGET /after\n");
 }
 
 static void an_error_in_a_branch_is_the_flows_unless_the_condition_goes_on(void **state)
@@ -177,7 +177,7 @@ static void an_error_in_a_branch_is_the_flows_unless_the_condition_goes_on(void 
             "/fail", "x") "," GET("/skipped", "z") "]}}," GET("/after", "y") "]");
     assert_int_equal(run_flow(w, "ends", "{'a':1}"), ACTION_ERROR);
     assert_int_equal(run_flow(w, "goes-on", "{}"), ACTION_SUCCESS);
-    assert_seen(&w->server, "GET /fail\nGET /fail\nGET /after\n");
+    assert_seen(w, "GET /fail\nGET /fail\nGET /after\n");
 }
 
 /* ------------------------------------------------------------------------------------------- refusals */
@@ -198,7 +198,7 @@ static void a_flow_that_is_off_is_refused_at_once(void **state)
     world_exec(w, "UPDATE action_flows SET active = 0");
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
     assert_error(w, "switched off");
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
 }
 
 static void an_unsound_flow_does_not_begin(void **state)
@@ -208,7 +208,7 @@ static void an_unsound_flow_does_not_begin(void **state)
     add_flow(w, "f", true, "[" GET("/one", "a") ",{'type':'unheard_of','config':{}}]");
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
     assert_error(w, "no known type");
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
 }
 
 static void side_effects_need_the_flows_leave(void **state)
@@ -222,7 +222,7 @@ static void side_effects_need_the_flows_leave(void **state)
     assert_told(w, "-1 error This flow deletes, publishes or sends something out, and is not allowed to\n");
     w->anna.admin = true;
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
 }
 
 #define WRITE \
@@ -238,7 +238,7 @@ static void a_reader_can_not_run_a_flow_that_writes(void **state)
     add_flow(w, "reads", true, "[" GET("/one", "a") "]");
     assert_int_equal(run_flow(w, "writes", "{}"), ACTION_ERROR);
     assert_error(w, "may only read");
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
     assert_int_equal(run_flow(w, "reads", "{}"), ACTION_SUCCESS);
 }
 
@@ -251,7 +251,7 @@ static void writing_waits_for_the_end_of_onboarding(void **state)
     add_flow(w, "reads", true, "[" GET("/one", "a") "]");
     assert_int_equal(run_flow(w, "writes", "{}"), ACTION_MISS);
     assert_error(w, "being set up");
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes"), 0);
     assert_int_equal(run_flow(w, "reads", "{}"), ACTION_SUCCESS);
 }
@@ -316,7 +316,7 @@ static void a_step_ends_at_its_time_limit(void **state)
                  "/one", "a") "," GET("/stall", "b") "," GET("/two", "c") "]");
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
     assert_string_equal(w->result.error, "The step did not end within 1 s");
-    assert_seen(&w->server, "GET /stall\nGET /one\nGET /stall\n");
+    assert_seen(w, "GET /stall\nGET /one\nGET /stall\n");
 }
 
 static void a_flow_ends_at_its_time_limit_whatever_its_steps_say(void **state)
@@ -329,7 +329,7 @@ static void a_flow_ends_at_its_time_limit_whatever_its_steps_say(void **state)
         "[{'type':'http_request','on_error':'continue','config':{'url':'$URL/stall'}}," GET("/one", "a") "]");
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
     assert_string_equal(w->result.error, "The flow took too long");
-    assert_seen(&w->server, "GET /stall\n");
+    assert_seen(w, "GET /stall\n");
 }
 
 static void a_cancel_reaches_into_a_step(void **state)
@@ -342,7 +342,7 @@ static void a_cancel_reaches_into_a_step(void **state)
             "/one", "b") "]");
     assert_int_equal(run_flow(w, "f", "{'a':1}"), ACTION_ERROR);
     assert_string_equal(w->result.error, "The flow was cancelled");
-    assert_seen(&w->server, "GET /cancel\n");
+    assert_seen(w, "GET /cancel\n");
     assert_audit(w, ANNA "|f|error|The flow was cancelled|" HASH_OF_A_1
                          "|[{'step':0,'type':'http_request','result_key':'a','status':'error','ms':0,"
                          "'error':'The flow was cancelled'}]");
@@ -355,7 +355,7 @@ static void a_cancelled_flow_does_not_begin(void **state)
     cancel_raise(&w->cancel);
     add_flow(w, "f", true, "[" GET("/one", "b") "]");
     assert_int_equal(run_flow(w, "f", "{'a':1}"), ACTION_ERROR);
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
     assert_audit(w, ANNA "|f|error|The flow was cancelled|" HASH_OF_A_1 "|[]");
 }
 

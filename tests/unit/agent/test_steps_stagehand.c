@@ -2,31 +2,28 @@
 /* Browser steps against a service that speaks Stagehand's paths and shapes. */
 #include "flows.h"
 
-/* What the last session was started with. */
-static char start_body[1024];
-
-static void answer(struct fake_server *f, const char *path, const char *body)
+static void answer(struct fake_request *rq)
 {
-    struct world *w = f->ctx;
+    const char *path = rq->path, *body = rq->body;
+    struct world *w = rq->ctx;
     if (strcmp(path, "/v1/sessions/start") == 0)
-        (void)snprintf(start_body, sizeof start_body, "%s", body);
-    if (strcmp(path, "/v1/sessions/start") == 0)
-        fake_json(f, 200, "{\"success\":true,\"data\":{\"sessionId\":\"s-1\",\"available\":true}}");
+        fake_json(rq, 200, "{\"success\":true,\"data\":{\"sessionId\":\"s-1\",\"available\":true}}");
     else if (strstr(path, "/extract"))
-        fake_json(f, 200, "{\"success\":true,\"data\":{\"result\":{\"title\":\"Home\"},\"actionId\":\"a\"}}");
+        fake_json(rq, 200,
+                  "{\"success\":true,\"data\":{\"result\":{\"title\":\"Home\"},\"actionId\":\"a\"}}");
     else if (strstr(path, "/observe"))
-        fake_json(f, 200, "{\"success\":true,\"data\":{\"result\":[{\"selector\":\"x\"}]}}");
+        fake_json(rq, 200, "{\"success\":true,\"data\":{\"result\":[{\"selector\":\"x\"}]}}");
     else if (strstr(path, "/screenshot"))
-        fake_json(f, 404, "{\"message\":\"Route not found\"}");
+        fake_json(rq, 404, "{\"message\":\"Route not found\"}");
     else if (strstr(body, "explode"))
-        fake_json(f, 500, "{\"success\":false,\"message\":\"inner secret\"}");
+        fake_json(rq, 500, "{\"success\":false,\"message\":\"inner secret\"}");
     else if (strstr(body, "refuse"))
-        fake_json(f, 200, "{\"success\":false,\"message\":\"inner secret\"}");
+        fake_json(rq, 200, "{\"success\":false,\"message\":\"inner secret\"}");
     else if (strstr(body, "cancel")) {
         cancel_raise(&w->cancel);
-        fake_stall(f);
+        fake_stall(rq);
     } else
-        fake_json(f, 200, "{\"success\":true,\"data\":{\"result\":null}}");
+        fake_json(rq, 200, "{\"success\":true,\"data\":{\"result\":null}}");
 }
 
 static int set_up(void **state)
@@ -53,7 +50,7 @@ static void a_session_is_opened_used_and_closed(void **state)
     assert_int_equal(run_flow(w, "f", "{'url':'http://127.0.0.1/'}"), ACTION_SUCCESS);
     assert_results(w, "{'b':{'sessionId':'s-1'},'navigate':null,'act':null,'extract':{'title':'Home'},"
                       "'observe':[{'selector':'x'}],'close':{'closed':true}}");
-    assert_seen(&w->server,
+    assert_seen(w,
                 "POST /v1/sessions/start\nPOST /v1/sessions/s-1/navigate\nPOST /v1/sessions/s-1/act\n"
                 "POST /v1/sessions/s-1/extract\nPOST /v1/sessions/s-1/observe\nPOST /v1/sessions/s-1/end\n");
 }
@@ -65,11 +62,12 @@ static void start_names_a_model_and_a_browser(void **state)
              "[{'type':'stagehand_start','config':{'model':'openai/x','browser':{'type':'browserbase'}}}]");
     add_flow(w, "default", true, "[{'type':'stagehand_start','config':{}}]");
     assert_int_equal(run_flow(w, "given", "{}"), ACTION_SUCCESS);
-    assert_string_equal(start_body, "{\"modelName\":\"openai/x\",\"browser\":{\"type\":\"browserbase\"}}");
+    assert_true(
+        fake_was_sent(w->server, "{\"modelName\":\"openai/x\",\"browser\":{\"type\":\"browserbase\"}}"));
     w->cfg.ollama_model = "small:1b";
     assert_int_equal(run_flow(w, "default", "{}"), ACTION_SUCCESS);
-    assert_string_equal(start_body, "{\"modelName\":\"ollama/small:1b\",\"browser\":{\"type\":\"local\","
-                                    "\"launchOptions\":{\"headless\":true}}}");
+    assert_true(fake_was_sent(w->server, "{\"modelName\":\"ollama/small:1b\",\"browser\":{\"type\":\"local\","
+                                         "\"launchOptions\":{\"headless\":true}}}"));
 }
 
 static void what_a_flow_leaves_open_is_ended(void **state)
@@ -82,7 +80,7 @@ static void what_a_flow_leaves_open_is_ended(void **state)
         (void)snprintf(input, sizeof input, "{'act':'%s'}", endings[i]);
         assert_int_equal(run_flow(w, "f", input), i == 0 ? ACTION_SUCCESS : ACTION_ERROR);
         assert_null(strstr(w->result.error, "secret"));
-        char *seen = fake_copy(&w->server, &w->server.seen);
+        char *seen = fake_seen(w->server);
         const char *end = "POST /v1/sessions/s-1/end\n";
         assert_string_equal(seen + strlen(seen) - strlen(end), end);
         free(seen);
@@ -121,10 +119,10 @@ static void only_a_session_of_this_flow_can_be_used(void **state)
         assert_int_equal(run_flow(w, "f", input), ACTION_ERROR);
         assert_error(w, "opened by this flow");
     }
-    assert_seen(&w->server, "");
+    assert_seen(w, "");
     assert_int_equal(run_flow(w, "closed", "{}"), ACTION_ERROR);
     assert_error(w, "opened by this flow");
-    assert_seen(&w->server, "POST /v1/sessions/start\nPOST /v1/sessions/s-1/end\n");
+    assert_seen(w, "POST /v1/sessions/start\nPOST /v1/sessions/s-1/end\n");
 }
 
 static void a_page_must_have_a_public_address(void **state)
@@ -149,7 +147,7 @@ static void a_page_must_have_a_public_address(void **state)
     assert_int_equal(run_flow(w, "f", "{'url':'file:///etc/passwd'}"), ACTION_ERROR);
     assert_error(w, "http or https");
     assert_int_equal(run_flow(w, "f", "{'url':'http://no-such-host.invalid/'}"), ACTION_ERROR);
-    char *seen = fake_copy(&w->server, &w->server.seen);
+    char *seen = fake_seen(w->server);
     assert_null(strstr(seen, "navigate"));
     free(seen);
 }
