@@ -407,6 +407,18 @@ static void another_process_writes(void **state)
     free(token);
 }
 
+/* Without the store, and so before a body is read. */
+static void broken_tokens_are_refused_from_memory(void **state)
+{
+    struct world *w = *state;
+    char *token = token_for(w, w->anna.user_id);
+    assert_int_equal(lookup(w, token), -EAGAIN);
+    token[strlen(token) - 5] ^= 1;
+    assert_int_equal(lookup(w, token), -EACCES);
+    assert_int_equal(lookup(w, "maybe-a-static-token"), -EAGAIN);
+    free(token);
+}
+
 static void store_fails(void **state)
 {
     struct world *w = *state;
@@ -428,6 +440,7 @@ static void expired_tokens(void **state)
     (void)json_object_set_new(payload, "exp", json_integer(w->now_s - 1));
     char *token = sign_any(payload, JWT_ALG_HS256, DIRECTUS_KEY);
     assert_int_equal(resolve(w, token), ERR_TOKEN_EXPIRED);
+    assert_int_equal(lookup(w, token), -EACCES);
     free(token);
     json_decref(payload);
 }
@@ -453,6 +466,7 @@ int main(void)
         WORLD_TEST(address_bound_rights),
         WORLD_TEST(forgetting_is_at_once),
         WORLD_TEST(another_process_writes),
+        WORLD_TEST(broken_tokens_are_refused_from_memory),
         WORLD_TEST(store_fails),
         WORLD_TEST(expired_tokens),
     };
