@@ -166,8 +166,7 @@ bool turn_stop(struct turn *t)
     return counts;
 }
 
-/* --- storing and finalizing --------------------------------------------------------------------------------
- */
+/* --- storing and finalizing ---------- */
 
 static bool was_stopped(struct turn *t)
 {
