@@ -31,6 +31,7 @@
 #define ENDED_COUNT_MAX 20000
 #define TICK_MS 250
 #define PING ": ping\n\n"
+#define ID_LINE_SIZE 80
 
 /* One connection's position in a stream. */
 struct reading {
@@ -119,22 +120,28 @@ static void trim(struct event_stream *s)
     size_t read = (size_t)(s->sent - s->base);
     if (read < REPLAY_MAX + REPLAY_SLACK)
         return;
-    const char *end = memmem(s->log.data + read - REPLAY_MAX, REPLAY_MAX, "\n\nid: ", 6);
+    const char *end = memmem(s->log.data + read - REPLAY_MAX, REPLAY_MAX, "\n\ndata: ", 8);
     size_t cut = end ? (size_t)(end + 2 - s->log.data) : 0;
     buf_drop(&s->log, cut);
     s->base += cut;
 }
 
+/* The end of event n, which occurs nowhere else: JSON has no raw line ends. */
+static int id_line(const struct event_stream *s, int64_t n, char *ret)
+{
+    return snprintf(ret, ID_LINE_SIZE, "\nid: %s:%lld\n\n", s->id, (long long)n);
+}
+
 static int append(struct event_stream *s, const char *json, size_t len)
 {
-    char head[64];
+    char tail[ID_LINE_SIZE];
     size_t before = s->log.len;
-    int n = snprintf(head, sizeof head, "id: %s:%lld\ndata: ", s->id, (long long)s->last_number + 1);
-    int r = buf_add(&s->log, head, (size_t)n);
+    int n = id_line(s, s->last_number + 1, tail);
+    int r = buf_adds(&s->log, "data: ");
     if (r == 0)
         r = buf_add(&s->log, json, len);
     if (r == 0)
-        r = buf_add(&s->log, "\n\n", 2);
+        r = buf_add(&s->log, tail, (size_t)n);
     if (r < 0)
         s->log.len = before;
     else
@@ -332,20 +339,16 @@ static const struct reader_ops reading_ops = {reading_next, reading_stop};
  * locked. */
 static int64_t offset_after(struct event_stream *s, int64_t after)
 {
-    char line[80];
+    char line[ID_LINE_SIZE];
     if (after > s->last_number)
         return -1;
     if (after == s->last_number)
         return (int64_t)(s->base + s->log.len);
-    int n = snprintf(line, sizeof line, "id: %s:%lld\n", s->id, (long long)after + 1);
-    const char *at = s->log.data;
-    const char *end = s->log.data + s->log.len;
-    while (at && (at = memmem(at, (size_t)(end - at), line, (size_t)n))) {
-        if (at == s->log.data || at[-1] == '\n')
-            return (int64_t)(s->base + (uint64_t)(at - s->log.data));
-        at++;
-    }
-    return -1;
+    if (after == 0)
+        return s->base == 0 ? 0 : -1;
+    int n = id_line(s, after, line);
+    const char *at = memmem(s->log.data, s->log.len, line, (size_t)n);
+    return at ? (int64_t)(s->base + (uint64_t)(at - s->log.data)) + n : -1;
 }
 
 /* Makes g the stream's reading; the one before is ended. False if the position is gone. */
