@@ -254,8 +254,7 @@ static void store(struct turn *t)
         stored(t, -EAGAIN);
 }
 
-/* --- flows
- * ----------------------------------------------------------------------------------------------------- */
+/* --- flows ---------- */
 
 static void show_progress(void *ctx, const char *slug, int step, enum action_status status, int64_t ms,
                           const char *error)
@@ -325,8 +324,7 @@ static void run_flows(void *arg)
     store(t);
 }
 
-/* --- the model
- * ------------------------------------------------------------------------------------------------- */
+/* --- the model ---------- */
 
 static void on_text(void *ctx, const char *text, size_t len)
 {
