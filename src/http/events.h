@@ -26,7 +26,7 @@ struct event_hub_options {
 
 int event_hub_start(const struct event_hub_options *options, struct event_hub **ret);
 
-/* Ends every reader and stops the thread. The producers must have ended before. */
+/* Stops the thread and forgets every stream. Producers must have ended, and the server stopped, before. */
 void event_hub_stop(struct event_hub *hub);
 
 struct event_ops {
@@ -41,7 +41,7 @@ int event_stream_new(struct event_hub *hub, const char *id, const char *owner, c
                      void *ctx, struct event_stream **ret);
 
 /* Appends one event whose data is a single line of JSON: "id: <id>:<n>\ndata: <json>\n\n". 0; -EPIPE after
- * the end; -ENOMEM. */
+ * the end; -ENOBUFS where too much is unread (the producer went on although paused); -ENOMEM. */
 int event_stream_push(struct event_stream *s, const char *json, size_t len);
 
 /* No event follows; readers get what is left and then the end. Once. */
