@@ -133,7 +133,7 @@ static void expect_events(struct buf *b, const struct producer *m, int from, int
 {
     for (int n = from; n <= to; n++)
         assert_int_equal(
-            buf_addf(b, "id: %s:%d\ndata: {\"n\":%d,\"x\":\"%0*d\"}\n\n", m->id, n, n, (int)size, n), 0);
+            buf_addf(b, "data: {\"n\":%d,\"x\":\"%0*d\"}\nid: %s:%d\n\n", n, (int)size, n, m->id, n), 0);
 }
 
 static void request_stream(struct client *c, struct place *p, const struct producer *m, int64_t after)
@@ -261,7 +261,7 @@ static void data_that_looks_like_an_event_line_misleads_nobody(void **state)
     assert_int_equal(event_stream_push(m.stream, "2", 1), 0);
     end(&m);
     request_stream(&c, &p, &m, 1);
-    (void)snprintf(want, sizeof want, "id: %s:2\ndata: 2\n\n", m.id);
+    (void)snprintf(want, sizeof want, "data: 2\nid: %s:2\n\n", m.id);
     expect_whole(&c, want);
     leave(&p);
 }

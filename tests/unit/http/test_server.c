@@ -589,10 +589,10 @@ static void errors_in_the_shape_of_each_family(void **state)
     struct place *p = *state;
     struct answer a;
     ask(p->site.port, "GET /api/directus/x HTTP/1.1\r\n" HOST "\r\n", &a);
-    assert_int_equal(a.status, 401);
+    assert_int_equal(a.status, 403);
     _cleanup_json_ json_t *directus = answer_json(&a);
     const json_t *first = json_array_get(json_object_get(directus, "errors"), 0);
-    assert_string_equal(json_str(json_object_get(first, "extensions"), "code", ""), "INVALID_CREDENTIALS");
+    assert_string_equal(json_str(json_object_get(first, "extensions"), "code", ""), "FORBIDDEN");
     answer_free(&a);
     ask(p->site.port, "GET /api/skills/x HTTP/1.1\r\n" HOST "\r\n", &a);
     _cleanup_json_ json_t *skills = answer_json(&a);
