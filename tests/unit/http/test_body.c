@@ -59,6 +59,7 @@ static void what_each_field_takes(void **state)
     int r;
     (void)state;
     _cleanup_json_ json_t *body = bind(text, &got, &r, &e);
+    assert_non_null(body);
     assert_int_equal(r, 0);
     assert_string_equal(got.name, "Änne");
     assert_string_equal(got.code, "abX_-9");
@@ -89,6 +90,7 @@ static void absent_and_null_fields_take_their_defaults(void **state)
         struct body_error e;
         int r;
         _cleanup_json_ json_t *body = bind(texts[i], &got, &r, &e);
+        assert_non_null(body);
         assert_int_equal(r, 0);
         assert_true(!got.code && !got.kind && !got.id && !got.other && !got.object && !got.list && !got.any);
         assert_int_equal(got.count, 7);
@@ -106,6 +108,7 @@ static void the_name_comes_before_its_alias(void **state)
     (void)state;
     _cleanup_json_ json_t *body =
         bind("{\"name\":\"xy\",\"otherName\":\"b\",\"other_name\":\"a\"}", &got, &r, &e);
+    assert_non_null(body);
     assert_int_equal(r, 0);
     assert_string_equal(got.other, "a");
 }
@@ -161,6 +164,7 @@ static void every_refusal_names_its_field(void **state)
         struct body_error e;
         int r;
         _cleanup_json_ json_t *body = bind(refusals[i].text, &got, &r, &e);
+        assert_non_null(body);
         if (r != -EINVAL)
             fail_msg("accepted %s", refusals[i].text);
         assert_int_equal(e.error, refusals[i].error);
@@ -179,6 +183,7 @@ static void a_route_may_promise_another_code_for_blank(void **state)
     struct body_error e = {0};
     (void)state;
     _cleanup_json_ json_t *body = json_pack("{s:s}", "message", "  ");
+    assert_non_null(body);
     assert_int_equal(body_bind(own, body, &got, &e), -EINVAL);
     assert_int_equal(e.error, ERR_EMPTY_MESSAGE);
     assert_string_equal(e.sentence, "message must not be empty");
@@ -194,6 +199,7 @@ static void without_a_limit_of_its_own_a_text_has_1024_bytes(void **state)
         char text[1100];
         (void)snprintf(text, sizeof text, "%0*d", len, 1);
         _cleanup_json_ json_t *body = json_pack("{s:s}", "text", text);
+        assert_non_null(body);
         assert_int_equal(body_bind(own, body, &got, &e), len <= 1024 ? 0 : -EINVAL);
     }
 }
