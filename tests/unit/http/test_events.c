@@ -199,6 +199,33 @@ static void events_arrive_as_they_were_pushed(void **state)
     assert_int_equal(atomic_load(&m.heard.abandoned), 0);
 }
 
+/* The second of two events comes at every moment of the first one's way out, also when its connection is
+ * about to go to sleep: none may be slept through. */
+static void no_push_is_slept_through(void **state)
+{
+    struct place p;
+    struct producer m;
+    struct client c;
+    (void)state;
+    enter(&p);
+    produce(&p, &m);
+    request_plain_stream(&c, &p, &m);
+    assert_true(client_await(&c, "\r\n\r\n"));
+    for (int n = 1; n <= 40000; n += 2) {
+        char text[20];
+        assert_int_equal(push(&m, n, 1), 0);
+        for (int64_t until = clock_monotonic_us() + n % 397; clock_monotonic_us() < until;)
+            ;
+        assert_int_equal(push(&m, n + 1, 1), 0);
+        (void)snprintf(text, sizeof text, "\"n\":%d,", n + 1);
+        assert_true(client_await(&c, text));
+        buf_reset(&c.in);
+    }
+    client_close(&c);
+    end(&m);
+    leave(&p);
+}
+
 static void a_replay_is_byte_identical_from_every_event(void **state)
 {
     enum { EVENTS = 40 };
@@ -862,6 +889,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_arrive_as_they_were_pushed),
+        cmocka_unit_test(no_push_is_slept_through),
         cmocka_unit_test(a_replay_is_byte_identical_from_every_event),
         cmocka_unit_test(positions_that_never_were_are_404),
         cmocka_unit_test(data_that_looks_like_an_event_line_misleads_nobody),
