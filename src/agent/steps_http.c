@@ -101,7 +101,7 @@ static int add_body(struct step_run *run, struct outgoing *out, const json_t *bo
 
 static int read_answer(struct step_run *run, struct fetch_response *response, json_t **ret)
 {
-    const char *text = buf_str(&response->body);
+    const char *text = buf_str(&response->body), *type = response->content_type;
     if (response->status < 200 || response->status >= 300)
         return step_fail(run, -EIO, "The service answered with status %d", response->status);
     if (!text || memchr(text, '\0', response->body.len) || !utf8_valid(text, response->body.len))
@@ -109,8 +109,8 @@ static int read_answer(struct step_run *run, struct fetch_response *response, js
     json_t *body = json_parse(text, response->body.len);
     if (!body)
         body = json_string(text);
-    *ret = json_pack("{s:i, s:s, s:o}", "status", response->status, "contentType", response->content_type,
-                     "body", body);
+    *ret = json_pack("{s:i, s:s, s:o}", "status", response->status, "contentType",
+                     utf8_valid(type, strlen(type)) ? type : "", "body", body);
     return *ret ? 0 : step_fail(run, -ENOMEM, "Out of memory");
 }
 

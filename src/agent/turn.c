@@ -166,8 +166,7 @@ bool turn_stop(struct turn *t)
     return counts;
 }
 
-/* --- storing and finalizing --------------------------------------------------------------------------------
- */
+/* --- storing and finalizing ---------- */
 
 static bool was_stopped(struct turn *t)
 {
@@ -255,8 +254,7 @@ static void store(struct turn *t)
         stored(t, -EAGAIN);
 }
 
-/* --- flows
- * ----------------------------------------------------------------------------------------------------- */
+/* --- flows ---------- */
 
 static void show_progress(void *ctx, const char *slug, int step, enum action_status status, int64_t ms,
                           const char *error)
@@ -326,8 +324,7 @@ static void run_flows(void *arg)
     store(t);
 }
 
-/* --- the model
- * ------------------------------------------------------------------------------------------------- */
+/* --- the model ---------- */
 
 static void on_text(void *ctx, const char *text, size_t len)
 {

@@ -78,8 +78,7 @@ void turn_drop(struct turn *t);
  * turn ends, or has ended, as if nobody had asked. Any thread that keeps the stream alive. */
 bool turn_stop(struct turn *t);
 
-/* --- events ----------------------------------------------------------------------------------------------
- */
+/* --- events ---------- */
 
 enum turn_stage { STAGE_THINKING, STAGE_ANSWERING, STAGE_ACTING, STAGE_DONE, STAGE_STOPPED, STAGE_FAILED };
 

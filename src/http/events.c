@@ -29,6 +29,7 @@
 #define LOW_WATER (64 * 1024)
 #define ENDED_BYTES_MAX (64 * 1024 * 1024) /* of all streams kept for a replay */
 #define ENDED_COUNT_MAX 20000
+#define FIRST_READER_MS 5000
 #define TICK_MS 250
 #define PING ": ping\n" /* no blank line: to some clients that ends an event, an empty one */
 #define ID_LINE_SIZE 80
@@ -54,9 +55,9 @@ struct event_stream {
     int64_t last_number;
     struct reading *reading; /* the present one, or NULL */
     uint64_t sent;           /* where the last reading stands or stood */
-    int64_t alone_since_ms;  /* without a reading; 0 = has one, or is yet to get its first */
+    int64_t alone_since_ms;  /* while there is no reading */
     int64_t ended_ms;        /* 0 = running */
-    bool paused, abandoned;
+    bool was_read, paused, abandoned;
     size_t ended_bytes; /* counted in the hub */
     UT_hash_handle hh;
     struct event_stream *prev, *next; /* in the hub's list of ended streams */
@@ -105,6 +106,7 @@ int event_stream_new(struct event_hub *hub, const char *id, const char *owner, c
     s->ops = ops;
     s->ctx = ctx;
     s->log = BUF_INIT(LOG_MAX);
+    s->alone_since_ms = clock_monotonic_ms();
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_lock(&hub->lock);
     HASH_ADD_STR(hub->by_id, id, s);
@@ -306,12 +308,17 @@ static ssize_t reading_next(void *ctx, char *to, size_t max)
     return n;
 }
 
-/* Whether the stream has now been without a reader for too long; true once. Stream locked. */
+/* Whether the stream has now been without a reader for too long; true once. The first reader may take its
+ * time also where there is no grace: it comes with the answer of the handler that made the stream. Stream
+ * locked. */
 static bool abandon(struct event_stream *s)
 {
-    if (s->ended_ms || s->abandoned || s->reading || !s->alone_since_ms)
+    int64_t grace = s->hub->options.grace_ms;
+    if (s->ended_ms || s->abandoned || s->reading)
         return false;
-    s->abandoned = clock_monotonic_ms() - s->alone_since_ms >= s->hub->options.grace_ms;
+    if (!s->was_read && grace < FIRST_READER_MS)
+        grace = FIRST_READER_MS;
+    s->abandoned = clock_monotonic_ms() - s->alone_since_ms >= grace;
     return s->abandoned;
 }
 
@@ -363,19 +370,10 @@ static bool attach(struct event_stream *s, struct reading *g, int64_t after)
             reader_wake(s->reading->reader);
         }
         s->reading = g;
-        s->alone_since_ms = 0;
+        s->was_read = true;
     }
     pthread_mutex_unlock(&s->lock);
     return at >= 0;
-}
-
-/* A stream that can't be read now is as good as left. */
-static void leave_alone(struct event_stream *s)
-{
-    pthread_mutex_lock(&s->lock);
-    if (!s->reading && !s->alone_since_ms)
-        s->alone_since_ms = clock_monotonic_ms();
-    pthread_mutex_unlock(&s->lock);
 }
 
 static void stream_headers(struct request *rq, struct reader *reader)
@@ -392,7 +390,6 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
     struct reader *reader = g ? reader_new(&reading_ops, g) : NULL;
     if (!reader) {
         free(g);
-        leave_alone(s);
         return reply_error(rq, ERR_OVERLOADED, NULL);
     }
     *g = (struct reading){
@@ -478,21 +475,24 @@ static void *mind(void *arg)
     return NULL;
 }
 
+static void free_hub(struct event_hub *hub)
+{
+    pthread_cond_destroy(&hub->changed);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub);
+}
+
 int event_hub_start(const struct event_hub_options *options, struct event_hub **ret)
 {
     struct event_hub *hub = calloc(1, sizeof *hub);
-    pthread_condattr_t attr;
     if (!hub)
         return -ENOMEM;
     hub->options = *options;
     pthread_mutex_init(&hub->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&hub->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&hub->changed);
     int r = pthread_create(&hub->thread, NULL, mind, hub);
     if (r != 0) {
-        free(hub);
+        free_hub(hub);
         return -r;
     }
     (void)pthread_setname_np(hub->thread, "genie-events");
@@ -512,7 +512,5 @@ void event_hub_stop(struct event_hub *hub)
         forget(hub, s);
         event_stream_unref(s);
     }
-    pthread_cond_destroy(&hub->changed);
-    pthread_mutex_destroy(&hub->lock);
-    free(hub);
+    free_hub(hub);
 }

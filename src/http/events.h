@@ -26,7 +26,7 @@ struct event_hub_options {
 
 int event_hub_start(const struct event_hub_options *options, struct event_hub **ret);
 
-/* Ends every reader and stops the thread. The producers must have ended before. */
+/* Stops the thread and forgets every stream. Producers must have ended, and the server stopped, before. */
 void event_hub_stop(struct event_hub *hub);
 
 struct event_ops {

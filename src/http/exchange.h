@@ -24,6 +24,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     struct peers *peers;
     atomic_int exchanges; /* requests in work */
+    atomic_bool stopping; /* no request is begun any more */
 };
 
 struct reply_header_line {
@@ -47,6 +48,7 @@ struct http_exchange {
     enum exchange_phase phase;
     enum http_method method;
     const char *method_name; /* as sent */
+    bool http_1_0;           /* knows no chunks: a stream goes out as it is */
     bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
     bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
@@ -68,6 +70,9 @@ void dispatch_headers(struct http_exchange *x, const char *method, const char *u
 /* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made
  * it, and x must not be touched. */
 bool dispatch_run(struct http_exchange *x);
+
+/* The X-Forwarded-For lines of a request as one list, in its arena; NULL if there is none. */
+const char *request_forwarded_for(struct request *rq);
 
 /* Adds the headers that every answer has. */
 void reply_common_headers(struct http_exchange *x);

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define PLAIN_BLOCK 2048
+
 struct reader {
     const struct reader_ops *ops;
     void *ctx;
@@ -122,8 +124,9 @@ static void release(void *cls)
     reader_unref(cls);
 }
 
-struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection)
+struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection, bool plain)
 {
     r->connection = connection;
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, pull, r, release);
+    /* chunks are made in the connection's own memory, and only what goes out plain needs a block here */
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, plain ? PLAIN_BLOCK : 1, pull, r, release);
 }

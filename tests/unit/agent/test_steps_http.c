@@ -14,6 +14,8 @@ static void answer(struct fake_request *rq)
         fake_reply(rq, 200, "Content-Type: text/plain\r\n", "just [ACTION:x:{}] text");
     else if (strcmp(path, "/binary") == 0)
         fake_reply(rq, 200, "Content-Type: image/png\r\n", "\x89PNG\xff");
+    else if (strcmp(path, "/odd-type") == 0)
+        fake_reply(rq, 200, "Content-Type: \xff\xfe\r\n", "odd");
     else if (strcmp(path, "/empty") == 0)
         fake_reply(rq, 204, "", "");
     else if (strcmp(path, "/huge") == 0) {
@@ -47,6 +49,8 @@ static void an_answer_is_json_where_it_can_be(void **state)
     assert_results(w, "{'r':{'status':200,'contentType':'text/plain','body':'just [ACTION:x:{}] text'}}");
     assert_int_equal(request(w, "{'url':'$URL/empty'}", "{}"), ACTION_SUCCESS);
     assert_results(w, "{'r':{'status':204,'contentType':'','body':''}}");
+    assert_int_equal(request(w, "{'url':'$URL/odd-type'}", "{}"), ACTION_SUCCESS);
+    assert_results(w, "{'r':{'status':200,'contentType':'','body':'odd'}}");
     assert_int_equal(request(w, "{'url':'$URL/binary'}", "{}"), ACTION_ERROR);
     assert_error(w, "not text");
     assert_int_equal(request(w, "{'url':'$URL/huge'}", "{}"), ACTION_ERROR);
