@@ -149,10 +149,8 @@ test('chats, resumes, stops, drops and readers of the history don’t get in eac
                     rows.set(row.prompt, [row.chatId, row.response]);
                 }
         assert.deepEqual(new Map([...rows].sort()), new Map([...stored].sort()));
-        assert.equal(
-            model.chats.length,
-            ROUNDS * Object.keys(SCRIPTS).length * Object.keys(BEHAVIOURS).length,
-        );
+        const asked = model.chats.map((request) => request.prompt);
+        assert.equal(new Set(asked).size, asked.length, 'no message reached the model twice');
         await endInTheMiddle(server, model, users);
     } finally {
         await stopAll(server, model);
