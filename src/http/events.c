@@ -31,7 +31,7 @@
 #define ENDED_COUNT_MAX 20000
 #define FIRST_READER_MS 5000
 #define TICK_MS 250
-#define PING ": ping\n\n"
+#define PING ": ping\n" /* no blank line: to some clients that ends an event, an empty one */
 #define ID_LINE_SIZE 80
 
 /* One connection's position in a stream. */

@@ -55,7 +55,9 @@ describe('a lost connection', () => {
 
     before(async () => {
         model = await startModel({ formats: ['openai'] });
-        server = await startGenie({ env: { ...CONNECT.openai(model), STREAM_KEEP_S: '20' } });
+        server = await startGenie({
+            env: { ...CONNECT.openai(model), STREAM_KEEP_S: '20', STREAM_HEARTBEAT_S: '1' },
+        });
         user = await server.addUser();
         other = await server.addUser();
     });
@@ -211,7 +213,7 @@ describe('a lost connection', () => {
     });
 
     /** What the library gathers through a proxy that breaks its connection after so many bytes. */
-    async function readByLibrary(limits, body) {
+    async function readByLibrary(body, { limits = [], meanwhile } = {}) {
         const { window } = new JSDOM('', { url: 'http://localhost/' });
         Object.assign(globalThis, { window, document: window.document });
         const { fetchEventSource } = await import('@microsoft/fetch-event-source');
@@ -219,7 +221,7 @@ describe('a lost connection', () => {
         proxy.limits.push(...limits);
         const events = [];
         try {
-            await fetchEventSource(`${proxy.url}${STREAM}`, {
+            const reading = fetchEventSource(`${proxy.url}${STREAM}`, {
                 method: 'POST',
                 headers: { 'Authorization': `Bearer ${user.token}`, 'Content-Type': 'application/json' },
                 body: JSON.stringify(body),
@@ -227,6 +229,7 @@ describe('a lost connection', () => {
                 onmessage: (event) => events.push({ id: event.id, json: JSON.parse(event.data) }),
                 onerror: () => 1,
             });
+            await Promise.all([reading, meanwhile?.(proxy)]);
         } finally {
             await proxy.stop();
             window.close();
@@ -239,12 +242,28 @@ describe('a lost connection', () => {
     test('is resumed by @microsoft/fetch-event-source by itself', async () => {
         const body = { message: 'By the library', sessionId: newSession() };
         model.reply({ tokens: TOKENS, delay: 5 });
-        const { events, connections } = await readByLibrary([700, 900, 1100], body);
+        const { events, connections } = await readByLibrary(body, { limits: [700, 900, 1100] });
         assert.equal(connections, 4);
         assertTranscript(events);
         assert.equal(textOf(events), TEXT);
         assert.equal(model.chats.length, 1);
         assert.equal((await history(server, user.token, body.sessionId)).length, 1);
+    });
+
+    test('is not what the library takes a heartbeat for', async () => {
+        model.reply({ tokens: TOKENS, stall: 5 });
+        const { events, connections } = await readByLibrary(
+            { message: 'Silence', sessionId: newSession() },
+            {
+                meanwhile: async (proxy) => {
+                    await eventually(() => proxy.answered.includes(': ping\n'), 'a heartbeat');
+                    (await model.nextChat()).release();
+                },
+            },
+        );
+        assert.equal(connections, 1);
+        assertTranscript(events);
+        assert.equal(textOf(events), TEXT);
     });
 
     test(
@@ -282,8 +301,9 @@ describe('a lost connection', () => {
                     async () => textOf(await seen()) === TOKENS.slice(0, 4).join(''),
                     'four tokens',
                 );
+                const { connections } = proxy;
                 proxy.cut();
-                await eventually(() => proxy.connections > 2, 'a new connection'); // and a preflight
+                await eventually(() => proxy.connections > connections, 'a new connection');
                 await page.evaluate(() => globalThis.hide(true));
                 await page.evaluate(() => globalThis.hide(false));
                 request.release();

@@ -17,6 +17,7 @@ export class Proxy {
         this.target = port;
         this.limits = [];
         this.connections = 0;
+        this.answered = ''; // all that the server sent, as Latin 1
     }
 
     get url() {
@@ -57,6 +58,7 @@ export class Proxy {
         }
         client.pipe(upstream);
         upstream.on('data', (part) => {
+            this.answered += part.toString('latin1');
             client.write(part.subarray(0, left));
             left -= part.length;
             if (left <= 0) client.end(() => client.resetAndDestroy());
