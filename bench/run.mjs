@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMet, markdownTable, medianLine, textTable, writeBetweenMarks } from './support/report.mjs';
+import { endAll } from './support/processes.mjs';
 import * as clientGone from './rows/client-gone.mjs';
 import * as firstToken from './rows/first-token.mjs';
 import * as idleStreams from './rows/idle-streams.mjs';
@@ -87,6 +88,8 @@ async function main() {
         } catch (error) {
             failed.push(row.name);
             console.log(`could not be measured: ${error.message}\n`);
+        } finally {
+            await endAll();
         }
     }
     const date = new Date().toISOString().slice(0, 10);
