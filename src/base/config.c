@@ -45,7 +45,8 @@ const struct setting settings[] = {
     INT("HTTP_THREADS", http_threads, "1", 1, 64, "Event threads that serve connections"),
     INT("WORKER_THREADS", worker_threads, "8", 1, 256, "Threads for handlers that wait"),
     INT("MAX_CONNECTIONS", max_connections, "20000", 16, 1000000, "Most client connections open at a time"),
-    INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600, "Seconds a request has to arrive whole"),
+    INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600,
+        "Seconds a request has to arrive whole, and a client may leave its answer untouched"),
     CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),
     CHOICE("LOG_FORMAT", log_format, "json", "json|text", "Form of a log line"),
 

@@ -29,10 +29,8 @@ static const char *request_id(struct http_exchange *x)
     if (len > 0 && len <= REQUEST_ID_MAX &&
         str_only(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"))
         return given;
-    char *id = arena_alloc(&x->rq.arena, UUID_SIZE);
-    if (id)
-        uuid_make(id);
-    return id ? id : "-";
+    uuid_make(x->made_id);
+    return x->made_id;
 }
 
 static bool parse_method(const char *name, enum http_method *ret)

@@ -5,11 +5,13 @@
 #define HTTP_EXCHANGE_H
 
 #include "base/buf.h"
+#include "base/uuid.h"
 #include "http/request.h"
 #include "http/route.h"
 #include "http/server.h"
 
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 
 struct peer;
@@ -44,7 +46,7 @@ struct http_exchange {
     struct http_server *server;
     struct MHD_Connection *connection;
     struct peer *peer;
-    const char *peer_ip; /* the socket's own address */
+    const char *peer_ip; /* the socket's own address, as text */
     enum exchange_phase phase;
     enum http_method method;
     const char *method_name; /* as sent */
@@ -62,6 +64,9 @@ struct http_exchange {
     size_t len;
     struct reply_header_line *headers;
     struct reader *stream; /* instead of data; a reference */
+
+    /* texts that outlive the arena where the answer is a stream */
+    char made_id[UUID_SIZE], peer_text[INET6_ADDRSTRLEN], client_text[INET6_ADDRSTRLEN];
 };
 
 /* What dispatch decides at the headers: whether to go on reading; else the reply stands. */

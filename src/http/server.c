@@ -32,12 +32,14 @@
 
 static void set_addresses(struct http_exchange *x)
 {
-    const struct sockaddr *address =
+    struct arena *a = &x->rq.arena;
+    const struct sockaddr *socket =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-    const char *text = address_text(&x->rq.arena, address);
-    x->peer_ip = text ? text : "";
-    x->rq.client_ip = client_address(&x->rq.arena, x->peer_ip, x->server->config->trusted_proxies,
-                                     request_forwarded_for(&x->rq));
+    const char *peer = address_text(a, socket);
+    x->peer_ip = strncpy(x->peer_text, peer ? peer : "", sizeof x->peer_text - 1);
+    const char *client =
+        client_address(a, x->peer_ip, x->server->config->trusted_proxies, request_forwarded_for(&x->rq));
+    x->rq.client_ip = strncpy(x->client_text, client, sizeof x->client_text - 1);
 }
 
 /* NULL without memory, also where there was none to mind the connection with. */
@@ -122,6 +124,10 @@ static enum MHD_Result queue(struct http_exchange *x)
         return MHD_NO;
     for (struct reply_header_line *h = x->headers; h; h = h->next)
         (void)MHD_add_response_header(response, h->name, h->value);
+    if (x->stream) { /* it may stay open for long, and the answer has copied its headers */
+        x->headers = NULL;
+        arena_free(&x->rq.arena);
+    }
     x->phase = PHASE_SENT;
     enum MHD_Result r = MHD_queue_response(x->connection, (unsigned)x->status, response);
     MHD_destroy_response(response);
