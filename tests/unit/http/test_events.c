@@ -211,7 +211,7 @@ static void no_push_is_slept_through(void **state)
     produce(&p, &m);
     request_plain_stream(&c, &p, &m);
     assert_true(client_await(&c, "\r\n\r\n"));
-    for (int n = 1; n <= 40000; n += 2) {
+    for (int n = 1; n <= 8000; n += 2) {
         char text[20];
         assert_int_equal(push(&m, n, 1), 0);
         for (int64_t until = clock_monotonic_us() + n % 397; clock_monotonic_us() < until;)
@@ -660,7 +660,7 @@ static void silence_is_broken_by_heartbeats(void **state)
         (void)snprintf(request, sizeof request, "GET /s/%s HTTP/%s\r\n" HOST "\r\n", m.id, versions[i]);
         client_send(&c, request);
         for (int n = 0; n < 3; n++) {
-            assert_true(client_await(&c, ": ping\n\n"));
+            assert_true(client_await(&c, ": ping\n"));
             buf_reset(&c.in);
         }
         assert_int_equal(push(&m, 1, 5), 0);
