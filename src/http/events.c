@@ -308,17 +308,26 @@ static ssize_t reading_next(void *ctx, char *to, size_t max)
     return n;
 }
 
+/* Since when nobody reads; 0 = somebody does. A reader that holds up the producer and has taken nothing for
+ * as long as a heartbeat is nobody: else a model would wait for it for ever. Stream locked. */
+static int64_t unread_since(const struct event_stream *s)
+{
+    if (s->reading)
+        return s->paused ? s->reading->last_sent_ms + s->hub->options.heartbeat_ms : 0;
+    return s->alone_since_ms;
+}
+
 /* Whether the stream has now been without a reader for too long; true once. The first reader may take its
  * time also where there is no grace: it comes with the answer of the handler that made the stream. Stream
  * locked. */
 static bool abandon(struct event_stream *s)
 {
-    int64_t grace = s->hub->options.grace_ms;
-    if (s->ended_ms || s->abandoned || s->reading)
+    int64_t grace = s->hub->options.grace_ms, since = unread_since(s);
+    if (s->ended_ms || s->abandoned || !since)
         return false;
     if (!s->was_read && grace < FIRST_READER_MS)
         grace = FIRST_READER_MS;
-    s->abandoned = clock_monotonic_ms() - s->alone_since_ms >= grace;
+    s->abandoned = clock_monotonic_ms() - since >= grace;
     return s->abandoned;
 }
 

@@ -4,6 +4,9 @@
 // was said before is kept, nothing of the upstream's words or address reaches the client, and nothing hangs.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { startGenie } from '../support/genie.mjs';
 import { startModel } from '../support/model.mjs';
@@ -127,6 +130,33 @@ describe('a failed answer', () => {
             assert.equal((await model.chats[0].closedAt).aborted, true);
             assert.equal((await history(server, user.token))[0].response, answer.answer);
         } finally {
+            await stopAll(server, model);
+        }
+    });
+});
+
+describe('a store that takes nothing', () => {
+    test('makes the answer fail in the stream: it is not said to be stored', async () => {
+        const model = await startModel({ formats: ['openai'] });
+        const server = await startGenie({ env: CONNECT.openai(model) });
+        const lock = spawn('sqlite3', [join(server.dataDir, 'genie.db')], {
+            stdio: ['pipe', 'pipe', 'inherit'],
+        });
+        try {
+            const user = await server.addUser();
+            const locked = once(lock.stdout, 'data');
+            lock.stdin.write('BEGIN IMMEDIATE; SELECT 1;\n');
+            await locked;
+            const answer = await talk(server, user, 'Store this');
+            assert.equal(answer.last.error, true);
+            assert.equal(answer.last.chatId, undefined);
+            assert.match(answer.events.at(-3).error, /stored/);
+            lock.stdin.end('ROLLBACK;\n');
+            await once(lock, 'close');
+            assert.deepEqual(await history(server, user.token), []);
+            assert.ok((await talk(server, user, 'Store that')).last.chatId > 0);
+        } finally {
+            lock.kill();
             await stopAll(server, model);
         }
     });

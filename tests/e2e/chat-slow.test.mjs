@@ -118,6 +118,28 @@ describe('a client that does not read', () => {
         }, 'all models let go');
     });
 
+    test('at all counts as gone after a while: the model is let go, what was said can still be read', async () => {
+        const hasty = await startGenie({
+            env: { ...CONNECT.openai(model), STREAM_HEARTBEAT_S: '1', STREAM_GRACE_S: '0' },
+        });
+        try {
+            const who = await hasty.addUser();
+            model.reply(SCRIPT);
+            const stream = await openChat(hasty, who.token, { message: 'For ever' }, { paused: true });
+            const request = await model.nextChat();
+            assert.equal((await request.closedAt).aborted, true);
+            stream.resume();
+            await stream.ended();
+            assertTranscript(stream.events);
+            assert.equal(stream.events.at(-1).json.stopped, true);
+            const text = textOf(stream.events);
+            assert.ok(text !== '' && PIECES.join('').startsWith(text));
+            assert.equal((await history(hasty, who.token))[0].response, text);
+        } finally {
+            await hasty.stop();
+        }
+    });
+
     test('slowly rather than not at all gets everything in order', async () => {
         model.reply({ tokens: PIECES });
         const stream = await openChat(

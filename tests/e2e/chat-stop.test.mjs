@@ -5,12 +5,15 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startGenie } from '../support/genie.mjs';
 import { Listener, readBody } from '../support/listener.mjs';
 import { startModel } from '../support/model.mjs';
+import { open } from '../support/raw.mjs';
 import { openChat } from '../support/sse.mjs';
 import {
     CONNECT,
+    STREAM,
     addFlow,
     addNode,
     assertTranscript,
@@ -254,10 +257,13 @@ describe('the time a client has to come back', () => {
             const who = await slow.addUser();
             addNode(slow, who, 'Slow', 'A note that takes long to look up.');
             model.reply('Here I am.');
-            const answer = await talk(slow, who, 'What about the slow note?');
-            assert.ok(embedder.delayed > 0, 'the question was looked up');
-            assert.equal(answer.answer, 'Here I am.');
-            assert.equal(answer.last.stopped, undefined);
+            await talk(slow, who, 'Is there a slow note?');
+            await eventually(() => embedder.answered > 0, 'vectors of the notes');
+            for (let i = 0; !embedder.asked.has(`What about the slow note, ${i - 1}?`); i++) {
+                const answer = await talk(slow, who, `What about the slow note, ${i}?`);
+                assert.equal(answer.answer, 'Here I am.');
+                assert.equal(answer.last.stopped, undefined);
+            }
         } finally {
             await stopAll(slow, embedder);
         }
@@ -268,10 +274,13 @@ describe('the time a client has to come back', () => {
 async function startEmbedder() {
     const embedder = new Listener(async (request, response) => {
         const { input = [] } = JSON.parse((await readBody(request)) || '{}');
-        embedder.delayed += input.length;
-        setTimeout(() => response.end(JSON.stringify({ embeddings: input.map(() => [1, 0, 0]) })), 700);
+        for (const text of input) embedder.asked.add(text);
+        await sleep(700);
+        embedder.answered += input.length;
+        response.end(JSON.stringify({ embeddings: input.map(() => [1, 0, 0]) }));
     });
-    embedder.delayed = 0;
+    embedder.asked = new Set();
+    embedder.answered = 0;
     await embedder.start();
     return embedder;
 }
@@ -318,6 +327,33 @@ describe('SIGTERM', () => {
                         ? []
                         : [[lastOf(stream).chatId, kinds[i] === 'talking' ? 'Said.' : 'Said. ']],
                 );
+        } finally {
+            await stopAll(server, model);
+        }
+    });
+
+    test('refuses a message that was still arriving, in words', async () => {
+        const model = await startModel({ formats: ['openai'] });
+        const server = await startGenie({ env: CONNECT.openai(model) });
+        try {
+            const user = await server.addUser();
+            model.reply({ text: 'Never said', stall: 'head' });
+            const { stream } = await begin(server, user, model, 'Before');
+            const late = await open(server.port);
+            const body = JSON.stringify({ message: 'Late' });
+            const head =
+                `POST ${STREAM} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n` +
+                `Authorization: Bearer ${user.token}\r\nContent-Length: ${body.length}\r\n\r\n`;
+            late.send(head + body.slice(0, 5));
+            await server.request('/healthz'); // by now the head has arrived
+            const stopped = server.stop();
+            await stream.ended();
+            assert.equal(lastOf(stream).stopped, true);
+            late.send(body.slice(5));
+            await late.until((connection) => connection.answers.length > 0);
+            assert.equal(late.answers[0].status, 503);
+            assert.equal(JSON.parse(late.answers[0].body).ok, false);
+            await stopped;
         } finally {
             await stopAll(server, model);
         }
