@@ -65,8 +65,8 @@ int step_fail(struct step_run *run, int r, const char *fmt, ...) __attribute__((
 /* The error of a step whose subsystem or service is not there. */
 int step_unavailable(struct step_run *run, const char *why);
 
-/* A limit in milliseconds for a request of the step: a little more than it has left, so that it is the cancel flag
- * that ends it, and the runner knows why. */
+/* A limit in milliseconds for a request of the step: a little more than it has left, so that it is the cancel
+ * flag that ends it, and the runner knows why. */
 int64_t step_time_left(const struct step_run *run);
 
 int step_directus_read(struct step_run *run, const json_t *config, json_t **ret);

@@ -84,7 +84,8 @@ static void another_process_s_change_is_seen(void **state)
     assert_offered(catalog, &w->anna, "first ");
     sqlite3 *other;
     assert_int_equal(sqlite3_open(w->store->path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "UPDATE action_flows SET slug = 'foreign'", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "UPDATE action_flows SET slug = 'foreign'", NULL, NULL, NULL),
+                     SQLITE_OK);
     (void)sqlite3_close(other);
     (void)usleep(200 * 1000); /* the version is looked at a few times a second */
     assert_offered(catalog, &w->anna, "foreign ");
