@@ -136,23 +136,6 @@ static int digest_token(struct auth *auth, const char *token, uint8_t *ret)
     return EVP_Digest(token, len, ret, NULL, auth->sha256, NULL) == 1 ? 0 : -EACCES;
 }
 
-int auth_lookup(struct auth *auth, const char *token, struct identity **ret, enum error_id *ret_error)
-{
-    uint8_t digest[IDENTITY_DIGEST_BYTES];
-    if (digest_token(auth, token, digest) < 0)
-        return refuse(ERR_UNAUTHORIZED, ret_error);
-    struct identity_now at = now(auth);
-    int r = identity_cache_get(auth->cache, digest, &at, ret);
-    if (r == -EKEYEXPIRED)
-        return refuse(ERR_TOKEN_EXPIRED, ret_error);
-    if (r < 0)
-        return -EAGAIN;
-    metric_add(METRIC_IDENTITY_HITS, 1);
-    return 0;
-}
-
-/* ---- resolving */
-
 /* What the token says, before the store is asked. */
 static int read_token(struct auth *auth, const char *token, int64_t now_s, struct identity_load *load)
 {
@@ -165,6 +148,33 @@ static int read_token(struct auth *auth, const char *token, int64_t now_s, struc
     load->expires_s = load->claims.expires_s;
     return r;
 }
+
+/* What is no token of ours is told so before its body is read. */
+static int check_token(struct auth *auth, const char *token, int64_t now_s, enum error_id *ret_error)
+{
+    struct identity_load load = {0};
+    int r = read_token(auth, token, now_s, &load);
+    if (r < 0)
+        return refuse(r == -EKEYEXPIRED ? ERR_TOKEN_EXPIRED : ERR_UNAUTHORIZED, ret_error);
+    return -EAGAIN;
+}
+
+int auth_lookup(struct auth *auth, const char *token, struct identity **ret, enum error_id *ret_error)
+{
+    uint8_t digest[IDENTITY_DIGEST_BYTES];
+    if (digest_token(auth, token, digest) < 0)
+        return refuse(ERR_UNAUTHORIZED, ret_error);
+    struct identity_now at = now(auth);
+    int r = identity_cache_get(auth->cache, digest, &at, ret);
+    if (r == -EKEYEXPIRED)
+        return refuse(ERR_TOKEN_EXPIRED, ret_error);
+    if (r < 0)
+        return check_token(auth, token, at.wall_s, ret_error);
+    metric_add(METRIC_IDENTITY_HITS, 1);
+    return 0;
+}
+
+/* ---- resolving */
 
 static int load_identity(struct auth *auth, struct identity_load *load, struct identity **ret,
                          enum error_id *ret_error)
