@@ -101,6 +101,23 @@ static void knows_a_creator(void **state)
     free(token);
 }
 
+/* Without this its body, however large, would be taken in before. */
+static void a_bad_token_is_told_at_once(void **state)
+{
+    struct world *w = *state;
+    json_t *payload = directus_payload(w->anna.user_id, w->now_s);
+    char *forged = sign_any(payload, JWT_ALG_HS256, "another-key-another-key-another-key");
+    (void)json_object_set_new(payload, "exp", json_integer(w->now_s - 1));
+    char *late = sign_any(payload, JWT_ALG_HS256, DIRECTUS_KEY);
+    assert_int_equal(lookup(w, forged), -EACCES);
+    assert_int_equal(lookup(w, late), -EACCES);
+    assert_int_equal(lookup(w, "eyJ.e.x"), -EACCES);
+    assert_int_equal(lookup(w, "a-static-token"), -EAGAIN); /* only the store knows */
+    json_decref(payload);
+    free(forged);
+    free(late);
+}
+
 static void knows_roles(void **state)
 {
     struct world *w = *state;
@@ -452,6 +469,7 @@ int main(void)
     log_configure(LOG_ERROR + 1, false); /* one test breaks the store on purpose */
     const struct CMUnitTest tests[] = {
         WORLD_TEST(knows_a_creator),
+        WORLD_TEST(a_bad_token_is_told_at_once),
         WORLD_TEST(knows_roles),
         WORLD_TEST(claims_give_no_rights),
         WORLD_TEST(status_decides),
