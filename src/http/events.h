@@ -10,7 +10,8 @@
  * `pause(false)`. A stream that lost its reader and is without one for grace_ms is abandoned: `abandoned` is
  * called once, and the producer is expected to end it. So is one whose producer is paused and whose reader
  * has taken nothing for heartbeat_ms and then grace_ms. After its end it can be replayed for keep_ms. All
- * functions are thread-safe; callbacks come from any thread, without locks held, and must be short. */
+ * functions are thread-safe; callbacks come from any thread, without locks held, and must be short; those of
+ * `pause` one after the other, in order. */
 #ifndef HTTP_EVENTS_H
 #define HTTP_EVENTS_H
 
