@@ -201,6 +201,7 @@ const struct db_engine sqlite_engine = {
     .write = write_unit,
     .write_async = write_unit_async,
     .data_version = data_version,
+    .limit = sqlite_limit,
     .exec = sqlite_exec,
     .script = sqlite_script,
     .query = sqlite_query,
