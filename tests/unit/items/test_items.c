@@ -293,6 +293,22 @@ static void unique_rules_are_told(void **state)
     assert_true(error.sentence[0]);
 }
 
+/* They may hold keys of other services. */
+static void steps_of_flows_are_for_admins(void **state)
+{
+    struct rows_world *w = *state;
+    struct items_error error;
+    json_t *row;
+    const char *id = insert_row(w, access_collection("action_flows"), "");
+    assert_int_equal(items_read_one(w->db, &w->people[ANNA], "action_flows", id, NULL, &row, &error), 0);
+    assert_non_null(json_object_get(row, "slug"));
+    assert_null(json_object_get(row, "steps"));
+    json_decref(row);
+    assert_int_equal(items_read_one(w->db, &w->people[ADMIN], "action_flows", id, NULL, &row, &error), 0);
+    assert_non_null(json_object_get(row, "steps"));
+    json_decref(row);
+}
+
 static void inactive_flows_are_for_admins(void **state)
 {
     struct rows_world *w = *state;
@@ -506,6 +522,7 @@ int main(void)
         WORLD_TEST(other_ways_are_named),
         WORLD_TEST(unique_rules_are_told),
         WORLD_TEST(inactive_flows_are_for_admins),
+        WORLD_TEST(steps_of_flows_are_for_admins),
         WORLD_TEST(ids_that_are_none),
         WORLD_TEST(owning),
         WORLD_TEST(listeners_are_told_after_success),
