@@ -25,6 +25,8 @@ struct step_field {
     bool required;
 };
 
+#define STEP_ADDRESS "url" /* the field that is an address, in whichever type has it */
+
 /* Browser sessions that a flow has opened; the runner ends those left over. */
 struct stagehand_sessions {
     char ids[STAGEHAND_SESSIONS_MAX][STAGEHAND_ID_MAX + 1];

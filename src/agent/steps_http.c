@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define HOST_SIZE 256
 #define BODY_MAX (256 * 1024)
 #define ANSWER_MAX (512 * 1024)
 #define HEADERS_MAX 32
@@ -38,8 +37,8 @@ static void release_outgoing(struct outgoing *out)
 
 static int check_url(struct step_run *run, const char *url)
 {
-    char host[HOST_SIZE];
-    if (guard_parse_url(url, host) < 0)
+    char host[GUARD_AUTHORITY_SIZE];
+    if (guard_authority(url, host) < 0)
         return step_fail(run, -EINVAL, "\"url\" must be a http or https address");
     if (!config_list_has(run->env->cfg->http_request_hosts, host))
         return step_fail(run, -EACCES, "The host %.100s is not among those that flows may call", host);

@@ -87,7 +87,8 @@ const struct setting settings[] = {
     INT("ACTION_STEP_TIMEOUT_S", action_step_timeout_s, "120", 1, 3600, "Seconds a step of a flow may take"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
-         "Hosts that the http_request step may call, comma separated; unset allows none"),
+         "Hosts that the http_request step may call, comma separated, as host or host:port (without one: the "
+         "scheme's own port alone); unset allows none"),
     BOOL("ALLOW_PRIVATE_URLS", allow_private_urls, "false",
          "Lets flows call private addresses; only for tests"),
     {.name = NULL},
