@@ -44,7 +44,7 @@ int event_stream_new(struct event_hub *hub, const char *id, const char *owner, c
 
 /* Appends one event whose data is a single line of JSON: "data: <json>\nid: <id>:<n>\n\n". The id
  * comes last, since clients take note of it at once: of an event that reached them in part they must not.
- * 0; -EPIPE after the end; -ENOMEM. */
+ * 0; -EPIPE after the end; -ENOBUFS where too much is unread; -ENOMEM. */
 int event_stream_push(struct event_stream *s, const char *json, size_t len);
 
 /* No event follows; readers get what is left and then the end. Once. */
