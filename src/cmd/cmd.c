@@ -84,6 +84,11 @@ int cmd_config(struct cmd_env *env)
     return 0;
 }
 
+const char *cmd_store_name(const struct cmd_env *env)
+{
+    return env->load.config.database_url ? "DATABASE_URL" : env->load.config.data_dir;
+}
+
 int cmd_open_store(struct cmd_env *env, struct db **ret)
 {
     if (cmd_config(env) < 0)
@@ -100,8 +105,7 @@ int cmd_open_store(struct cmd_env *env, struct db **ret)
     if (r == 0)
         r = db_migrate(db, NULL);
     if (r < 0) {
-        (void)cmd_fail("the store in %s can't be used: %s",
-                       cfg->database_url ? "DATABASE_URL" : cfg->data_dir, strerror(-r));
+        (void)cmd_fail("the store in %s can't be used: %s", cmd_store_name(env), strerror(-r));
         return -1;
     }
     *ret = TAKE_PTR(db);

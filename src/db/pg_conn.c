@@ -200,12 +200,12 @@ int pg_conn_answer(struct pg_conn *c, int64_t until_ms, PGresult **ret)
 int pg_conn_command(struct pg_conn *c, const char *sql, int64_t until_ms)
 {
     PGresult *res = NULL;
-    if (c->lost || !PQsendQuery(c->handle, sql)) {
-        c->lost = true;
-        return -EIO;
-    }
+    if (c->lost || !PQsendQuery(c->handle, sql))
+        return pg_conn_lose(c, -EIO);
     int r = pg_conn_answer(c, until_ms, &res);
-    if (r == 0 && is_error(res))
+    if (r < 0)
+        return pg_conn_lose(c, r);
+    if (is_error(res))
         r = pg_conn_fail(c, sql, res);
     PQclear(res);
     return r;

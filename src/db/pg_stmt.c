@@ -176,8 +176,7 @@ static int drop_oldest(struct pg_conn *c)
     (void)snprintf(sql, sizeof sql, "DEALLOCATE %s", oldest->name);
     HASH_DEL(c->cache, oldest);
     free(oldest);
-    int r = pg_conn_command(c, sql, statement_deadline(c));
-    return r < 0 ? pg_conn_refuse(c, sql, r, "") : 0;
+    return pg_conn_command(c, sql, statement_deadline(c));
 }
 
 static int prepare(struct pg_conn *c, const char *sql, const char *key, size_t key_len,
@@ -317,5 +316,5 @@ int pg_script(struct db_conn *base, const char *script)
             return pg_conn_refuse(c, sql, -EIO, "a migration can't control its transaction");
         r = pg_conn_command(c, sql, until);
     }
-    return r < 0 ? pg_conn_refuse(c, "(script)", r == -EIO && c->error ? c->error : r, "see above") : 0;
+    return r;
 }
