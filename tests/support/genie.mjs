@@ -27,6 +27,9 @@ import { freePort } from './ports.mjs';
 export const GENIE_BIN =
     process.env.GENIE_BIN ?? fileURLToPath(new URL('../../build/genie', import.meta.url));
 
+/** Whether the tests run on PostgreSQL. */
+export const ON_POSTGRES = process.env.GENIE_TEST_STORE === 'postgres';
+
 const SETPRIV = '/usr/bin/setpriv';
 const START_MS = 30_000;
 const STOP_MS = 30_000;
@@ -139,7 +142,7 @@ export class Genie {
         this.args = args;
         this.given = secrets === 'given' ? newSecrets() : {};
         this.extra = env;
-        this.store = secrets === 'given' ? (store ?? process.env.GENIE_TEST_STORE ?? 'sqlite') : 'sqlite';
+        this.store = secrets === 'given' ? (store ?? (ON_POSTGRES ? 'postgres' : 'sqlite')) : 'sqlite';
         this.databaseUrl = this.store === 'postgres' ? (database ?? newDatabase(this.dataDir)) : undefined;
         this.output = { stdout: '', stderr: '' };
         this.child = null;
