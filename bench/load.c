@@ -301,7 +301,9 @@ static void end_answer(struct conn *c)
         carried += (int64_t)c->answer.carried;
         needles += c->needles;
     }
-    if (opt.hold || c->answer.closes)
+    if (opt.hold)
+        fail_conn(c, "an answer that should have stayed open ended");
+    else if (c->answer.closes)
         reopen(c);
     else
         set_free(c);
@@ -313,7 +315,7 @@ static void receive(struct conn *c)
     ssize_t n = recv(c->fd, data, sizeof data, 0);
     if (n < 0 && errno == EAGAIN)
         return;
-    if (n <= 0 && (c->state == FREE || opt.hold)) {
+    if (n <= 0 && (c->state == FREE || c->state == HOLDING)) {
         reopen(c);
         return;
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// ./dev bench [--runs N] [--only ROW,ROW] [--write]
+// ./dev bench [--runs N] [--only ROW,ROW] [--wait SECONDS] [--write]
 //
 // Measures what docs/performance.md promises and prints a table of ratios. Everything is on loopback and bounded in time;
-// each row starts what it needs and ends it. --write puts the table into docs/performance.md. The exit code is 0 when
+// each row starts what it needs and ends it. --wait lets each
+// run wait that long at most for others to leave the machine alone. --write puts the table into docs/performance.md. The exit code is 0 when
 // everything could be measured, whether or not a target was missed: speed is not a test.
 
 import { readFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMet, markdownTable, medianLine, textTable, writeBetweenMarks } from './support/report.mjs';
+import { endAll } from './support/processes.mjs';
 import * as clientGone from './rows/client-gone.mjs';
 import * as firstToken from './rows/first-token.mjs';
 import * as idleStreams from './rows/idle-streams.mjs';
@@ -22,6 +24,7 @@ import * as retrieval from './rows/retrieval.mjs';
 import * as start from './rows/start.mjs';
 
 const ROWS = [read, relay, firstToken, idleStreams, clientGone, loginFlood, retrieval, start];
+const QUIET_PERCENT = 15;
 const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
 
 function readOptions() {
@@ -29,11 +32,15 @@ function readOptions() {
         options: {
             runs: { type: 'string', default: '3' },
             only: { type: 'string' },
+            wait: { type: 'string', default: '0' },
             write: { type: 'boolean', default: false },
         },
     });
     const runs = Number(values.runs);
     if (!Number.isInteger(runs) || runs < 1 || runs > 9) throw new Error('--runs takes a number from 1 to 9');
+    const waitS = Number(values.wait);
+    if (!Number.isInteger(waitS) || waitS < 0 || waitS > 600)
+        throw new Error('--wait takes seconds, 600 at most');
     const names = values.only?.split(',');
     const unknown = names?.filter((name) => !ROWS.some((row) => row.name === name)) ?? [];
     if (unknown.length > 0)
@@ -41,7 +48,12 @@ function readOptions() {
             `no such row: ${unknown.join(', ')}; there are ${ROWS.map((row) => row.name).join(', ')}`,
         );
     if (names && values.write) throw new Error('--write wants all rows');
-    return { runs, rows: ROWS.filter((row) => !names || names.includes(row.name)), write: values.write };
+    return {
+        runs,
+        waitS,
+        rows: ROWS.filter((row) => !names || names.includes(row.name)),
+        write: values.write,
+    };
 }
 
 function processorTimes() {
@@ -63,37 +75,50 @@ function machine() {
     return `${cpus().length} cores (${model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
 }
 
+/** The others' share in the last second before a run, which waits for less than QUIET_PERCENT if it may. */
+async function noiseBefore(waitS) {
+    let percent = await othersPercent();
+    for (let i = 1; i < waitS && percent > QUIET_PERCENT; i++) percent = await othersPercent();
+    return percent;
+}
+
 /** [[lines of a run] …] to the median of each line. */
 const medians = (results) => results[0].map((_, i) => medianLine(results.map((lines) => lines[i])));
 
-async function measureRow(row, runs) {
+async function measureRow(row, { runs, waitS }, noise) {
     const results = [];
-    for (let i = 0; i < runs; i++) results.push(await row.measure());
+    for (let i = 0; i < runs; i++) {
+        noise.push(await noiseBefore(waitS));
+        results.push(await row.measure());
+    }
     const lines = medians(results);
     console.log(`${textTable(lines)}\n`);
     return lines;
 }
 
 async function main() {
-    const { runs, rows, write } = readOptions();
+    const options = readOptions();
+    const { runs, rows, write } = options;
     const lines = [];
     const noise = [];
     const failed = [];
     for (const row of rows) {
-        noise.push(await othersPercent());
         console.log(`-- ${row.name}`);
         try {
-            lines.push(...(await measureRow(row, runs)));
+            lines.push(...(await measureRow(row, options, noise)));
         } catch (error) {
             failed.push(row.name);
             console.log(`could not be measured: ${error.message}\n`);
+        } finally {
+            await endAll();
         }
     }
     const date = new Date().toISOString().slice(0, 10);
-    const busiest = Math.max(...noise).toFixed(0);
+    const middle = noise.sort((a, b) => a - b)[Math.floor(noise.length / 2)] ?? 0;
     const about =
         `${date}, ${machine()}; load generator, peers and server on the same machine; median of ${runs}; ` +
-        `before a row others used up to ${busiest} % of the machine.`;
+        `in the second before a run others used ${middle.toFixed(0)} % of it (median), ` +
+        `${(noise.at(-1) ?? 0).toFixed(0)} % at most.`;
     console.log(`${textTable(lines)}\n\n${about}`);
     const missed = lines.filter((line) => isMet(line) === false).length;
     const met = lines.filter((line) => isMet(line)).length;

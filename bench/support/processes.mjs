@@ -18,6 +18,7 @@ const TOOLS = join(dirname(GENIE_BIN), 'bench');
 const TICKS_PER_S = 100;
 
 const alive = new Set();
+const servers = new Set();
 process.on('exit', () => {
     for (const child of alive) child.kill('SIGKILL');
 });
@@ -173,8 +174,17 @@ export async function runTool(name, args = []) {
 }
 
 /** genie as a deployment would run it, but without a line of log per request, as nginx here. */
-export function serve(env = {}, args = []) {
-    return startGenie({ args, env: { LOG_LEVEL: 'warn', ...env } });
+export async function serve(env = {}, args = []) {
+    const server = await startGenie({ args, env: { LOG_LEVEL: 'warn', ...env } });
+    servers.add(server);
+    return server;
+}
+
+/** Ends what a row left running: nothing, unless it failed. */
+export async function endAll() {
+    for (const server of servers) await server.kill9();
+    servers.clear();
+    for (const child of alive) child.kill('SIGKILL');
 }
 
 export const openaiAt = (upstream) => ({

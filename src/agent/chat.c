@@ -8,6 +8,7 @@
 #include "agent/prompt.h"
 #include "agent/turn.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/text.h"
 
@@ -243,8 +244,10 @@ static int start(struct begin *b)
     t->fallback.model = llm_extractive();
     turn_show_stage(t, STAGE_THINKING);
     r = turn_start(t, &request);
+    if (r == -EINVAL) /* a text of the store is not UTF-8 */
+        (void)log_error(r, "a prompt can't be sent to the model");
     if (r < 0)
-        return refuse(b, r == -EBUSY ? ERR_MODEL_BUSY : ERR_OVERLOADED, NULL);
+        return refuse(b, r == -EBUSY ? ERR_MODEL_BUSY : r == -EINVAL ? ERR_INTERNAL : ERR_OVERLOADED, NULL);
     metric_add(METRIC_CHATS, 1);
     return 0;
 }

@@ -65,7 +65,7 @@ static int find_thread(struct db_conn *c, const char *user_id, const char *sessi
 /* The visible text of a stored response, with what its flows brought, as a later turn shows it. */
 static const char *answer_text(struct arena *a, const char *response)
 {
-    _cleanup_json_ json_t *j = json_parse(response, strlen(response));
+    _cleanup_json_ json_t *j = json_parse_own(response, strlen(response));
     const char *text = json_str(j, "text", "");
     const json_t *actions = json_object_get(j, "actions");
     if (json_array_size(actions) == 0)
@@ -199,7 +199,7 @@ int history_reset(struct db *db, const struct identity *who, const char *session
 static json_t *listed_row(struct db_rows *rows)
 {
     const char *text = db_text(rows, 2);
-    _cleanup_json_ json_t *response = json_parse(text, strlen(text));
+    _cleanup_json_ json_t *response = json_parse_own(text, strlen(text));
     json_t *sources = json_object_get(response, "sources"), *actions = json_object_get(response, "actions");
     return json_pack("{s:I, s:s, s:s, s:o, s:o, s:s}", "chatId", (json_int_t)db_int(rows, 0), "prompt",
                      db_text(rows, 1), "response", json_str(response, "text", ""), "sources",

@@ -18,7 +18,8 @@ struct reference {
 
 struct work {
     const struct interpolate_scope *scope;
-    size_t budget; /* bytes that may still be produced */
+    size_t budget;   /* bytes that may still be produced */
+    bool in_address; /* the text at hand is one */
     char *error;
     size_t error_size;
 };
@@ -173,12 +174,38 @@ static int add_value(struct buf *out, const json_t *value)
     return json_write(out, value);
 }
 
+static bool is_unreserved(unsigned char c)
+{
+    return is_word((char)c) || c == '-' || c == '.' || c == '~';
+}
+
+/* A value as one part of an address. */
+static int add_part(struct work *w, struct buf *out, const json_t *value, const char *path)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(w->budget);
+    int r = add_value(&text, value);
+    if (r < 0)
+        return r;
+    if (text.len > 0 && strspn(text.data, ".") == text.len) {
+        (void)snprintf(w->error, w->error_size, "The value of $%.120s can't be part of an address", path);
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < text.len && r == 0; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        r = is_unreserved(c) ? buf_add(out, &text.data[i], 1) : buf_addf(out, "%%%02X", c);
+    }
+    return r;
+}
+
 static int add_reference(struct work *w, struct buf *out, const struct reference *ref)
 {
     if (!ref->path[0])
         return buf_add(out, "$", 1);
     _cleanup_json_ json_t *value = look_up(w->scope, ref->path);
-    return value ? add_value(out, value) : missing(w, ref->path);
+    if (!value)
+        return missing(w, ref->path);
+    /* what an address begins with is its base, such as https://host */
+    return w->in_address && out->len > 0 ? add_part(w, out, value, ref->path) : add_value(out, value);
 }
 
 static int fill_text(struct work *w, const char *text, json_t **ret)
@@ -228,8 +255,10 @@ static int fill_object(struct work *w, const json_t *value, int depth, json_t **
     json_object_foreach ((json_t *)value, key, inner) {
         json_t *filled;
         int r = spend(w, strlen(key));
+        w->in_address = depth == 1 && str_equal(w->scope->address_key, key);
         if (r == 0)
             r = fill(w, inner, depth + 1, &filled);
+        w->in_address = false;
         if (r < 0)
             return r;
         if (json_object_set_new(out, key, filled) < 0)

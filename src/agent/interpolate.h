@@ -6,7 +6,10 @@
  *   $$                                          a dollar; one that no letter follows stands for itself
  * A string that is one reference and nothing else becomes the value with its JSON type; inside a string a
  * value becomes text (null is empty, objects and arrays their JSON). What was inserted is never looked at
- * again, so a value that holds `$user.id` stays just that. Keys of objects are not touched. */
+ * again, so a value that holds `$user.id` stays just that. Keys of objects are not touched.
+ *
+ * Inside an address a value is one part of it: what would end the part is percent-encoded, and a value of
+ * dots alone is refused, so that an input can't lead to another path, query or host. */
 #ifndef AGENT_INTERPOLATE_H
 #define AGENT_INTERPOLATE_H
 
@@ -18,9 +21,11 @@ struct interpolate_scope {
     const json_t *input;   /* an object */
     const json_t *results; /* an object: by result_key */
     const char *user_id;
+    const char *address_key; /* the object's member whose text is an address; may be NULL */
 };
 
-/* *ret is a new reference. 0; -ENOENT: a reference leads nowhere, -EMSGSIZE: the result is too large or
+/* *ret is a new reference. 0; -ENOENT: a reference leads nowhere, -EINVAL: a value can't stand in an address,
+ * -EMSGSIZE: the result is too large or
  * nested deeper than JSON_MAX_DEPTH, -ENOMEM; with a sentence in error (of `size` bytes) that names the
  * reference. */
 int interpolate(const json_t *value, const struct interpolate_scope *scope, json_t **ret, char *error,

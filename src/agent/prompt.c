@@ -103,7 +103,9 @@ static size_t room(const struct builder *b)
 
 static void add_attachment(struct builder *b, const struct attached_text *at, size_t share)
 {
-    const char *text = tags_break(b->arena, at->text), *name = tags_break(b->arena, at->name);
+    /* breaking makes a text longer, never shorter: what can't fit need not be looked at */
+    const char *start = arena_strndup(b->arena, at->text, utf8_floor(at->text, strlen(at->text), share));
+    const char *text = start ? tags_break(b->arena, start) : NULL, *name = tags_break(b->arena, at->name);
     const char *head = name ? arena_printf(b->arena, "\n\n# Attachment: %s\n", name) : NULL;
     if (!text || !head || strlen(head) >= share)
         return;

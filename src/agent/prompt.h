@@ -2,7 +2,7 @@
 /* Builds what a model is sent, within its window: instructions, persona, what retrieval found, attachments,
  * flows on offer, history, message. What comes from outside the installation is stripped of tag openers.
  * Where the window is too small, history goes first (oldest first), then passages (worst first), then
- * attachments are cut; nothing is cut inside a UTF-8 character. Pure. */
+ * attachments are cut, each to its share; nothing is cut inside a UTF-8 character. Pure. */
 #ifndef AGENT_PROMPT_H
 #define AGENT_PROMPT_H
 

@@ -320,7 +320,10 @@ void action_run(const struct action_env *env, const struct action_call *call, st
         .call = call,
         .result = ret,
         .cancel = {.deadline_ms = call->deadline_ms, .parent = call->cancel},
-        .scope = {.input = input, .results = ret->results, .user_id = call->who->user_id},
+        .scope = {.input = input,
+                  .results = ret->results,
+                  .user_id = call->who->user_id,
+                  .address_key = STEP_ADDRESS},
         .audit = json_array(),
         .begun_ms = clock_monotonic_ms(),
     };

@@ -25,6 +25,8 @@ struct step_field {
     bool required;
 };
 
+#define STEP_ADDRESS "url" /* the field that is an address, in whichever type has it */
+
 /* Browser sessions that a flow has opened; the runner ends those left over. */
 struct stagehand_sessions {
     char ids[STAGEHAND_SESSIONS_MAX][STAGEHAND_ID_MAX + 1];
@@ -65,8 +67,8 @@ int step_fail(struct step_run *run, int r, const char *fmt, ...) __attribute__((
 /* The error of a step whose subsystem or service is not there. */
 int step_unavailable(struct step_run *run, const char *why);
 
-/* A limit in milliseconds for a request of the step: a little more than it has left, so that it is the cancel flag
- * that ends it, and the runner knows why. */
+/* A limit in milliseconds for a request of the step: a little more than it has left, so that it is the cancel
+ * flag that ends it, and the runner knows why. */
 int64_t step_time_left(const struct step_run *run);
 
 int step_directus_read(struct step_run *run, const json_t *config, json_t **ret);

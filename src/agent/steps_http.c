@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define HOST_SIZE 256
 #define BODY_MAX (256 * 1024)
 #define ANSWER_MAX (512 * 1024)
 #define HEADERS_MAX 32
@@ -38,8 +37,8 @@ static void release_outgoing(struct outgoing *out)
 
 static int check_url(struct step_run *run, const char *url)
 {
-    char host[HOST_SIZE];
-    if (guard_parse_url(url, host) < 0)
+    char host[GUARD_AUTHORITY_SIZE];
+    if (guard_authority(url, host) < 0)
         return step_fail(run, -EINVAL, "\"url\" must be a http or https address");
     if (!config_list_has(run->env->cfg->http_request_hosts, host))
         return step_fail(run, -EACCES, "The host %.100s is not among those that flows may call", host);
@@ -101,7 +100,7 @@ static int add_body(struct step_run *run, struct outgoing *out, const json_t *bo
 
 static int read_answer(struct step_run *run, struct fetch_response *response, json_t **ret)
 {
-    const char *text = buf_str(&response->body);
+    const char *text = buf_str(&response->body), *type = response->content_type;
     if (response->status < 200 || response->status >= 300)
         return step_fail(run, -EIO, "The service answered with status %d", response->status);
     if (!text || memchr(text, '\0', response->body.len) || !utf8_valid(text, response->body.len))
@@ -109,8 +108,8 @@ static int read_answer(struct step_run *run, struct fetch_response *response, js
     json_t *body = json_parse(text, response->body.len);
     if (!body)
         body = json_string(text);
-    *ret = json_pack("{s:i, s:s, s:o}", "status", response->status, "contentType", response->content_type,
-                     "body", body);
+    *ret = json_pack("{s:i, s:s, s:o}", "status", response->status, "contentType",
+                     utf8_valid(type, strlen(type)) ? type : "", "body", body);
     return *ret ? 0 : step_fail(run, -ENOMEM, "Out of memory");
 }
 

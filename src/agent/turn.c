@@ -17,6 +17,7 @@
 #define ARENA_MAX (64 * 1024 * 1024)
 #define ANSWER_MAX (1024 * 1024)
 #define EVENT_MAX (2 * 1024 * 1024)
+#define RESPONSE_MAX (12 * 1024 * 1024) /* an answer whose every byte is escaped, and what flows brought */
 #define FLOWS_TIME_MS (10 * 60 * 1000)
 
 static void pause_model(void *ctx, bool paused)
@@ -40,6 +41,7 @@ static void release(void *ctx)
     tags_free(&t->tags);
     buf_free(&t->visible);
     buf_free(&t->event);
+    buf_free(&t->response);
     json_decref(t->actions);
     arena_free(&t->arena);
     pthread_mutex_destroy(&t->lock);
@@ -109,6 +111,7 @@ static void end(struct turn *t)
     tags_free(&t->tags);
     buf_free(&t->visible);
     buf_free(&t->event);
+    buf_free(&t->response);
     json_decref(t->actions);
     t->actions = NULL;
     arena_free(&t->arena);
@@ -127,6 +130,7 @@ struct turn *turn_new(struct chat *chat, struct identity *who)
     t->who = identity_ref(who);
     t->visible = BUF_INIT(ANSWER_MAX);
     t->event = BUF_INIT(EVENT_MAX);
+    t->response = BUF_INIT(RESPONSE_MAX);
     arena_init(&t->arena, ARENA_MAX);
     pthread_mutex_init(&t->lock, NULL);
     tags_init(&t->tags, show_visible, t);
@@ -166,8 +170,7 @@ bool turn_stop(struct turn *t)
     return counts;
 }
 
-/* --- storing and finalizing --------------------------------------------------------------------------------
- */
+/* --- storing and finalizing ---------- */
 
 static bool was_stopped(struct turn *t)
 {
@@ -218,16 +221,6 @@ static void store_waiting(void *arg)
     stored(t, db_write(t->chat->env.db, store_unit, t));
 }
 
-/* The response column, in AnythingLLM's form. */
-static const char *response_text(struct turn *t)
-{
-    _cleanup_json_ json_t *v =
-        json_pack("{s:s%, s:o, s:s, s:[], s:o, s:O*}", "text", t->visible.len ? t->visible.data : "",
-                  t->visible.len, "sources", turn_sources(t), "type", "chat", "attachments", "metrics",
-                  turn_metrics(t), "actions", t->actions);
-    return v ? json_text(&t->arena, v) : NULL;
-}
-
 static void store(struct turn *t)
 {
     if (t->lost < 0 && !t->error)
@@ -243,7 +236,7 @@ static void store(struct turn *t)
         .anythingllm_user_id = t->who->anythingllm_user_id,
         .workspace_id = t->workspace_id,
         .prompt = t->message,
-        .response = response_text(t),
+        .response = turn_response(t),
     };
     if (!t->record.response) {
         stored(t, -ENOMEM);
@@ -255,8 +248,7 @@ static void store(struct turn *t)
         stored(t, -EAGAIN);
 }
 
-/* --- flows
- * ----------------------------------------------------------------------------------------------------- */
+/* --- flows ---------- */
 
 static void show_progress(void *ctx, const char *slug, int step, enum action_status status, int64_t ms,
                           const char *error)
@@ -326,8 +318,7 @@ static void run_flows(void *arg)
     store(t);
 }
 
-/* --- the model
- * ------------------------------------------------------------------------------------------------- */
+/* --- the model ---------- */
 
 static void on_text(void *ctx, const char *text, size_t len)
 {

@@ -48,10 +48,11 @@ struct turn {
 
     /* written by the model's thread, then by who finishes the turn */
     struct tag_scanner tags;
-    struct buf visible; /* the answer as shown and stored */
-    struct buf event;   /* scratch for one event */
-    bool answering;     /* the first piece of text has been shown */
-    int lost;           /* an event or a piece of text could not be kept: negative errno */
+    struct buf visible;  /* the answer as shown and stored */
+    struct buf event;    /* scratch for one event */
+    struct buf response; /* the exchange's response column, while it is being stored */
+    bool answering;      /* the first piece of text has been shown */
+    int lost;            /* an event or a piece of text could not be kept: negative errno */
     enum llm_outcome outcome;
     const char *error;
     int64_t prompt_tokens, completion_tokens, duration_ms;
@@ -78,8 +79,7 @@ void turn_drop(struct turn *t);
  * turn ends, or has ended, as if nobody had asked. Any thread that keeps the stream alive. */
 bool turn_stop(struct turn *t);
 
-/* --- events ----------------------------------------------------------------------------------------------
- */
+/* --- events ---------- */
 
 enum turn_stage { STAGE_THINKING, STAGE_ANSWERING, STAGE_ACTING, STAGE_DONE, STAGE_STOPPED, STAGE_FAILED };
 
@@ -95,8 +95,8 @@ void turn_show_action(struct turn *t, const char *slug, const struct action_resu
 /* chat_id 0 = nothing was stored. */
 void turn_show_final(struct turn *t, bool error, bool stopped, int64_t chat_id);
 
-/* The sources as the client and the history see them; a new reference. */
-json_t *turn_sources(const struct turn *t);
-json_t *turn_metrics(const struct turn *t);
+/* The response column of the exchange, in AnythingLLM's form; owned by the turn. Once; NULL without memory.
+ */
+const char *turn_response(struct turn *t);
 
 #endif

@@ -87,37 +87,74 @@ void turn_show_action(struct turn *t, const char *slug, const struct action_resu
     push_value(t, v);
 }
 
-json_t *turn_sources(const struct turn *t)
+static void add_text(struct buf *b, const char *s)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < t->n_sources; i++) {
-        const struct passage *p = &t->found.passages[i];
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:s}", "id", p->id, "title", p->title,
-                                                    "score", p->score, "kind", p->kind));
-    }
-    return list;
+    size_t len = strlen(s);
+    (void)json_write_str(b, s, utf8_valid(s, len) ? len : 0);
 }
 
-json_t *turn_metrics(const struct turn *t)
+static void add_sources(struct buf *b, const struct turn *t)
+{
+    (void)buf_adds(b, "[");
+    for (size_t i = 0; i < t->n_sources; i++) {
+        const struct passage *p = &t->found.passages[i];
+        (void)buf_addf(b, "%s{\"id\":\"%s\",\"title\":", i ? "," : "", p->id);
+        add_text(b, p->title);
+        (void)buf_addf(b, ",\"score\":%.4f,\"kind\":", p->score);
+        add_text(b, p->kind);
+        (void)buf_adds(b, "}");
+    }
+    (void)buf_adds(b, "]");
+}
+
+static void add_metrics(struct buf *b, const struct turn *t)
 {
     double seconds = (double)t->duration_ms / 1000;
-    json_t *stage_us = json_object();
-    for (int i = 0; stage_us && i < STAGE_COUNT; i++)
-        (void)json_object_set_new(stage_us, stage_keys[i], json_integer(t->found.stage_us[i]));
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:s, s:o}", "prompt_tokens", (json_int_t)t->prompt_tokens,
-                     "completion_tokens", (json_int_t)t->completion_tokens, "total_tokens",
-                     (json_int_t)(t->prompt_tokens + t->completion_tokens), "outputTps",
-                     seconds > 0 ? (double)t->completion_tokens / seconds : 0.0, "duration", seconds, "model",
-                     t->model.name ? t->model.name : "none", "retrieval_us", stage_us);
+    double rate = seconds > 0 ? (double)t->completion_tokens / seconds : 0;
+    (void)buf_addf(b,
+                   "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
+                   "\"outputTps\":%.3f,\"duration\":%.3f,\"model\":",
+                   (long long)t->prompt_tokens, (long long)t->completion_tokens,
+                   (long long)(t->prompt_tokens + t->completion_tokens), rate, seconds);
+    add_text(b, t->model.name ? t->model.name : "none");
+    for (int i = 0; i < STAGE_COUNT; i++)
+        (void)buf_addf(b, "%s\"%s\":%lld", i ? "," : ",\"retrieval_us\":{", stage_keys[i],
+                       (long long)t->found.stage_us[i]);
+    (void)buf_adds(b, "}}");
 }
 
 void turn_show_final(struct turn *t, bool error, bool stopped, int64_t chat_id)
 {
-    json_t *v = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o}", "uuid", t->uuid, "type", "finalizeResponseStream",
-                          "close", 1, "error", error, "sources", turn_sources(t), "metrics", turn_metrics(t));
-    if (v && chat_id > 0)
-        (void)json_object_set_new(v, "chatId", json_integer(chat_id));
-    if (v && stopped)
-        (void)json_object_set_new(v, "stopped", json_true());
-    push_value(t, v);
+    struct buf *b = &t->event;
+    buf_reset(b);
+    (void)buf_addf(b, "{\"uuid\":\"%s\",\"type\":\"finalizeResponseStream\",\"close\":true,\"error\":%s",
+                   t->uuid, error ? "true" : "false");
+    if (chat_id > 0)
+        (void)buf_addf(b, ",\"chatId\":%lld", (long long)chat_id);
+    if (stopped)
+        (void)buf_adds(b, ",\"stopped\":true");
+    (void)buf_adds(b, ",\"sources\":");
+    add_sources(b, t);
+    (void)buf_adds(b, ",\"metrics\":");
+    add_metrics(b, t);
+    (void)buf_adds(b, "}");
+    push(t, b->failed ? -ENOBUFS : 0);
+}
+
+const char *turn_response(struct turn *t)
+{
+    struct buf *b = &t->response;
+    (void)buf_adds(b, "{\"text\":");
+    (void)json_write_str(b, t->visible.len ? t->visible.data : "", t->visible.len);
+    (void)buf_adds(b, ",\"sources\":");
+    add_sources(b, t);
+    (void)buf_adds(b, ",\"type\":\"chat\",\"attachments\":[],\"metrics\":");
+    add_metrics(b, t);
+    if (t->actions) {
+        (void)buf_adds(b, ",\"actions\":");
+        if (json_write(b, t->actions) < 0)
+            return NULL;
+    }
+    (void)buf_adds(b, "}");
+    return b->failed ? NULL : b->data;
 }

@@ -41,6 +41,10 @@ reply directus_refuse_items(struct request *rq, int r, const struct items_error 
         return refuse_value(rq, error);
     if (r == -EINVAL)
         return directus_refuse(rq, 400, "INVALID_QUERY", sentence, NULL);
+    if (r == -EBUSY) {
+        reply_header(rq, "Retry-After", "1");
+        return directus_refuse(rq, 429, "REQUESTS_EXCEEDED", sentence, NULL);
+    }
     if (r == -EEXIST)
         return directus_refuse(rq, 400, "RECORD_NOT_UNIQUE", sentence, NULL);
     return reply_store_error(rq, r);

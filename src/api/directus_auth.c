@@ -94,9 +94,24 @@ static reply answer(struct request *rq, const char *mode, const struct login_gra
                       grant->refresh_token, "access_token", grant->access_token);
 }
 
+/* Nobody may set a cookie of ours from a page of another origin: neither log a visitor in as somebody else,
+ * nor out. */
+static bool may_set_cookie(const struct request *rq, const char *mode)
+{
+    return is_mode(mode, "json") || session_cookies_count(rq);
+}
+
+static reply refuse_type(struct request *rq)
+{
+    return directus_refuse(rq, 415, "UNSUPPORTED_MEDIA_TYPE",
+                           "In this mode the content type must be application/json.", NULL);
+}
+
 reply directus_login(struct request *rq)
 {
     const struct login_body *in = rq->body;
+    if (!may_set_cookie(rq, in->mode))
+        return refuse_type(rq);
     struct login_client client = client_of(rq);
     struct login_grant grant;
     login(rq->app->logins, &rq->arena, in->email, in->password, is_mode(in->mode, "session"), &client,
@@ -131,6 +146,8 @@ reply directus_refresh(struct request *rq)
     const struct session_body *in = rq->body;
     struct login_client client = client_of(rq);
     struct login_grant grant;
+    if (!may_set_cookie(rq, in->mode))
+        return refuse_type(rq);
     const char *token = refresh_token(rq, in);
     if (!token)
         return refuse_missing(rq);
@@ -141,6 +158,8 @@ reply directus_refresh(struct request *rq)
 reply directus_logout(struct request *rq)
 {
     const struct session_body *in = rq->body;
+    if (!may_set_cookie(rq, in->mode))
+        return refuse_type(rq);
     const char *token = refresh_token(rq, in);
     if (!token)
         return refuse_missing(rq);

@@ -24,13 +24,14 @@ static reply healthz(struct request *rq)
     return reply_json(rq, 200, "{s:b}", "ok", 1);
 }
 
-/* Operators only: by token, or from this machine. */
+/* Operators only: by token, or from this machine; there a browser sends Origin on behalf of any page it
+ * shows. */
 static bool may_see_inside(const struct request *rq)
 {
     const char *header = request_header(rq, "Authorization"), *token = rq->app->cfg->metrics_token;
     if (token && header && str_has_prefix(header, BEARER))
         return secret_equal(header + strlen(BEARER), token);
-    return request_is_local(rq);
+    return request_is_local(rq) && !request_header(rq, "Origin");
 }
 
 /* Only the store is needed to serve; without a model, `extractive` answers. */

@@ -136,23 +136,6 @@ static int digest_token(struct auth *auth, const char *token, uint8_t *ret)
     return EVP_Digest(token, len, ret, NULL, auth->sha256, NULL) == 1 ? 0 : -EACCES;
 }
 
-int auth_lookup(struct auth *auth, const char *token, struct identity **ret, enum error_id *ret_error)
-{
-    uint8_t digest[IDENTITY_DIGEST_BYTES];
-    if (digest_token(auth, token, digest) < 0)
-        return refuse(ERR_UNAUTHORIZED, ret_error);
-    struct identity_now at = now(auth);
-    int r = identity_cache_get(auth->cache, digest, &at, ret);
-    if (r == -EKEYEXPIRED)
-        return refuse(ERR_TOKEN_EXPIRED, ret_error);
-    if (r < 0)
-        return -EAGAIN;
-    metric_add(METRIC_IDENTITY_HITS, 1);
-    return 0;
-}
-
-/* ---- resolving */
-
 /* What the token says, before the store is asked. */
 static int read_token(struct auth *auth, const char *token, int64_t now_s, struct identity_load *load)
 {
@@ -165,6 +148,30 @@ static int read_token(struct auth *auth, const char *token, int64_t now_s, struc
     load->expires_s = load->claims.expires_s;
     return r;
 }
+
+static int refuse_token(int r, enum error_id *ret_error)
+{
+    return refuse(r == -EKEYEXPIRED ? ERR_TOKEN_EXPIRED : ERR_UNAUTHORIZED, ret_error);
+}
+
+/* A broken or foreign token needs no store to be refused, so its request's body isn't even read. */
+int auth_lookup(struct auth *auth, const char *token, struct identity **ret, enum error_id *ret_error)
+{
+    uint8_t digest[IDENTITY_DIGEST_BYTES];
+    struct identity_load load = {0};
+    if (digest_token(auth, token, digest) < 0)
+        return refuse(ERR_UNAUTHORIZED, ret_error);
+    struct identity_now at = now(auth);
+    int r = identity_cache_get(auth->cache, digest, &at, ret);
+    if (r == 0) {
+        metric_add(METRIC_IDENTITY_HITS, 1);
+        return 0;
+    }
+    r = r == -ENOENT ? read_token(auth, token, at.wall_s, &load) : r;
+    return r < 0 ? refuse_token(r, ret_error) : -EAGAIN;
+}
+
+/* ---- resolving */
 
 static int load_identity(struct auth *auth, struct identity_load *load, struct identity **ret,
                          enum error_id *ret_error)
@@ -192,7 +199,7 @@ int auth_resolve(struct auth *auth, const char *token, const char *client_ip, st
     if (r == 0)
         r = read_token(auth, token, at.wall_s, &load);
     if (r < 0)
-        return refuse(r == -EKEYEXPIRED ? ERR_TOKEN_EXPIRED : ERR_UNAUTHORIZED, ret_error);
+        return refuse_token(r, ret_error);
     metric_add(METRIC_IDENTITY_MISSES, 1);
     clock_format_iso(at.wall_s * 1000, load.now_iso);
     arena_init(&load.texts, TEXTS_MAX);

@@ -2,12 +2,16 @@
 /* What an account is told before its password has been found right is always the same, after the same work:
  * that it exists, is suspended or has a second factor is for its owner to know.
  *
+ * What strangers fail at doesn't make the account's owner wait, where the owner has logged in from there
+ * before (auth/familiar.h).
+ *
  * An attempt is counted as failed when it begins and taken back when it succeeds, so a burst of attempts at
  * once gains nothing over attempts one by one. */
 #include "auth/logins.h"
 
 #include "auth/accounts.h"
 #include "auth/backoff.h"
+#include "auth/familiar.h"
 #include "auth/passwords.h"
 #include "auth/rights.h"
 #include "base/clock.h"
@@ -21,7 +25,8 @@
 
 #define LONGEST_QUEUE 16
 #define BACKOFF_KEYS 4096
-#define USER_AGENT_MAX 255 /* Directus's column */
+#define CLIENT_TEXT_MAX 255 /* of what a client says about itself; Directus's columns */
+#define SESSIONS_EACH 200   /* of one user; those that end soonest make room */
 #define TEXTS_MAX (16 * 1024)
 #define REFRESH_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
@@ -31,6 +36,7 @@ struct logins {
     struct token_keys keys;
     struct passwords *passwords;
     struct backoff *by_account, *by_address;
+    struct familiar *familiar;
 };
 
 /* The user that logs in, as the store has it. */
@@ -57,7 +63,8 @@ int logins_open(const struct config *cfg, struct db *db, struct auth *auth, stru
     *logins = (struct logins){.db = db, .auth = auth, .keys = {.directus = cfg->directus_secret}};
     logins->by_account = backoff_new(&account);
     logins->by_address = backoff_new(&address);
-    int r = logins->by_account && logins->by_address ? 0 : -ENOMEM;
+    logins->familiar = familiar_new(BACKOFF_KEYS);
+    int r = logins->by_account && logins->by_address && logins->familiar ? 0 : -ENOMEM;
     if (r == 0)
         r = passwords_open(queue_length(cfg->worker_threads), &logins->passwords);
     if (r < 0) {
@@ -73,6 +80,7 @@ void logins_close(struct logins *logins)
     passwords_closeP(&logins->passwords);
     backoff_free(logins->by_account);
     backoff_free(logins->by_address);
+    familiar_free(logins->familiar);
     free(logins);
 }
 
@@ -163,28 +171,50 @@ struct session_arg {
     char now[ISO_TIME_LEN], expires[ISO_TIME_LEN];
 };
 
+/* A header as it may be kept: cut to CLIENT_TEXT_MAX bytes of UTF-8, or NULL. ret: CLIENT_TEXT_MAX + 1 bytes.
+ */
+static const char *client_text(const char *text, char *ret)
+{
+    size_t len = text ? utf8_floor(text, strlen(text), CLIENT_TEXT_MAX) : 0;
+    if (len == 0 || !utf8_valid(text, len))
+        return NULL;
+    memcpy(ret, text, len);
+    ret[len] = '\0';
+    return ret;
+}
+
+static int drop_sessions(struct db_conn *c, const struct session_arg *s)
+{
+    int r = db_exec(c, "DELETE FROM directus_sessions WHERE expires < ?1", DB_ARGS(DB_TEXT(s->now)), NULL);
+    if (r < 0)
+        return r;
+    return db_exec(c,
+                   "DELETE FROM directus_sessions WHERE token IN (SELECT token FROM directus_sessions"
+                   " WHERE \"user\" = ?1 ORDER BY expires DESC LIMIT 1000000 OFFSET ?2)",
+                   DB_ARGS(DB_TEXT(s->user_id), DB_INT(SESSIONS_EACH - 1)), NULL);
+}
+
+/* Makes room, then adds the session. */
 static int insert_session(struct db_conn *c, const struct session_arg *s)
 {
     const struct login_client *client = s->client;
-    char agent[USER_AGENT_MAX + 1] = "";
-    if (client->user_agent && utf8_valid(client->user_agent, strlen(client->user_agent)))
-        (void)snprintf(agent, sizeof agent, "%.*s",
-                       (int)utf8_floor(client->user_agent, strlen(client->user_agent), USER_AGENT_MAX),
-                       client->user_agent);
+    char agent[CLIENT_TEXT_MAX + 1], origin[CLIENT_TEXT_MAX + 1];
+    int r = drop_sessions(c, s);
+    if (r < 0)
+        return r;
     return db_exec(c,
                    "INSERT INTO directus_sessions (token, \"user\", expires, ip, user_agent, origin)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                    DB_ARGS(DB_TEXT(s->token), DB_TEXT(s->user_id), DB_TEXT(s->expires), DB_TEXT(client->ip),
-                           DB_TEXT(agent[0] ? agent : NULL), DB_TEXT(client->origin)),
+                           DB_TEXT(client_text(client->user_agent, agent)),
+                           DB_TEXT(client_text(client->origin, origin))),
                    NULL);
 }
 
 static int begin_unit(struct db_conn *c, void *arg)
 {
     const struct session_arg *s = arg;
-    int r = db_exec(c, "DELETE FROM directus_sessions WHERE expires < ?1", DB_ARGS(DB_TEXT(s->now)), NULL);
-    if (r == 0)
-        r = insert_session(c, s);
+    int r = insert_session(c, s);
     if (r == 0)
         r = db_exec(c, "UPDATE directus_users SET last_access = ?2 WHERE id = ?1",
                     DB_ARGS(DB_TEXT(s->user_id), DB_TEXT(s->now)), NULL);
@@ -220,16 +250,47 @@ static void address_key(const char *ip, char *ret, size_t size)
     (void)snprintf(ret, size, "%s", hex);
 }
 
-static bool take_attempt(struct logins *logins, const char *account, const char *address,
-                         struct login_grant *ret)
+/* Under what an attempt is counted. */
+struct attempt {
+    char account[ACCOUNT_EMAIL_MAX + 1], address[FAMILIAR_PLACE_MAX + 1];
+    char account_key[ACCOUNT_EMAIL_MAX + FAMILIAR_PLACE_MAX + 2]; /* with the address, where it is familiar */
+};
+
+static int make_attempt(struct logins *logins, const char *email, const char *ip, struct attempt *ret)
+{
+    int r = account_email(email, ret->account);
+    if (r < 0)
+        return r;
+    address_key(ip, ret->address, sizeof ret->address);
+    bool known = familiar_has(logins->familiar, ret->account, ret->address);
+    (void)snprintf(ret->account_key, sizeof ret->account_key, "%s%s%s", known ? ret->address : "",
+                   known ? " " : "", ret->account);
+    return 0;
+}
+
+static bool take_attempt(struct logins *logins, const struct attempt *at, struct login_grant *ret)
 {
     int64_t now_ms = clock_monotonic_ms();
-    if (backoff_take(logins->by_address, address, now_ms, &ret->wait_ms) < 0)
+    if (backoff_take(logins->by_address, at->address, now_ms, &ret->wait_ms) < 0)
         return false;
-    if (backoff_take(logins->by_account, account, now_ms, &ret->wait_ms) == 0)
+    if (backoff_take(logins->by_account, at->account_key, now_ms, &ret->wait_ms) == 0)
         return true;
-    backoff_return(logins->by_address, address);
+    backoff_return(logins->by_address, at->address);
     return false;
+}
+
+/* What an attempt that came to its end leaves behind. */
+static void settle_attempt(struct logins *logins, const struct attempt *at, enum login_refusal refusal)
+{
+    bool nobodys_fault = refusal == LOGIN_BUSY || refusal == LOGIN_STORE_FAILED;
+    if (refusal == LOGIN_OK) {
+        backoff_clear(logins->by_account, at->account_key);
+        familiar_add(logins->familiar, at->account, at->address);
+    } else if (nobodys_fault) {
+        backoff_return(logins->by_account, at->account_key);
+    }
+    if (refusal == LOGIN_OK || nobodys_fault)
+        backoff_return(logins->by_address, at->address);
 }
 
 /* Finds the user and checks the password. */
@@ -246,28 +307,22 @@ static enum login_refusal check(struct logins *logins, struct find_arg *f, const
 void login(struct logins *logins, struct arena *a, const char *email, const char *password, bool session,
            const struct login_client *client, struct login_grant *ret)
 {
-    char account[ACCOUNT_EMAIL_MAX + 1], address[64];
+    struct attempt at;
     *ret = (struct login_grant){.refusal = LOGIN_BAD_CREDENTIALS};
-    if (account_email(email, account) < 0 || strlen(password) > PASSWORD_MAX_BYTES) {
+    if (make_attempt(logins, email, client->ip, &at) < 0 || strlen(password) > PASSWORD_MAX_BYTES) {
         metric_add(METRIC_LOGINS_REFUSED, 1);
         return;
     }
-    address_key(client->ip, address, sizeof address);
-    if (!take_attempt(logins, account, address, ret)) {
+    if (!take_attempt(logins, &at, ret)) {
         ret->refusal = LOGIN_WAIT;
         metric_add(METRIC_LOGINS_REFUSED, 1);
         return;
     }
-    struct find_arg f = {.email = account, .ip = client->ip, .a = a};
+    struct find_arg f = {.email = at.account, .ip = client->ip, .a = a};
     ret->refusal = check(logins, &f, password);
     if (ret->refusal == LOGIN_OK)
         begin_session(logins, a, &f.user, session, client, ret);
-    if (ret->refusal == LOGIN_OK)
-        backoff_clear(logins->by_account, account);
-    else if (ret->refusal == LOGIN_BUSY || ret->refusal == LOGIN_STORE_FAILED)
-        backoff_return(logins->by_account, account);
-    if (ret->refusal == LOGIN_OK || ret->refusal == LOGIN_BUSY || ret->refusal == LOGIN_STORE_FAILED)
-        backoff_return(logins->by_address, address);
+    settle_attempt(logins, &at, ret->refusal);
     metric_add(ret->refusal == LOGIN_OK ? METRIC_LOGINS : METRIC_LOGINS_REFUSED, 1);
 }
 
@@ -290,6 +345,7 @@ static int replace_session_token(struct db_conn *c, struct refresh_arg *f, bool 
         return db_exec(c, "UPDATE directus_sessions SET expires = ?2 WHERE token = ?1",
                        DB_ARGS(DB_TEXT(f->new_token), DB_TEXT(f->expires)), NULL);
     struct session_arg s = {.user_id = f->user.id, .client = f->client, .token = f->new_token};
+    memcpy(s.now, f->now, sizeof s.now);
     memcpy(s.expires, f->expires, sizeof s.expires);
     int r = insert_session(c, &s);
     if (r < 0)

@@ -53,7 +53,8 @@ const struct setting settings[] = {
     INT("HTTP_THREADS", http_threads, "1", 1, 64, "Event threads that serve connections"),
     INT("WORKER_THREADS", worker_threads, "8", 1, 256, "Threads for handlers that wait"),
     INT("MAX_CONNECTIONS", max_connections, "20000", 16, 1000000, "Most client connections open at a time"),
-    INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600, "Seconds a request has to arrive whole"),
+    INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600,
+        "Seconds a request has to arrive whole, and a client may leave its answer untouched"),
     CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),
     CHOICE("LOG_FORMAT", log_format, "json", "json|text", "Form of a log line"),
 
@@ -94,7 +95,8 @@ const struct setting settings[] = {
     INT("ACTION_STEP_TIMEOUT_S", action_step_timeout_s, "120", 1, 3600, "Seconds a step of a flow may take"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
-         "Hosts that the http_request step may call, comma separated; unset allows none"),
+         "Hosts that the http_request step may call, comma separated, as host or host:port (without one: the "
+         "scheme's own port alone); unset allows none"),
     BOOL("ALLOW_PRIVATE_URLS", allow_private_urls, "false",
          "Lets flows call private addresses; only for tests"),
     {.name = NULL},

@@ -7,10 +7,11 @@
 /* 15 digits show 0.9 as 0.9; every decimal of that length survives a round trip. */
 #define OUTPUT_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
 
-/* jansson recurses per level up to 2048; we count the brackets first, so that depth is ours to choose. */
-static bool too_deep(const char *s, size_t len)
+/* jansson recurses per level up to 2048, and makes up to a hundred bytes of memory of one byte of text
+ * ("{},"); we count the brackets and commas first, so that both limits are ours to choose. */
+static bool too_much(const char *s, size_t len)
 {
-    int depth = 0;
+    size_t depth = 0, containers = 0, commas = 0;
     bool quoted = false;
     for (size_t i = 0; i < len; i++) {
         char c = s[i];
@@ -21,21 +22,29 @@ static bool too_deep(const char *s, size_t len)
                 quoted = false;
         } else if (c == '"') {
             quoted = true;
+        } else if (c == ',') {
+            commas++;
         } else if (c == '{' || c == '[') {
+            containers++;
             if (++depth > JSON_MAX_DEPTH)
                 return true;
         } else if (c == '}' || c == ']') {
-            depth--;
+            depth -= depth > 0;
         }
     }
-    return false;
+    return containers > JSON_MAX_CONTAINERS || commas >= JSON_MAX_VALUES;
 }
 
 json_t *json_parse(const char *s, size_t len)
 {
-    if (memchr(s, '\0', len) || too_deep(s, len)) /* jansson takes a NUL for the end of the text */
+    if (memchr(s, '\0', len) || too_much(s, len)) /* jansson takes a NUL for the end of the text */
         return NULL;
     return json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+}
+
+json_t *json_parse_own(const char *s, size_t len)
+{
+    return json_loadb(s, len, JSON_DECODE_ANY, NULL);
 }
 
 const char *json_str(const json_t *obj, const char *key, const char *fallback)

@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #define JSON_MAX_DEPTH 64
+#define JSON_MAX_CONTAINERS 65536 /* objects and arrays */
+#define JSON_MAX_VALUES 300000    /* that follow a comma; a full batch of the longest vectors fits */
 
 static inline void json_decrefP(json_t **j)
 {
@@ -20,9 +22,14 @@ static inline void json_decrefP(json_t **j)
 }
 #define _cleanup_json_ _cleanup_(json_decrefP)
 
-/* Parses one JSON value from outside bytes: any type at the top, duplicate keys refused, depth at most
- * JSON_MAX_DEPTH (checked before parsing). NULL when malformed; the caller owns the result. */
+/* Parses one JSON value from outside bytes: any type at the top, duplicate keys refused, within the limits
+ * above (checked before parsing, since values weigh up to a hundred times their text). NULL when malformed;
+ * the caller owns the result. */
 json_t *json_parse(const char *s, size_t len);
+
+/* The same for text that json_write or json_text made of values within the limits: put together they may pass
+ * them. */
+json_t *json_parse_own(const char *s, size_t len);
 
 /* Getters: the value if `key` is there and has that type, else the default. Strings stay owned by `obj`. */
 const char *json_str(const json_t *obj, const char *key, const char *fallback);

@@ -23,7 +23,7 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
-    {"config", cmd_settings, "genie config [--json | --docs | --errors]",
+    {"config", cmd_settings, "genie config [--json | --docs | --errors | --access]",
      "Show the settings and where they stand"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
     {"version", cmd_version, "genie version", "Print the version"},

@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CREATOR "creator@demo.local"
 #define ADMIN "admin@demo.local"
@@ -169,19 +171,39 @@ static int make_once(const struct config *cfg, struct db *db)
     return r;
 }
 
-int demo_prepare(const struct config *cfg, struct db *db)
+/* Servers that start at once on one directory take turns: else the second one's passwords would replace, in
+ * the file, those of the accounts that the first one makes. Held until the descriptor is closed. */
+static int take_turn(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+        return fd;
+    int r = -errno;
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+static int make_unless_there(const struct config *cfg, struct db *db)
 {
     struct arena a;
+    _cleanup_close_ int turn = take_turn(cfg->data_dir);
+    if (turn < 0)
+        return turn;
+    arena_init(&a, 64 * 1024);
+    int r = db_read(db, find_demo, &a);
+    arena_free(&a);
+    return r == -ENOENT ? make_once(cfg, db) : r;
+}
+
+int demo_prepare(const struct config *cfg, struct db *db)
+{
     if (!str_has_prefix(cfg->bind_address, "127.") && !str_equal(cfg->bind_address, "::1")) {
         (void)cmd_fail("--demo makes known users, so it wants BIND_ADDRESS to be loopback, not %s",
                        cfg->bind_address);
         return -EPERM;
     }
-    arena_init(&a, 64 * 1024);
-    int r = db_read(db, find_demo, &a);
-    arena_free(&a);
-    if (r == -ENOENT)
-        r = make_once(cfg, db);
+    int r = make_unless_there(cfg, db);
     if (r < 0)
         (void)cmd_fail("the demo data could not be made: %s", strerror(-r));
     return r;

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "http/openapi.h"
+#include "items/access.h"
 
 #include <string.h>
 
@@ -39,6 +40,8 @@ int cmd_settings(struct cmd_env *env, int argc, char **argv)
         return print(&out, config_print_docs(&out));
     if (argc == 2 && strcmp(argv[1], "--errors") == 0)
         return print(&out, print_error_docs(&out));
+    if (argc == 2 && strcmp(argv[1], "--access") == 0)
+        return print(&out, access_print_docs(&out));
     if (argc > 1)
         return cmd_usage_error("unknown option '%s'", argv[1]);
     if (config_load(&env->load, env->overrides) < 0)

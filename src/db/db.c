@@ -50,6 +50,11 @@ int db_ping(struct db *db)
     return db_read(db, ping, NULL);
 }
 
+void db_limit(struct db_conn *c, int limit_ms)
+{
+    c->engine->limit(c, limit_ms);
+}
+
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed)
 {
     return c->engine->exec(c, sql, args, n, ret_changed);

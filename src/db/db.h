@@ -107,6 +107,10 @@ static inline struct db_value db_text_value(const char *s)
         sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
 #define DB_NO_ARGS NULL, 0
 
+/* Gives the unit's statements only so long from now on (then -ETIMEDOUT): for work whose cost somebody
+ * outside chooses. */
+void db_limit(struct db_conn *c, int limit_ms);
+
 /* Runs a statement without rows; ret_changed (may be NULL): rows it touched. */
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
 

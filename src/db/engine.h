@@ -38,6 +38,7 @@ struct db_engine {
     int (*write_async)(struct db *db, db_fn fn, void *arg, db_done_fn done);
     int64_t (*data_version)(struct db *db);
 
+    void (*limit)(struct db_conn *c, int limit_ms);
     int (*exec)(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
                 int64_t *ret_changed);
     /* Runs all statements of a script; for migrations. */

@@ -202,6 +202,7 @@ const struct db_engine sqlite_engine = {
     .write_schema = write_unit, /* a transaction of one writer at a time */
     .write_async = write_unit_async,
     .data_version = data_version,
+    .limit = sqlite_limit,
     .exec = sqlite_exec,
     .script = sqlite_script,
     .query = sqlite_query,

@@ -17,7 +17,8 @@
 #define CACHE_STATEMENTS 64
 #define CACHE_SQL_MAX 4096 /* longer texts are made on the fly and seldom come back */
 #define UNIT_LIMIT_MS 30000
-#define PROGRESS_OPS 50000 /* virtual machine steps between two looks at the clock: some milliseconds */
+/* Virtual machine steps between two looks at the clock. A step may search 64 KiB of text, so they are few. */
+#define PROGRESS_OPS 1000
 
 struct sqlite_stmt {
     struct db_rows base;
@@ -413,6 +414,14 @@ int sqlite_exec(struct db_conn *base, const char *sql, const struct db_value *ar
         *ret_changed = sqlite3_changes64(c->handle);
     release(s);
     return r;
+}
+
+void sqlite_limit(struct db_conn *base, int limit_ms)
+{
+    struct sqlite_conn *c = conn_of(base);
+    int64_t deadline = clock_monotonic_ms() + limit_ms;
+    if (deadline < c->unit_deadline)
+        c->unit_deadline = deadline;
 }
 
 int sqlite_script(struct db_conn *base, const char *sql)

@@ -45,17 +45,6 @@ static bool in_charset(const char *set, char c)
     return false;
 }
 
-static bool in_choices(const char *choices, const char *value, size_t len)
-{
-    while (choices && *choices) {
-        size_t n = strcspn(choices, "|");
-        if (n == len && memcmp(choices, value, len) == 0)
-            return true;
-        choices += n + (choices[n] == '|');
-    }
-    return false;
-}
-
 static int bind_text(const struct field *f, const json_t *v, void *to, struct body_error *e)
 {
     if (!json_is_string(v))
@@ -68,7 +57,7 @@ static int bind_text(const struct field *f, const json_t *v, void *to, struct bo
         return refuse(e, ERR_INVALID_FIELD, f, "%s is longer than %zu bytes", f->name, max_len(f));
     if (f->min_len && utf8_count(s, len) < f->min_len)
         return refuse(e, ERR_INVALID_FIELD, f, "%s is shorter than %zu characters", f->name, f->min_len);
-    if (f->choices && !in_choices(f->choices, s, len))
+    if (f->choices && !choices_have(f->choices, s, len))
         return refuse(e, ERR_INVALID_FIELD, f, "%s must be one of %s", f->name, f->choices);
     for (size_t i = 0; f->charset && i < len; i++)
         if (!in_charset(f->charset, s[i]))
@@ -79,19 +68,26 @@ static int bind_text(const struct field *f, const json_t *v, void *to, struct bo
     return 0;
 }
 
+/* Whole numbers are compared as such: a double can't tell those above 2^53 apart. */
+static bool in_range(const struct field *f, const json_t *v)
+{
+    if (json_is_integer(v))
+        return json_integer_value(v) >= f->min && json_integer_value(v) <= f->max;
+    return json_real_value(v) >= (double)f->min && json_real_value(v) <= (double)f->max;
+}
+
 static int bind_number(const struct field *f, const json_t *v, void *to, struct body_error *e)
 {
     if (f->type == FIELD_TYPE_INT ? !json_is_integer(v) : !json_is_number(v))
         return refuse(e, ERR_INVALID_FIELD, f, "%s must be a %snumber", f->name,
                       f->type == FIELD_TYPE_INT ? "whole " : "");
-    double x = json_number_value(v);
-    if ((f->min || f->max) && (x < (double)f->min || x > (double)f->max))
+    if ((f->min || f->max) && !in_range(f, v))
         return refuse(e, ERR_INVALID_FIELD, f, "%s must be from %lld to %lld", f->name, (long long)f->min,
                       (long long)f->max);
     if (f->type == FIELD_TYPE_INT)
         *(int64_t *)to = json_integer_value(v);
     else
-        *(double *)to = x;
+        *(double *)to = json_number_value(v);
     return 0;
 }
 

@@ -25,28 +25,48 @@ bool address_is_trusted(const char *trusted, const char *address)
     return !str_equal_nocase(trusted, "none") && config_list_has(trusted, address);
 }
 
-/* The canonical form of one entry, which may carry a port or brackets; NULL when malformed. */
+/* Whether s is ":<port>" or nothing. */
+static bool is_port(const char *s)
+{
+    int64_t port;
+    return *s == '\0' || (*s == ':' && s[1] != '-' && parse_int(s + 1, 0, 65535, &port) == 0);
+}
+
+static const char *canonical_v4(struct arena *a, char *text)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    char *port = text + strcspn(text, ":");
+    if (!is_port(port))
+        return NULL;
+    *port = '\0';
+    return inet_pton(AF_INET, text, &address.sin_addr) == 1 ? address_text(a, (struct sockaddr *)&address)
+                                                            : NULL;
+}
+
+static const char *canonical_v6(struct arena *a, char *text)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    if (text[0] == '[') {
+        char *end = strchr(++text, ']');
+        if (!end || !is_port(end + 1))
+            return NULL;
+        *end = '\0';
+    }
+    return inet_pton(AF_INET6, text, &address.sin6_addr) == 1 ? address_text(a, (struct sockaddr *)&address)
+                                                              : NULL;
+}
+
+/* The canonical form of one entry: an IPv4 address, an IPv6 address, or either with a port (IPv6 then in
+ * brackets); NULL when malformed. */
 static const char *canonical(struct arena *a, const char *entry, size_t len)
 {
     char text[ADDRESS_MAX + 10];
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     if (len == 0 || len >= sizeof text)
         return NULL;
     memcpy(text, entry, len);
     text[len] = '\0';
-    char *host = text;
-    if (text[0] == '[') {
-        host++;
-        host[strcspn(host, "]")] = '\0';
-    } else if (strchr(text, '.') && strchr(text, ':') == strrchr(text, ':')) {
-        text[strcspn(text, ":")] = '\0';
-    }
-    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
-        return address_text(a, (struct sockaddr *)&v4);
-    if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
-        return address_text(a, (struct sockaddr *)&v6);
-    return NULL;
+    size_t digits = strspn(text, "0123456789");
+    return text[digits] == '.' ? canonical_v4(a, text) : canonical_v6(a, text);
 }
 
 const char *client_address(struct arena *a, const char *peer, const char *trusted, const char *forwarded)

@@ -29,10 +29,8 @@ static const char *request_id(struct http_exchange *x)
     if (len > 0 && len <= REQUEST_ID_MAX &&
         str_only(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"))
         return given;
-    char *id = arena_alloc(&x->rq.arena, UUID_SIZE);
-    if (id)
-        uuid_make(id);
-    return id ? id : "-";
+    uuid_make(x->made_id);
+    return x->made_id;
 }
 
 static bool parse_method(const char *name, enum http_method *ret)
@@ -74,8 +72,8 @@ static bool match(struct http_exchange *x, const char *method, const char *url)
     char *copy = arena_strdup(&x->rq.arena, url);
     unsigned allowed = 0;
     bool known = parse_method(method, &x->method);
-    if (!copy) {
-        (void)refuse(x, ERR_OVERLOADED, NULL);
+    if (!copy || !utf8_valid(url, strlen(url))) {
+        (void)refuse(x, copy ? ERR_NOT_FOUND : ERR_OVERLOADED, NULL);
         return false;
     }
     x->rq.route = routes_find(x->server->routes, x->method, copy, x->rq.params, &allowed);
@@ -90,6 +88,22 @@ static bool match(struct http_exchange *x, const char *method, const char *url)
         (void)refuse(x, ERR_NOT_FOUND, NULL);
     }
     return false;
+}
+
+static void check_query_text(void *ctx, const char *name, const char *value)
+{
+    bool *valid = ctx;
+    *valid = *valid && utf8_valid(name, strlen(name)) && utf8_valid(value, strlen(value));
+}
+
+/* Handlers may take every text that they are given for UTF-8. */
+static bool check_query(struct http_exchange *x)
+{
+    bool valid = true;
+    request_each_query(&x->rq, check_query_text, &valid);
+    if (!valid)
+        (void)refuse(x, ERR_INVALID_QUERY, "The query is not UTF-8");
+    return valid;
 }
 
 /* The half of authentication that needs no store. */
@@ -149,7 +163,7 @@ void dispatch_headers(struct http_exchange *x, const char *method, const char *u
         (void)refuse(x, framing, NULL);
         return;
     }
-    if (!match(x, method, url) || !authenticate(x))
+    if (!match(x, method, url) || !authenticate(x) || !check_query(x))
         return;
     check_length(x);
     check_type(x);
@@ -207,11 +221,21 @@ static bool bind_body(struct http_exchange *x)
     return !x->refused;
 }
 
+/* A stream may stay open for long; nothing needs the body any more. */
+static void forget_body(struct http_exchange *x)
+{
+    json_decref(x->rq.json);
+    x->rq.json = NULL;
+    x->rq.body = NULL;
+}
+
 static void serve(struct http_exchange *x)
 {
     log_set_request(x->rq.id);
     if (resolve(x) && permit(x) && parse_body(x) && bind_body(x))
         (void)x->rq.route->handler(&x->rq);
+    if (x->stream)
+        forget_body(x);
     log_set_request(NULL);
 }
 

@@ -29,8 +29,10 @@
 #define LOW_WATER (64 * 1024)
 #define ENDED_BYTES_MAX (64 * 1024 * 1024) /* of all streams kept for a replay */
 #define ENDED_COUNT_MAX 20000
+#define FIRST_READER_MS 5000
 #define TICK_MS 250
-#define PING ": ping\n\n"
+#define PING ": ping\n" /* no blank line: to some clients that ends an event, an empty one */
+#define ID_LINE_SIZE 80
 
 /* One connection's position in a stream. */
 struct reading {
@@ -53,9 +55,9 @@ struct event_stream {
     int64_t last_number;
     struct reading *reading; /* the present one, or NULL */
     uint64_t sent;           /* where the last reading stands or stood */
-    int64_t alone_since_ms;  /* without a reading; 0 = has one, or is yet to get its first */
+    int64_t alone_since_ms;  /* while there is no reading */
     int64_t ended_ms;        /* 0 = running */
-    bool paused, abandoned;
+    bool was_read, paused, abandoned;
     size_t ended_bytes; /* counted in the hub */
     UT_hash_handle hh;
     struct event_stream *prev, *next; /* in the hub's list of ended streams */
@@ -104,6 +106,7 @@ int event_stream_new(struct event_hub *hub, const char *id, const char *owner, c
     s->ops = ops;
     s->ctx = ctx;
     s->log = BUF_INIT(LOG_MAX);
+    s->alone_since_ms = clock_monotonic_ms();
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_lock(&hub->lock);
     HASH_ADD_STR(hub->by_id, id, s);
@@ -119,22 +122,28 @@ static void trim(struct event_stream *s)
     size_t read = (size_t)(s->sent - s->base);
     if (read < REPLAY_MAX + REPLAY_SLACK)
         return;
-    const char *end = memmem(s->log.data + read - REPLAY_MAX, REPLAY_MAX, "\n\nid: ", 6);
+    const char *end = memmem(s->log.data + read - REPLAY_MAX, REPLAY_MAX, "\n\ndata: ", 8);
     size_t cut = end ? (size_t)(end + 2 - s->log.data) : 0;
     buf_drop(&s->log, cut);
     s->base += cut;
 }
 
+/* The end of event n, which occurs nowhere else: JSON has no raw line ends. */
+static int id_line(const struct event_stream *s, int64_t n, char *ret)
+{
+    return snprintf(ret, ID_LINE_SIZE, "\nid: %s:%lld\n\n", s->id, (long long)n);
+}
+
 static int append(struct event_stream *s, const char *json, size_t len)
 {
-    char head[64];
+    char tail[ID_LINE_SIZE];
     size_t before = s->log.len;
-    int n = snprintf(head, sizeof head, "id: %s:%lld\ndata: ", s->id, (long long)s->last_number + 1);
-    int r = buf_add(&s->log, head, (size_t)n);
+    int n = id_line(s, s->last_number + 1, tail);
+    int r = buf_adds(&s->log, "data: ");
     if (r == 0)
         r = buf_add(&s->log, json, len);
     if (r == 0)
-        r = buf_add(&s->log, "\n\n", 2);
+        r = buf_add(&s->log, tail, (size_t)n);
     if (r < 0)
         s->log.len = before;
     else
@@ -299,12 +308,26 @@ static ssize_t reading_next(void *ctx, char *to, size_t max)
     return n;
 }
 
-/* Whether the stream has now been without a reader for too long; true once. Stream locked. */
+/* Since when nobody reads; 0 = somebody does. A reader that holds up the producer and has taken nothing for
+ * as long as a heartbeat is nobody: else a model would wait for it for ever. Stream locked. */
+static int64_t unread_since(const struct event_stream *s)
+{
+    if (s->reading)
+        return s->paused ? s->reading->last_sent_ms + s->hub->options.heartbeat_ms : 0;
+    return s->alone_since_ms;
+}
+
+/* Whether the stream has now been without a reader for too long; true once. The first reader may take its
+ * time also where there is no grace: it comes with the answer of the handler that made the stream. Stream
+ * locked. */
 static bool abandon(struct event_stream *s)
 {
-    if (s->ended_ms || s->abandoned || s->reading || !s->alone_since_ms)
+    int64_t grace = s->hub->options.grace_ms, since = unread_since(s);
+    if (s->ended_ms || s->abandoned || !since)
         return false;
-    s->abandoned = clock_monotonic_ms() - s->alone_since_ms >= s->hub->options.grace_ms;
+    if (!s->was_read && grace < FIRST_READER_MS)
+        grace = FIRST_READER_MS;
+    s->abandoned = clock_monotonic_ms() - since >= grace;
     return s->abandoned;
 }
 
@@ -332,20 +355,16 @@ static const struct reader_ops reading_ops = {reading_next, reading_stop};
  * locked. */
 static int64_t offset_after(struct event_stream *s, int64_t after)
 {
-    char line[80];
+    char line[ID_LINE_SIZE];
     if (after > s->last_number)
         return -1;
     if (after == s->last_number)
         return (int64_t)(s->base + s->log.len);
-    int n = snprintf(line, sizeof line, "id: %s:%lld\n", s->id, (long long)after + 1);
-    const char *at = s->log.data;
-    const char *end = s->log.data + s->log.len;
-    while (at && (at = memmem(at, (size_t)(end - at), line, (size_t)n))) {
-        if (at == s->log.data || at[-1] == '\n')
-            return (int64_t)(s->base + (uint64_t)(at - s->log.data));
-        at++;
-    }
-    return -1;
+    if (after == 0)
+        return s->base == 0 ? 0 : -1;
+    int n = id_line(s, after, line);
+    const char *at = memmem(s->log.data, s->log.len, line, (size_t)n);
+    return at ? (int64_t)(s->base + (uint64_t)(at - s->log.data)) + n : -1;
 }
 
 /* Makes g the stream's reading; the one before is ended. False if the position is gone. */
@@ -360,19 +379,10 @@ static bool attach(struct event_stream *s, struct reading *g, int64_t after)
             reader_wake(s->reading->reader);
         }
         s->reading = g;
-        s->alone_since_ms = 0;
+        s->was_read = true;
     }
     pthread_mutex_unlock(&s->lock);
     return at >= 0;
-}
-
-/* A stream that can't be read now is as good as left. */
-static void leave_alone(struct event_stream *s)
-{
-    pthread_mutex_lock(&s->lock);
-    if (!s->reading && !s->alone_since_ms)
-        s->alone_since_ms = clock_monotonic_ms();
-    pthread_mutex_unlock(&s->lock);
 }
 
 static void stream_headers(struct request *rq, struct reader *reader)
@@ -389,7 +399,6 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
     struct reader *reader = g ? reader_new(&reading_ops, g) : NULL;
     if (!reader) {
         free(g);
-        leave_alone(s);
         return reply_error(rq, ERR_OVERLOADED, NULL);
     }
     *g = (struct reading){
@@ -475,21 +484,24 @@ static void *mind(void *arg)
     return NULL;
 }
 
+static void free_hub(struct event_hub *hub)
+{
+    pthread_cond_destroy(&hub->changed);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub);
+}
+
 int event_hub_start(const struct event_hub_options *options, struct event_hub **ret)
 {
     struct event_hub *hub = calloc(1, sizeof *hub);
-    pthread_condattr_t attr;
     if (!hub)
         return -ENOMEM;
     hub->options = *options;
     pthread_mutex_init(&hub->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&hub->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&hub->changed);
     int r = pthread_create(&hub->thread, NULL, mind, hub);
     if (r != 0) {
-        free(hub);
+        free_hub(hub);
         return -r;
     }
     (void)pthread_setname_np(hub->thread, "genie-events");
@@ -509,7 +521,5 @@ void event_hub_stop(struct event_hub *hub)
         forget(hub, s);
         event_stream_unref(s);
     }
-    pthread_cond_destroy(&hub->changed);
-    pthread_mutex_destroy(&hub->lock);
-    free(hub);
+    free_hub(hub);
 }

@@ -8,7 +8,8 @@
  *
  * Backpressure: when more than the high-water mark is unread, `pause(true)` is called; under the low mark,
  * `pause(false)`. A stream that lost its reader and is without one for grace_ms is abandoned: `abandoned` is
- * called once, and the producer is expected to end it. After its end it can be replayed for keep_ms. All
+ * called once, and the producer is expected to end it. So is one whose producer is paused and whose reader
+ * has taken nothing for heartbeat_ms and then grace_ms. After its end it can be replayed for keep_ms. All
  * functions are thread-safe; callbacks come from any thread, without locks held, and must be short. */
 #ifndef HTTP_EVENTS_H
 #define HTTP_EVENTS_H
@@ -26,7 +27,7 @@ struct event_hub_options {
 
 int event_hub_start(const struct event_hub_options *options, struct event_hub **ret);
 
-/* Ends every reader and stops the thread. The producers must have ended before. */
+/* Stops the thread and forgets every stream. Producers must have ended, and the server stopped, before. */
 void event_hub_stop(struct event_hub *hub);
 
 struct event_ops {
@@ -40,8 +41,9 @@ struct event_ops {
 int event_stream_new(struct event_hub *hub, const char *id, const char *owner, const struct event_ops *ops,
                      void *ctx, struct event_stream **ret);
 
-/* Appends one event whose data is a single line of JSON: "id: <id>:<n>\ndata: <json>\n\n". 0; -EPIPE after
- * the end; -ENOMEM. */
+/* Appends one event whose data is a single line of JSON: "data: <json>\nid: <id>:<n>\n\n". The id
+ * comes last, since clients take note of it at once: of an event that reached them in part they must not.
+ * 0; -EPIPE after the end; -ENOMEM. */
 int event_stream_push(struct event_stream *s, const char *json, size_t len);
 
 /* No event follows; readers get what is left and then the end. Once. */

@@ -5,11 +5,13 @@
 #define HTTP_EXCHANGE_H
 
 #include "base/buf.h"
+#include "base/uuid.h"
 #include "http/request.h"
 #include "http/route.h"
 #include "http/server.h"
 
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 
 struct peer;
@@ -24,6 +26,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     struct peers *peers;
     atomic_int exchanges; /* requests in work */
+    atomic_bool stopping; /* no request is begun any more */
 };
 
 struct reply_header_line {
@@ -43,10 +46,11 @@ struct http_exchange {
     struct http_server *server;
     struct MHD_Connection *connection;
     struct peer *peer;
-    const char *peer_ip; /* the socket's own address */
+    const char *peer_ip; /* the socket's own address, as text */
     enum exchange_phase phase;
     enum http_method method;
     const char *method_name; /* as sent */
+    bool http_1_0;           /* knows no chunks: a stream goes out as it is */
     bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
     bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
@@ -60,6 +64,9 @@ struct http_exchange {
     size_t len;
     struct reply_header_line *headers;
     struct reader *stream; /* instead of data; a reference */
+
+    /* texts that outlive the arena where the answer is a stream */
+    char made_id[UUID_SIZE], peer_text[INET6_ADDRSTRLEN], client_text[INET6_ADDRSTRLEN];
 };
 
 /* What dispatch decides at the headers: whether to go on reading; else the reply stands. */
@@ -68,6 +75,9 @@ void dispatch_headers(struct http_exchange *x, const char *method, const char *u
 /* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made
  * it, and x must not be touched. */
 bool dispatch_run(struct http_exchange *x);
+
+/* The X-Forwarded-For lines of a request as one list, in its arena; NULL if there is none. */
+const char *request_forwarded_for(struct request *rq);
 
 /* Adds the headers that every answer has. */
 void reply_common_headers(struct http_exchange *x);

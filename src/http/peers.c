@@ -220,6 +220,8 @@ void peers_shutdown_all(struct peers *ps)
     pthread_mutex_lock(&ps->lock);
     DL_FOREACH (ps->list, p) {
         (void)shutdown(p->fd, SHUT_RDWR);
+        if (p->reader)
+            reader_gone(p->reader);
     }
     pthread_mutex_unlock(&ps->lock);
 }

@@ -35,7 +35,7 @@ void peer_waiting(struct peer *peer);
 void peer_watch(struct peer *peer, struct reader *reader);
 void peer_unwatch(struct peer *peer);
 
-/* Closes every connection's socket (the owner then notices). */
+/* Shuts every connection's socket down and ends its stream (the owner then notices). */
 void peers_shutdown_all(struct peers *peers);
 
 /* Open connections. */

@@ -6,6 +6,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#define PLAIN_BLOCK 2048
+#define SMALL_PULL 2048
 
 struct reader {
     const struct reader_ops *ops;
@@ -14,6 +19,7 @@ struct reader {
     pthread_mutex_t lock;
     atomic_int refs;
     bool woken, waiting, gone, stopped;
+    bool dirty; /* much of the connection's memory was written since it was given back; puller only */
 };
 
 struct reader *reader_new(const struct reader_ops *ops, void *ctx)
@@ -24,6 +30,7 @@ struct reader *reader_new(const struct reader_ops *ops, void *ctx)
     r->ops = ops;
     r->ctx = ctx;
     r->refs = 1;
+    r->dirty = true;
     pthread_mutex_init(&r->lock, NULL);
     return r;
 }
@@ -99,6 +106,18 @@ static bool begin_pull(struct reader *r)
     return !gone;
 }
 
+/* libmicrohttpd lends a pull all that is left of the connection's memory, most of which it has cleared
+ * itself. A stream that goes to sleep gives its whole pages back to the system: they read as zeros when next
+ * used. */
+static void give_back(struct reader *r, char *to, size_t max)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)to + page - 1) / page * page, end = ((uintptr_t)to + max) / page * page;
+    if (r->dirty && end > first)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED);
+    r->dirty = false;
+}
+
 static ssize_t pull(void *cls, uint64_t pos, char *to, size_t max)
 {
     struct reader *r = cls;
@@ -107,10 +126,12 @@ static ssize_t pull(void *cls, uint64_t pos, char *to, size_t max)
         if (!begin_pull(r))
             return MHD_CONTENT_READER_END_WITH_ERROR;
         ssize_t n = r->ops->next(r->ctx, to, max);
+        r->dirty = r->dirty || n > SMALL_PULL;
         if (n > 0)
             return n;
         if (n < 0)
             return MHD_CONTENT_READER_END_OF_STREAM;
+        give_back(r, to, max);
         if (sleep_unless_woken(r))
             return 0;
     }
@@ -122,8 +143,9 @@ static void release(void *cls)
     reader_unref(cls);
 }
 
-struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection)
+struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection, bool plain)
 {
     r->connection = connection;
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, pull, r, release);
+    /* chunks are made in the connection's own memory, and only what goes out plain needs a block here */
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, plain ? PLAIN_BLOCK : 1, pull, r, release);
 }

@@ -32,8 +32,9 @@ void reader_wake(struct reader *r);
 /* The client has left: the connection is closed at the next pull, which comes at once. */
 void reader_gone(struct reader *r);
 
-/* Makes libmicrohttpd's answer of it; the answer takes a reference over. NULL without memory. */
-struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection);
+/* Makes libmicrohttpd's answer of it; the answer takes a reference over. plain: for a client that knows no
+ * chunks (HTTP/1.0). NULL without memory. */
+struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection, bool plain);
 
 /* Ends it where no answer was made. */
 void reader_drop(struct reader *r);

@@ -110,7 +110,8 @@ static const struct {
     {ERR_OVERLOADED, 503, "SERVICE_UNAVAILABLE"},
 };
 
-/* Who says nothing is, to Directus, the public, which may do nothing here; a broken JWT is not a wrong password. */
+/* Who says nothing is, to Directus, the public, which may do nothing here; a broken JWT is not a wrong
+ * password. */
 static void directus_nobody(struct request *rq, int *status, const char **code, const char **sentence)
 {
     const char *token = request_token(rq);

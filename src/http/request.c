@@ -64,6 +64,23 @@ const char *request_token(struct request *rq)
     return *token && strcmp(token, "null") != 0 ? token : NULL;
 }
 
+static enum MHD_Result add_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct buf *lines = cls;
+    (void)kind;
+    if (value && str_equal_nocase(name, "X-Forwarded-For"))
+        (void)buf_addf(lines, "%s%s", lines->len ? "," : "", value);
+    return MHD_YES;
+}
+
+/* A proxy may add a line of its own below the one that the client made up, so all of them count, in order. */
+const char *request_forwarded_for(struct request *rq)
+{
+    _cleanup_buf_ struct buf lines = BUF_INIT(64 * 1024);
+    (void)MHD_get_connection_values(rq->exchange->connection, MHD_HEADER_KIND, add_forwarded, &lines);
+    return lines.len && !lines.failed ? arena_strdup(&rq->arena, lines.data) : NULL;
+}
+
 const char *request_cookie(struct request *rq, const char *name)
 {
     const char *header = request_header(rq, "Cookie");

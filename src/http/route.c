@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A trie of path segments: a look-up costs one comparison per sibling on the way and allocates nothing. Where
- * a fixed segment and a parameter both fit, the fixed one wins. */
+ * a fixed segment and a parameter both fit, the fixed one wins, unless the rest of the path fits only behind
+ * the parameter. */
 #include "http/route.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define SEGMENTS_MAX 16
 
 struct node {
     const char *segment; /* into the route's path */
@@ -50,9 +53,13 @@ static struct node *child_for(struct node *parent, const char *segment, size_t l
 static int add_route(struct route_set *set, const struct route *route)
 {
     struct node *n = &set->root;
+    int params = 0, segments = 0;
     for (const char *s = route->path; *s;) {
         s += *s == '/';
         size_t len = strcspn(s, "/");
+        params += *s == ':';
+        if (params > REQUEST_MAX_PARAMS || ++segments > SEGMENTS_MAX)
+            return -EINVAL;
         n = child_for(n, s, len);
         if (!n)
             return -ENOMEM;
@@ -101,33 +108,62 @@ void routes_free(struct route_set *set)
     free(set);
 }
 
-static const struct node *match(const struct node *parent, const char *segment, size_t len)
+static bool has_routes(const struct node *n)
 {
-    for (const struct node *n = parent->children; n; n = n->next)
-        if (n->is_param ? len > 0 : n->len == len && !memcmp(n->segment, segment, len))
-            return n;
+    for (int m = 0; m < HTTP_METHODS; m++)
+        if (n->routes[m])
+            return true;
+    return false;
+}
+
+static bool fits(const struct node *n, const char *segment)
+{
+    return n->is_param ? segment[0] != '\0'
+                       : strlen(segment) == n->len && !memcmp(n->segment, segment, n->len);
+}
+
+/* Depth is that of our own tables, not of input; at most two children of a node fit. */
+static const struct node *match(const struct node *parent, char *const *segments, size_t count,
+                                const char **params)
+{
+    if (count == 0)
+        return has_routes(parent) ? parent : NULL;
+    for (const struct node *n = parent->children; n; n = n->next) {
+        if (!fits(n, segments[0]))
+            continue;
+        if (n->is_param)
+            params[0] = segments[0];
+        const struct node *found = match(n, segments + 1, count - 1, params + n->is_param);
+        if (found)
+            return found;
+    }
     return NULL;
+}
+
+/* Cuts a path at its slashes: the number of segments, 0 where there are too many. */
+static size_t cut(char *path, char *segments[SEGMENTS_MAX])
+{
+    size_t count = 0;
+    for (char *s = path + (*path == '/'); s; count++) {
+        if (count == SEGMENTS_MAX)
+            return 0;
+        segments[count] = s;
+        s = strchr(s, '/');
+        if (s)
+            *s++ = '\0';
+    }
+    return count;
 }
 
 const struct route *routes_find(const struct route_set *set, enum http_method method, char *path_copy,
                                 const char *params[REQUEST_MAX_PARAMS], unsigned *ret_allowed)
 {
-    const struct node *n = &set->root;
-    size_t n_params = 0;
+    char *segments[SEGMENTS_MAX];
+    size_t count = cut(path_copy, segments);
+    const struct node *n = count ? match(&set->root, segments, count, params) : NULL;
     *ret_allowed = 0;
-    for (char *s = path_copy; s;) {
-        s += *s == '/';
-        size_t len = strcspn(s, "/");
-        char *rest = s[len] ? s + len : NULL;
-        n = match(n, s, len);
-        if (!n)
-            return NULL;
-        if (n->is_param && n_params < REQUEST_MAX_PARAMS)
-            params[n_params++] = s;
-        if (rest)
-            *rest++ = '\0'; /* cuts the parameter off; the next segment begins behind it */
-        s = rest;
-    }
+    if (!n)
+        return NULL;
     for (int m = 0; m < HTTP_METHODS; m++)
         if (n->routes[m])
             *ret_allowed |= 1u << m;

@@ -61,8 +61,8 @@ struct route {
 
 struct route_set; /* the tables compiled for look-up; immutable, thread-safe */
 
-/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows, or
- * -ENOMEM. */
+/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows,
+ * -EINVAL for one with too many parameters or segments, or -ENOMEM. */
 int routes_compile(const struct route *const *tables, struct route_set **ret);
 void routes_free(struct route_set *set);
 

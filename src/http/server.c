@@ -3,6 +3,8 @@
  *   - it calls answer() once with the headers, then per piece of the body, then once when the request is
  *     whole; a reply can only be queued at the first or the last of these, so a refused body is drained
  *     (within reason) first;
+ *   - its time limit counts while a connection is not suspended and nothing moves: it is what cuts a client
+ *     that takes nothing of its answer;
  *   - after MHD_resume_connection it calls answer() again, where the finished reply is queued;
  *   - what a reply points to lives in the request's arena until finish(). */
 #include "http/server.h"
@@ -10,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/text.h"
 #include "http/client_address.h"
 #include "http/exchange.h"
 #include "http/peers.h"
@@ -25,26 +28,36 @@
 #define ARENA_MAX (64 * 1024 * 1024)
 #define DRAIN_MAX (8 * 1024 * 1024)
 #define LISTEN_BACKLOG 1024
+#define STOP_REPORT_MS 5000
 
+static void set_addresses(struct http_exchange *x)
+{
+    struct arena *a = &x->rq.arena;
+    const struct sockaddr *socket =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    const char *peer = address_text(a, socket);
+    x->peer_ip = strncpy(x->peer_text, peer ? peer : "", sizeof x->peer_text - 1);
+    const char *client =
+        client_address(a, x->peer_ip, x->server->config->trusted_proxies, request_forwarded_for(&x->rq));
+    x->rq.client_ip = strncpy(x->client_text, client, sizeof x->client_text - 1);
+}
+
+/* NULL without memory, also where there was none to mind the connection with. */
 static struct http_exchange *exchange_new(struct http_server *server, struct MHD_Connection *connection)
 {
-    struct http_exchange *x = calloc(1, sizeof *x);
+    struct peer *peer =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    struct http_exchange *x = peer ? calloc(1, sizeof *x) : NULL;
     if (!x)
         return NULL;
     x->server = server;
     x->connection = connection;
     x->started_us = clock_monotonic_us();
-    x->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    x->peer = peer;
     x->rq.exchange = x;
     x->rq.app = server->app;
     arena_init(&x->rq.arena, ARENA_MAX);
-    const struct sockaddr *address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-    x->peer_ip = address_text(&x->rq.arena, address);
-    const char *forwarded = request_header(&x->rq, "X-Forwarded-For");
-    x->rq.client_ip = client_address(&x->rq.arena, x->peer_ip ? x->peer_ip : "",
-                                     server->config->trusted_proxies, forwarded);
-    atomic_fetch_add(&server->exchanges, 1);
+    set_addresses(x);
     return x;
 }
 
@@ -85,14 +98,13 @@ static void exchange_free(struct http_exchange *x)
     buf_free(&x->body);
     arena_free(&x->rq.arena);
     free(x);
-    atomic_fetch_sub(&server->exchanges, 1);
 }
 
 static struct MHD_Response *make_response(struct http_exchange *x)
 {
     if (!x->stream)
         return MHD_create_response_from_buffer(x->len, (void *)(uintptr_t)x->data, MHD_RESPMEM_PERSISTENT);
-    struct MHD_Response *response = reader_response(reader_ref(x->stream), x->connection);
+    struct MHD_Response *response = reader_response(reader_ref(x->stream), x->connection, x->http_1_0);
     if (!response) {
         reader_unref(x->stream);
         return NULL;
@@ -112,37 +124,60 @@ static enum MHD_Result queue(struct http_exchange *x)
         return MHD_NO;
     for (struct reply_header_line *h = x->headers; h; h = h->next)
         (void)MHD_add_response_header(response, h->name, h->value);
+    if (x->stream) { /* it may stay open for long, and the answer has copied its headers */
+        x->headers = NULL;
+        arena_free(&x->rq.arena);
+    }
     x->phase = PHASE_SENT;
     enum MHD_Result r = MHD_queue_response(x->connection, (unsigned)x->status, response);
     MHD_destroy_response(response);
     return r;
 }
 
-/* The headers are there: decide, and answer at once what can't be drained. */
+/* The headers are there: decide, and answer at once where the body need not be sent or can't be drained. */
 static enum MHD_Result begin(struct http_exchange *x, const char *method, const char *url)
 {
     dispatch_headers(x, method, url);
     if (!x->refused)
         return MHD_YES;
     const char *length = request_header(&x->rq, "Content-Length");
+    bool waits = str_equal_nocase(request_header(&x->rq, "Expect"), "100-continue");
     bool too_large = x->status == 413 || (length && strtoull(length, NULL, 10) > DRAIN_MAX);
-    x->hang_up = x->hang_up || too_large;
+    x->hang_up = x->hang_up || too_large || waits;
     return x->hang_up ? queue(x) : MHD_YES;
+}
+
+static void keep_body(struct http_exchange *x, const char *data, size_t size)
+{
+    bool fits = x->received <= x->body.max;
+    if (fits && (x->rq.route->body.kind == BODY_NONE || buf_add(&x->body, data, size) == 0))
+        return;
+    x->refused = true;
+    buf_free(&x->body);
+    (void)reply_error(&x->rq, fits ? ERR_OVERLOADED : ERR_TOO_LARGE, NULL);
 }
 
 static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *size)
 {
     x->received += *size;
     peer_progress(x->peer, (int64_t)x->received);
-    if (!x->refused && buf_add(&x->body, data, *size) < 0) {
-        x->refused = true;
-        buf_free(&x->body);
-        (void)reply_error(&x->rq, ERR_TOO_LARGE, NULL);
-    }
+    if (!x->refused)
+        keep_body(x, data, *size);
     if (x->refused && x->received > x->body.max + DRAIN_MAX)
         return MHD_NO;
     *size = 0;
     return MHD_YES;
+}
+
+/* Counts a request in; NULL without memory or when the server stops. Counting comes first: once http_stop has
+ * seen none after saying so, none can come. */
+static struct http_exchange *enter(struct http_server *server, struct MHD_Connection *connection)
+{
+    atomic_fetch_add(&server->exchanges, 1);
+    struct http_exchange *x = atomic_load(&server->stopping) ? NULL : exchange_new(server, connection);
+    if (!x)
+        atomic_fetch_sub(&server->exchanges, 1);
+    return x;
 }
 
 static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, const char *url,
@@ -150,10 +185,12 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, cons
                               void **state)
 {
     struct http_exchange *x = *state;
-    (void)version;
     if (!x) {
-        *state = x = exchange_new(cls, connection);
-        return x ? begin(x, method, url) : MHD_NO;
+        *state = x = enter(cls, connection);
+        if (!x)
+            return MHD_NO;
+        x->http_1_0 = strcmp(version, "HTTP/1.0") == 0;
+        return begin(x, method, url);
     }
     if (x->phase == PHASE_BODY && *size > 0)
         return take_body(x, data, size);
@@ -168,14 +205,16 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, cons
 static void finish(void *cls, struct MHD_Connection *connection, void **state,
                    enum MHD_RequestTerminationCode why)
 {
+    struct http_server *server = cls;
     struct http_exchange *x = *state;
-    (void)cls, (void)connection, (void)why;
+    (void)connection, (void)why;
     if (!x)
         return;
     peer_unwatch(x->peer);
     peer_waiting(x->peer);
     exchange_free(x);
     *state = NULL;
+    atomic_fetch_sub(&server->exchanges, 1);
 }
 
 static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
@@ -248,7 +287,8 @@ static int start_daemon(struct http_server *s, int fd)
         NULL, answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(cfg->http_threads > 1 ? cfg->http_threads : 0),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, finish, s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)cfg->request_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, finish, s,
         MHD_OPTION_NOTIFY_CONNECTION, connection_changed, s, MHD_OPTION_END);
     return s->daemon ? 0 : log_error(errno ? -errno : -EIO, "can't start the HTTP server");
 }
@@ -299,19 +339,25 @@ int http_port(const struct http_server *server)
                                                : ((struct sockaddr_in *)&address)->sin_port);
 }
 
-static void wait_for_exchanges(struct http_server *s, int64_t until_ms)
+static bool wait_for_exchanges(struct http_server *s, int64_t limit_ms)
 {
-    while (atomic_load(&s->exchanges) > 0 && clock_monotonic_ms() < until_ms)
+    int64_t until = clock_monotonic_ms() + limit_ms;
+    while (atomic_load(&s->exchanges) > 0 && clock_monotonic_ms() < until)
         (void)usleep(5000);
+    return atomic_load(&s->exchanges) == 0;
 }
 
 void http_stop(struct http_server *s, int64_t limit_ms)
 {
     int listener = MHD_quiesce_daemon(s->daemon);
-    wait_for_exchanges(s, clock_monotonic_ms() + limit_ms);
+    (void)wait_for_exchanges(s, limit_ms);
+    atomic_store(&s->stopping, true);
     peers_shutdown_all(s->peers);
-    /* a suspended connection may not be left to MHD_stop_daemon: each work that holds one has a time limit */
-    wait_for_exchanges(s, clock_monotonic_ms() + limit_ms);
+    /* MHD_stop_daemon aborts where a connection is suspended, so whoever holds one is waited for; each such
+     * work has a time limit of its own */
+    while (!wait_for_exchanges(s, STOP_REPORT_MS))
+        log_event(LOG_WARN, "still waiting for requests in work",
+                  LOG_N("requests", atomic_load(&s->exchanges)));
     MHD_stop_daemon(s->daemon);
     if (listener >= 0)
         (void)close(listener);

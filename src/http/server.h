@@ -40,7 +40,8 @@ int http_start(const struct http_options *options, struct http_server **ret);
 /* The port that is listened on. */
 int http_port(const struct http_server *server);
 
-/* Stops accepting, ends streams, answers what is in work, and frees. limit_ms: most time for that. */
+/* Stops accepting, answers what is in work for at most limit_ms, cuts what is still open then (streams among
+ * them), and frees. Returns later only for handlers that are still at work on a worker. */
 void http_stop(struct http_server *server, int64_t limit_ms);
 
 #endif

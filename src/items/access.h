@@ -6,6 +6,7 @@
 #define ITEMS_ACCESS_H
 
 #include "auth/identity.h"
+#include "base/buf.h"
 
 enum action { ACTION_READ = 1, ACTION_CREATE = 2, ACTION_UPDATE = 4, ACTION_DELETE = 8 };
 
@@ -76,6 +77,9 @@ bool access_reads(const struct column *column, const struct identity *who);
 
 /* action: ACTION_CREATE or ACTION_UPDATE. */
 bool access_writes(const struct column *column, enum action action, const struct identity *who);
+
+/* Appends docs/access.md. 0 or -ENOMEM. */
+int access_print_docs(struct buf *out);
 
 /* Whether a "a|b|c" list has that choice. */
 bool access_choice(const char *choices, const char *value);

@@ -11,7 +11,7 @@
 struct walk {
     const struct filter_scope *scope;
     struct sql *sql;
-    int conditions, objects;
+    int conditions, contains, objects;
 };
 
 /* ---- errors and names */
@@ -158,6 +158,9 @@ static int add_contains(struct walk *w, const struct column *column, const struc
         return refuse(w->scope, column->name, "_contains takes a text of at most 255 bytes");
     if (json_string_length(value) == 0)
         return add_null(w, column, false);
+    if (++w->contains > FILTER_MAX_CONTAINS)
+        return refuse(w->scope, column->name, "The filter has more than 8 _contains");
+    w->sql->scans = true;
     const char *name = column->name;
     bool json = column->type == COLUMN_TAGS || column->type == COLUMN_JSON; /* not text on every engine */
     sql_add(w->sql, json ? "replace(CAST(%s AS TEXT), " : "replace(%s, ", name);
@@ -294,22 +297,7 @@ void filter_rows(const struct filter_scope *scope, struct sql *sql)
         sql_add(sql, " AND %s", collection->visible);
 }
 
-/* The words with LIKE's own characters escaped, in the arena. */
-static char *search_pattern(struct arena *a, const char *search)
-{
-    char *pattern = arena_alloc(a, 2 * strlen(search) + 3), *to = pattern;
-    if (!pattern)
-        return NULL;
-    *to++ = '%';
-    for (; *search; search++) {
-        if (strchr("%_\\", *search))
-            *to++ = '\\';
-        *to++ = *search;
-    }
-    *to = '%';
-    return pattern;
-}
-
+/* Not by LIKE: its time grows with the product of both lengths. */
 int filter_search(const struct filter_scope *scope, const char *search, struct sql *sql)
 {
     int n = 0;
@@ -319,15 +307,13 @@ int filter_search(const struct filter_scope *scope, const char *search, struct s
     }
     if (strlen(search) > SEARCH_MAX_BYTES || !utf8_valid(search, strlen(search)))
         return refuse(scope, NULL, "search must be a text of at most 255 bytes");
-    const char *pattern = search_pattern(scope->values.arena, search);
-    if (!pattern)
-        return -ENOMEM;
+    sql->scans = true;
     sql_add(sql, "(");
     for (const struct column *c = scope->collection->columns; c->name; c++)
         if (c->type == COLUMN_TEXT && access_reads(c, scope->values.who)) {
-            sql_add(sql, "%slower(%s) LIKE lower(", n++ ? " OR " : "", c->name);
-            sql_arg(sql, DB_TEXT(pattern));
-            sql_add(sql, ") ESCAPE '\\'");
+            sql_add(sql, "%sreplace(lower(%s), lower(", n++ ? " OR " : "", c->name);
+            sql_arg(sql, DB_TEXT(search));
+            sql_add(sql, "), '') <> lower(%s)", c->name);
         }
     sql_add(sql, "%s)", n ? "" : "1 = 0");
     return 0;

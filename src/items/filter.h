@@ -16,6 +16,7 @@
 #define FILTER_MAX_DEPTH 8
 #define FILTER_MAX_CONDITIONS 64
 #define FILTER_MAX_LIST 100
+#define FILTER_MAX_CONTAINS 8 /* _contains reads every text whole */
 #define SORT_MAX 8
 #define SEARCH_MAX_BYTES 255
 #define COLUMNS_MAX 48 /* of one collection */

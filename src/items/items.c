@@ -9,11 +9,13 @@
 #include "items/scope.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
+#include <utlist.h>
 
 #define ROWS_MAX 1000
 #define ARENA_MAX (4 * 1024 * 1024)
-#define ANSWER_MAX_BYTES (32 * 1024 * 1024)
+#define ANSWER_MAX_BYTES (16 * 1024 * 1024) /* of texts; as JSON values they take a few times as much */
 
 int scope_open(struct filter_scope *scope, struct arena *a, const struct identity *who,
                const char *collection, enum action action, struct items_error *error)
@@ -96,11 +98,56 @@ static int count_rows(struct db_conn *c, struct sql *sql, int64_t *ret)
 static int read_unit(struct db_conn *c, void *arg)
 {
     struct reading *r = arg;
+    db_limit(c, ITEMS_READ_LIMIT_MS);
     int rc = r->want_rows ? collect_rows(c, r) : 0;
     if (rc == 0 && r->want_total)
         rc = count_rows(c, &r->total, &r->total_count);
     if (rc == 0 && r->want_filtered)
         rc = count_rows(c, &r->filtered, &r->filter_count);
+    return rc == -ETIMEDOUT ? -ETIME : rc;
+}
+
+/* Who is scanning now; entries live on their readers' stacks. */
+struct scan {
+    const char *user_id;
+    struct scan *prev, *next;
+};
+
+static struct scan *scans;
+static pthread_mutex_t scans_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Without this one user's slow searches could hold every connection. */
+static int begin_scan(struct scan *mine)
+{
+    const struct scan *s;
+    int running = 0;
+    pthread_mutex_lock(&scans_lock);
+    DL_FOREACH (scans, s)
+        running += strcmp(s->user_id, mine->user_id) == 0;
+    bool may = running < ITEMS_SCANS_EACH;
+    if (may)
+        DL_APPEND(scans, mine);
+    pthread_mutex_unlock(&scans_lock);
+    return may ? 0 : -EBUSY;
+}
+
+static void end_scan(struct scan *mine)
+{
+    pthread_mutex_lock(&scans_lock);
+    DL_DELETE(scans, mine);
+    pthread_mutex_unlock(&scans_lock);
+}
+
+static int read_rows(struct db *db, const struct identity *who, struct reading *r)
+{
+    struct scan scan = {.user_id = who->user_id};
+    bool scanning = r->filtered.scans;
+    int rc = scanning ? begin_scan(&scan) : 0;
+    if (rc < 0)
+        return rc;
+    rc = db_read(db, read_unit, r);
+    if (scanning)
+        end_scan(&scan);
     return rc;
 }
 
@@ -182,7 +229,11 @@ static int run_reading(struct db *db, const struct filter_scope *scope, const st
         return scope_refuse(scope, -EINVAL, NULL, "The query is too large");
     r->ret_rows = json_array();
     if (rc == 0)
-        rc = r->ret_rows ? db_read(db, read_unit, r) : -ENOMEM;
+        rc = r->ret_rows ? read_rows(db, scope->values.who, r) : -ENOMEM;
+    if (rc == -EBUSY)
+        return scope_refuse(scope, rc, NULL, "Too many searches at once, try again shortly");
+    if (rc == -ETIME)
+        return scope_refuse(scope, -EINVAL, NULL, "The query takes too long: ask for less");
     if (rc == -EFBIG)
         return scope_refuse(scope, -EINVAL, NULL,
                             "The answer would be too large: ask for fewer rows or fields");

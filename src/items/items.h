@@ -9,13 +9,18 @@
  *
  * Functions return 0 or: -ENOENT (no such row, or not yours: never told apart; with ret_error->field, an id
  * in that field names nothing of the row's owner), -EACCES (the collection, action or, where it is named, the
- * field is forbidden to this user), -EINVAL (with *ret_error's sentence and field), -EEXIST (a unique rule),
- * or the store's errors. Blocking; workers only. */
+ * field is forbidden to this user), -EINVAL (with *ret_error's sentence and field; also a query that took
+ * longer than ITEMS_READ_LIMIT_MS), -EEXIST (a unique rule), -EBUSY (the user has ITEMS_SCANS_EACH queries
+ * running that read texts whole), or the store's errors. Blocking; workers only. */
 #ifndef ITEMS_ITEMS_H
 #define ITEMS_ITEMS_H
 
 #include "auth/identity.h"
 #include "base/json.h"
+
+/* What one user's reading may take of the store that all share. */
+#define ITEMS_READ_LIMIT_MS 5000
+#define ITEMS_SCANS_EACH 3
 
 struct items_error {
     char field[64]; /* "" if no single field is to blame */

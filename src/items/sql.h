@@ -14,6 +14,7 @@ struct sql {
     struct buf text;
     struct db_value *args; /* owned */
     size_t n, cap;
+    bool scans;  /* it reads texts whole, of every row that is there */
     bool failed; /* an add was refused; looked at once, by sql_ready() */
 };
 

@@ -126,17 +126,39 @@ static void copy_host(const char *host, char *ret_host)
     str_lower(ret_host);
 }
 
+/* A URL of good form, read, and its host (the caller's to curl_free). */
+static int read_url(const char *url, CURLU *parsed, char **ret_host)
+{
+    if (!parsed || !has_web_scheme(url) || strnlen(url, URL_MAX + 1) > URL_MAX)
+        return -EINVAL;
+    if (curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER) != CURLUE_OK ||
+        curl_url_get(parsed, CURLUPART_HOST, ret_host, 0) != CURLUE_OK)
+        return -EINVAL;
+    return (*ret_host)[0] == '\0' || strlen(*ret_host) > HOST_MAX ? -EINVAL : 0;
+}
+
+int guard_authority(const char *url, char *ret)
+{
+    _cleanup_(curl_url_cleanupP) CURLU *parsed = curl_url();
+    _cleanup_(curl_freeP) char *host = NULL, *port = NULL;
+    int r = read_url(url, parsed, &host);
+    if (r < 0)
+        return r;
+    CURLUcode found = curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
+    if (found != CURLUE_OK && found != CURLUE_NO_PORT)
+        return -EINVAL;
+    int len = snprintf(ret, GUARD_AUTHORITY_SIZE, "%s%s%s", host, port ? ":" : "", port ? port : "");
+    str_lower(ret);
+    return len < GUARD_AUTHORITY_SIZE ? 0 : -EINVAL;
+}
+
 int guard_parse_url(const char *url, char *ret_host)
 {
-    if (!has_web_scheme(url) || strnlen(url, URL_MAX + 1) > URL_MAX)
-        return -EINVAL;
     _cleanup_(curl_url_cleanupP) CURLU *parsed = curl_url();
     _cleanup_(curl_freeP) char *host = NULL;
-    if (!parsed || curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER) != CURLUE_OK ||
-        curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-        return -EINVAL;
-    if (host[0] == '\0' || strlen(host) > HOST_MAX)
-        return -EINVAL;
+    int r = read_url(url, parsed, &host);
+    if (r < 0)
+        return r;
     if (ret_host)
         copy_host(host, ret_host);
     return 0;

@@ -17,4 +17,10 @@ bool guard_address_is_public(const struct sockaddr *address);
  * (may be NULL, else of 256 bytes) gets the host in lower case without brackets. */
 int guard_parse_url(const char *url, char *ret_host);
 
+/* Who a URL (of good form) speaks to, as lists of hosts name it: the host in lower case (IPv6 in brackets),
+ * and
+ * ":port" where that isn't the scheme's own. ret: GUARD_AUTHORITY_SIZE bytes. 0 or -EINVAL. */
+#define GUARD_AUTHORITY_SIZE 272
+int guard_authority(const char *url, char *ret);
+
 #endif

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+
+#define HASH_NONFATAL_OOM 1 /* else uthash ends the process */
 #include <uthash.h>
 #include <utlist.h>
 
@@ -134,6 +136,10 @@ static struct lease *new_entry(struct index_cache *c, const char *user_id)
     l->listed = true;
     strcpy(l->user_id, user_id);
     HASH_ADD_STR(c->table, user_id, l);
+    if (!l->hh.tbl) {
+        free(l);
+        return NULL;
+    }
     DL_APPEND(c->queue, l);
     c->users++;
     return l;

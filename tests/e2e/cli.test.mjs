@@ -97,6 +97,7 @@ describe('the command line', () => {
     it('prints the documents that stand in docs/', async () => {
         assert.equal((await genie.cli(['config', '--docs'])).stdout, doc('settings.md'));
         assert.equal((await genie.cli(['config', '--errors'])).stdout, doc('errors.md'));
+        assert.equal((await genie.cli(['config', '--access'])).stdout, doc('access.md'));
     });
 
     it('prints an OpenAPI document in which every path parameter is declared', async () => {

@@ -178,6 +178,27 @@ describe('the Directus-compatible endpoints', () => {
             assert.equal((await me({ Cookie: pair, ...JSON_TYPE })).status >= 401, true);
         });
 
+        test('a form of another site can neither log a visitor in as somebody else nor out', async () => {
+            const credentials = { email: anna.email, password: anna.password };
+            for (const type of ['text/plain', 'application/x-www-form-urlencoded'])
+                for (const mode of ['cookie', 'session'])
+                    for (const what of ['login', 'refresh', 'logout']) {
+                        const answer = await server.request(`/api/directus/auth/${what}`, {
+                            method: 'POST',
+                            headers: { 'Content-Type': type, Origin: 'https://elsewhere.example' },
+                            body: JSON.stringify({ ...credentials, mode, refresh_token: 'x' }),
+                        });
+                        assert.equal(answer.status, 415, `${what} ${mode} ${type}`);
+                        assert.equal(answer.headers['set-cookie'], undefined);
+                    }
+            const plain = await server.request('/api/directus/auth/login', {
+                method: 'POST',
+                headers: { 'Content-Type': 'text/plain' },
+                body: JSON.stringify(credentials),
+            });
+            assert.equal(plain.status, 200);
+        });
+
         test('guessing is slowed for the account that is guessed at', async () => {
             const guessed = await server.addUser();
             let answer;

@@ -64,7 +64,7 @@ describe('flows', () => {
                 LLM_PROVIDER: 'openai',
                 LLM_BASE_URL: `${model.url}/v1`,
                 LLM_MODEL: 'stand-in',
-                HTTP_REQUEST_HOSTS: '127.0.0.1',
+                HTTP_REQUEST_HOSTS: `127.0.0.1:${service.port}`,
                 ALLOW_PRIVATE_URLS: 'true',
                 STAGEHAND_URL: stagehand.url,
                 STREAM_GRACE_S: '0',

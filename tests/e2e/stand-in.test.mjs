@@ -591,7 +591,7 @@ describe('the strict reader of event streams', () => {
             ...options,
         });
     };
-    const HEAD = ': ping\n\nid: a:0\ndata: {"n":0}\n\n';
+    const HEAD = ': ping\n\ndata: {"n":0}\nid: a:0\n\n';
 
     before(async () => {
         model = await startModel({ formats: 'openai' });
@@ -619,7 +619,7 @@ describe('the strict reader of event streams', () => {
     for (const [what, bytes] of Object.entries({
         'a field that is not documented': 'event: x\ndata: {}\n\n',
         'two data lines': 'data: {}\ndata: {}\n\n',
-        'an id after its data': 'data: {}\nid: 1\n\n',
+        'an id before its data': 'id: 1\ndata: {}\n\n',
         'a carriage return': 'data: {}\r\n\r\n',
         'data that is not JSON': 'data: {"a\n\n',
         'data without a space': 'data:{}\n\n',

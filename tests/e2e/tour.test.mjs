@@ -85,6 +85,21 @@ describe('the tour of genie serve --demo', () => {
         assert.equal((await genie.cli(['user', 'list', '--json'])).stdout, before_);
     });
 
+    it('may be started twice at once: the passwords that are kept are those of the users', async () => {
+        const first = new Genie({ args: ['--demo'], secrets: 'none' });
+        const second = new Genie({ args: ['--demo'], secrets: 'none', dataDir: first.dataDir });
+        await Promise.all([first.start(), second.start()]);
+        const kept = readFileSync(join(first.dataDir, 'demo-passwords.txt'), 'utf8').trim().split('\n');
+        for (const line of kept) {
+            const [email, password] = line.split(' ');
+            const body = { email, password };
+            const answer = await first.request('/api/directus/auth/login', { method: 'POST', body });
+            assert.equal(answer.status, 200, answer.text);
+        }
+        await second.stop();
+        await first.stop();
+    });
+
     it('refuses to make known users on an address that others reach', async () => {
         const open = new Genie({ args: ['--demo'], secrets: 'none' });
         open.port = 0;

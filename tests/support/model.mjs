@@ -187,8 +187,10 @@ export class StandInModel extends Listener {
         try {
             await this.#answer(exchange, request, response);
         } catch (error) {
-            // A client that left, or a drop that the script asked for, is no fault of ours.
-            if (!exchange.signal.aborted && !exchange.dropped) throw error;
+            // A client that left, or a drop that the script asked for, is no fault of ours. That it left may
+            // be seen by a write first.
+            const left = exchange.signal.aborted || ['EPIPE', 'ECONNRESET'].includes(error.code);
+            if (!left && !exchange.dropped) throw error;
         }
         if (this.verbose)
             console.error(`${exchange.method} ${exchange.url} -> ${exchange.status ?? 'closed'}`);

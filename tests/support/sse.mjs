@@ -53,7 +53,7 @@ export class SseParser {
     }
 
     #id(value) {
-        if (this.id !== undefined || this.data !== null) throw new SseError('id must come once, before data');
+        if (this.id !== undefined || this.data === null) throw new SseError('id must come once, after data');
         this.id = value;
     }
 

@@ -23,7 +23,7 @@ struct world {
     struct action_env env;
     struct identity anna, bert;
     struct fake_server *server;
-    char server_url[64];
+    char server_url[64], hosts[64];
     struct buf told; /* "step status error" lines */
     struct cancel cancel;
     bool hold_writes;
@@ -72,8 +72,7 @@ static inline int world_set_up(void **state)
                   "', 'bert@example.com')");
     identify(&w->anna, ANNA);
     identify(&w->bert, BERT);
-    w->cfg = (struct config){
-        .action_step_timeout_s = 30, .allow_private_urls = true, .http_request_hosts = "127.0.0.1"};
+    w->cfg = (struct config){.action_step_timeout_s = 30, .allow_private_urls = true};
     w->env = (struct action_env){.cfg = &w->cfg, .db = w->db};
     w->told = BUF_INIT(1024 * 1024);
     w->time_ms = 60000;
@@ -97,6 +96,8 @@ static inline void world_serve(struct world *w, fake_answer answer)
 {
     w->server = fake_start(answer, w);
     (void)snprintf(w->server_url, sizeof w->server_url, "http://127.0.0.1:%d", fake_port(w->server));
+    (void)snprintf(w->hosts, sizeof w->hosts, "127.0.0.1:%d", fake_port(w->server));
+    w->cfg.http_request_hosts = w->hosts;
 }
 
 struct new_flow {

@@ -194,6 +194,37 @@ static void a_result_is_not_larger_than_the_limit(void **state)
     }
 }
 
+static void a_value_is_one_part_of_an_address(void **state)
+{
+    static const struct {
+        const char *value, *result; /* NULL: refused */
+    } cases[] = {
+        {"{\"u\":\"$input.base/a/$input.p?$input.p\"}",
+         "{\"u\":\"https://h:1/x/a/%2F%C3%A9%3F?%2F%C3%A9%3F\"}"},
+        {"{\"u\":\"$input.p\"}", "{\"u\":\"/\u00e9?\"}"},
+        {"{\"u\":\"/$input.safe$$/$input.n\"}", "{\"u\":\"/aZ0-_.~$/null\"}"},
+        {"{\"u\":\"/$input.none/\"}", "{\"u\":\"//\"}"},
+        {"{\"u\":\"/$input.dots/\"}", NULL},
+        {"{\"u\":\"/.$input.dot/\"}", NULL},
+        {"{\"v\":\"/$input.p\",\"in\":{\"u\":\"/$input.dots\"}}",
+         "{\"v\":\"//\u00e9?\",\"in\":{\"u\":\"/..\"}}"},
+    };
+    (void)state;
+    _cleanup_json_ json_t *input =
+        parse("{\"base\":\"https://h:1/x\",\"p\":\"/\u00e9?\",\"safe\":\"aZ0-_.~\","
+              "\"none\":null,\"n\":\"null\",\"dots\":\"..\",\"dot\":\".\"}");
+    struct interpolate_scope scope = {.input = input, .user_id = "u", .address_key = "u"};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char error[200];
+        _cleanup_json_ json_t *value = parse(cases[i].value), *got = NULL;
+        int r = interpolate(value, &scope, &got, error, sizeof error);
+        assert_int_equal(r, cases[i].result ? 0 : -EINVAL);
+        _cleanup_json_ json_t *want = cases[i].result ? parse(cases[i].result) : NULL;
+        if (want && !json_equal(got, want))
+            fail_msg("%s", cases[i].value);
+    }
+}
+
 static void collect(void *ctx, const char *path)
 {
     assert_int_equal(buf_addf(ctx, "%s;", path), 0);
@@ -217,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_a_whole_dangling_reference_is_missing, set_up, tear_down),
         cmocka_unit_test(a_result_is_not_nested_deeper_than_json_may_be),
         cmocka_unit_test(a_result_is_not_larger_than_the_limit),
+        cmocka_unit_test(a_value_is_one_part_of_an_address),
         cmocka_unit_test(references_can_be_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -359,6 +359,24 @@ static void a_cancel_reaches_into_a_step(void **state)
                          "'error':'The flow was cancelled'}]");
 }
 
+static void a_cancel_in_the_last_step_is_no_success_either(void **state)
+{
+    struct world *w = *state;
+    world_serve(w, answer);
+    add_flow(w, "f", true, "[{'type':'http_request','on_error':'continue','config':{'url':'$URL/cancel'}}]");
+    assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
+    assert_string_equal(w->result.error, "The flow was cancelled");
+}
+
+static void the_hash_does_not_depend_on_the_order_of_keys(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(run_flow(w, "no-such-flow", "{'a':1,'b':{'c':2,'d':3}}"), ACTION_MISS);
+    assert_int_equal(run_flow(w, "no-such-flow", "{'b':{'d':3,'c':2},'a':1}"), ACTION_MISS);
+    assert_int_equal(run_flow(w, "no-such-flow", "{'b':{'d':3,'c':2},'a':2}"), ACTION_MISS);
+    assert_int_equal(store_int(w->db, "SELECT count(DISTINCT input_hash) FROM agent_audits"), 2);
+}
+
 static void a_cancelled_flow_does_not_begin(void **state)
 {
     struct world *w = *state;
@@ -394,6 +412,8 @@ int main(void)
         WORLD(a_step_ends_at_its_time_limit),
         WORLD(a_flow_ends_at_its_time_limit_whatever_its_steps_say),
         WORLD(a_cancel_reaches_into_a_step),
+        WORLD(a_cancel_in_the_last_step_is_no_success_either),
+        WORLD(the_hash_does_not_depend_on_the_order_of_keys),
         WORLD(a_cancelled_flow_does_not_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

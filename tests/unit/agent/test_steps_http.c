@@ -14,6 +14,8 @@ static void answer(struct fake_request *rq)
         fake_reply(rq, 200, "Content-Type: text/plain\r\n", "just [ACTION:x:{}] text");
     else if (strcmp(path, "/binary") == 0)
         fake_reply(rq, 200, "Content-Type: image/png\r\n", "\x89PNG\xff");
+    else if (strcmp(path, "/odd-type") == 0)
+        fake_reply(rq, 200, "Content-Type: \xff\xfe\r\n", "odd");
     else if (strcmp(path, "/empty") == 0)
         fake_reply(rq, 204, "", "");
     else if (strcmp(path, "/huge") == 0) {
@@ -47,6 +49,8 @@ static void an_answer_is_json_where_it_can_be(void **state)
     assert_results(w, "{'r':{'status':200,'contentType':'text/plain','body':'just [ACTION:x:{}] text'}}");
     assert_int_equal(request(w, "{'url':'$URL/empty'}", "{}"), ACTION_SUCCESS);
     assert_results(w, "{'r':{'status':204,'contentType':'','body':''}}");
+    assert_int_equal(request(w, "{'url':'$URL/odd-type'}", "{}"), ACTION_SUCCESS);
+    assert_results(w, "{'r':{'status':200,'contentType':'','body':'odd'}}");
     assert_int_equal(request(w, "{'url':'$URL/binary'}", "{}"), ACTION_ERROR);
     assert_error(w, "not text");
     assert_int_equal(request(w, "{'url':'$URL/huge'}", "{}"), ACTION_ERROR);
@@ -96,10 +100,44 @@ static void only_named_hosts_are_called(void **state)
         assert_int_equal(request(w, config, "{}"), ACTION_ERROR);
         assert_error(w, "http or https");
     }
-    w->cfg.http_request_hosts = NULL;
-    assert_int_equal(request(w, "{'url':'$URL/json'}", "{}"), ACTION_ERROR);
-    assert_error(w, "not among those");
+    static const char *const lists[] = {NULL, "127.0.0.1", "127.0.0.1:1", "127.0.0.1:80,localhost"};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) { /* a host without a port is the scheme's own port alone */
+        w->cfg.http_request_hosts = lists[i];
+        assert_int_equal(request(w, "{'url':'$URL/json'}", "{}"), ACTION_ERROR);
+        assert_error(w, "not among those");
+    }
     assert_seen(w, "");
+}
+
+/* A model chooses the input: it must not choose where the request goes. */
+static void an_input_stays_its_part_of_the_address(void **state)
+{
+    struct world *w = *state;
+    world_serve(w, answer);
+    static const struct {
+        const char *input, *seen;
+    } cases[] = {
+        {"{'id':'7'}", "GET /users/7/posts?q=7\n"},
+        {"{'id':12}", "GET /users/12/posts?q=12\n"},
+        {"{'id':'../../admin?x=1#'}",
+         "GET /users/..%2F..%2Fadmin%3Fx%3D1%23/posts?q=..%2F..%2Fadmin%3Fx%3D1%23\n"},
+        {"{'id':'a b&c=d%2e'}", "GET /users/a%20b%26c%3Dd%252e/posts?q=a%20b%26c%3Dd%252e\n"},
+    };
+    char seen[1024] = "";
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(request(w, "{'url':'$URL/users/{{input.id}}/posts?q=$input.id'}", cases[i].input),
+                         ACTION_SUCCESS);
+        (void)snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s", cases[i].seen);
+        assert_seen(w, seen);
+    }
+    assert_int_equal(request(w, "{'url':'$URL/users/$input.id/posts'}", "{'id':'..'}"), ACTION_ERROR);
+    assert_error(w, "can't be part of an address");
+    assert_int_equal(request(w, "{'url':'http://127.0.0.1$input.id'}", "{'id':':1/'}"), ACTION_ERROR);
+    assert_error(w, "http or https");
+    assert_int_equal(request(w, "{'url':'http://127.0.0.1$input.id'}", "{'id':'.example.com'}"),
+                     ACTION_ERROR);
+    assert_error(w, "not among those");
+    assert_seen(w, seen);
 }
 
 static void a_named_host_must_be_public_too(void **state)
@@ -152,9 +190,13 @@ int main(void)
 {
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
-        WORLD(an_answer_is_json_where_it_can_be), WORLD(what_is_sent_is_what_the_config_says),
-        WORLD(only_named_hosts_are_called),       WORLD(a_named_host_must_be_public_too),
-        WORLD(redirects_are_not_followed),        WORLD(odd_methods_and_headers_are_refused),
+        WORLD(an_answer_is_json_where_it_can_be),
+        WORLD(what_is_sent_is_what_the_config_says),
+        WORLD(only_named_hosts_are_called),
+        WORLD(a_named_host_must_be_public_too),
+        WORLD(an_input_stays_its_part_of_the_address),
+        WORLD(redirects_are_not_followed),
+        WORLD(odd_methods_and_headers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

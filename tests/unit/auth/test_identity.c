@@ -104,6 +104,23 @@ static void knows_a_creator(void **state)
     free(token);
 }
 
+/* Without this its body, however large, would be taken in before. */
+static void a_bad_token_is_told_at_once(void **state)
+{
+    struct world *w = *state;
+    json_t *payload = directus_payload(w->anna.user_id, w->now_s);
+    char *forged = sign_any(payload, JWT_ALG_HS256, "another-key-another-key-another-key");
+    (void)json_object_set_new(payload, "exp", json_integer(w->now_s - 1));
+    char *late = sign_any(payload, JWT_ALG_HS256, DIRECTUS_KEY);
+    assert_int_equal(lookup(w, forged), -EACCES);
+    assert_int_equal(lookup(w, late), -EACCES);
+    assert_int_equal(lookup(w, "eyJ.e.x"), -EACCES);
+    assert_int_equal(lookup(w, "a-static-token"), -EAGAIN); /* only the store knows */
+    json_decref(payload);
+    free(forged);
+    free(late);
+}
+
 static void knows_roles(void **state)
 {
     struct world *w = *state;
@@ -412,6 +429,18 @@ static void another_process_writes(void **state)
     free(token);
 }
 
+/* Without the store, and so before a body is read. */
+static void broken_tokens_are_refused_from_memory(void **state)
+{
+    struct world *w = *state;
+    char *token = token_for(w, w->anna.user_id);
+    assert_int_equal(lookup(w, token), -EAGAIN);
+    token[strlen(token) - 5] ^= 1;
+    assert_int_equal(lookup(w, token), -EACCES);
+    assert_int_equal(lookup(w, "maybe-a-static-token"), -EAGAIN);
+    free(token);
+}
+
 static void store_fails(void **state)
 {
     struct world *w = *state;
@@ -433,6 +462,7 @@ static void expired_tokens(void **state)
     (void)json_object_set_new(payload, "exp", json_integer(w->now_s - 1));
     char *token = sign_any(payload, JWT_ALG_HS256, DIRECTUS_KEY);
     assert_int_equal(resolve(w, token), ERR_TOKEN_EXPIRED);
+    assert_int_equal(lookup(w, token), -EACCES);
     free(token);
     json_decref(payload);
 }
@@ -444,6 +474,7 @@ int main(void)
     log_configure(LOG_ERROR + 1, false); /* one test breaks the store on purpose */
     const struct CMUnitTest tests[] = {
         WORLD_TEST(knows_a_creator),
+        WORLD_TEST(a_bad_token_is_told_at_once),
         WORLD_TEST(knows_roles),
         WORLD_TEST(claims_give_no_rights),
         WORLD_TEST(status_decides),
@@ -458,6 +489,7 @@ int main(void)
         WORLD_TEST(address_bound_rights),
         WORLD_TEST(forgetting_is_at_once),
         WORLD_TEST(another_process_writes),
+        WORLD_TEST(broken_tokens_are_refused_from_memory),
         WORLD_TEST(store_fails),
         WORLD_TEST(expired_tokens),
     };

@@ -232,6 +232,73 @@ static void guessing_is_slowed(void **state)
     assert_int_equal(log_in(w, "other@example.com", PASSWORD, false, &grant), LOGIN_OK); /* others aren't */
 }
 
+static enum login_refusal log_in_from(struct world *w, const char *ip, const char *password)
+{
+    struct login_grant grant;
+    login(w->logins, &w->arena, "victim@example.com", password, false, &(struct login_client){.ip = ip},
+          &grant);
+    return grant.refusal;
+}
+
+/* Whoever has many addresses could otherwise take each attempt before the owner. */
+static void guessing_locks_no_owner_out(void **state)
+{
+    struct world *w = *state;
+    int refused = 0;
+    (void)member(w, "victim@example.com");
+    assert_int_equal(log_in_from(w, "192.0.2.7", PASSWORD), LOGIN_OK);
+    for (int i = 0; i < 12; i++) {
+        char ip[32];
+        (void)snprintf(ip, sizeof ip, "198.51.100.%d", i);
+        refused += log_in_from(w, ip, "wrong") == LOGIN_WAIT;
+    }
+    assert_true(refused > 0);
+    assert_int_equal(log_in_from(w, "203.0.113.1", PASSWORD), LOGIN_WAIT); /* a stranger still */
+    assert_int_equal(log_in_from(w, "192.0.2.7", PASSWORD), LOGIN_OK);
+    refused = 0;
+    for (int i = 0; i < 12; i++)
+        refused += log_in_from(w, "192.0.2.7", "wrong") == LOGIN_WAIT;
+    assert_true(refused > 0); /* who sits there gets no more guesses than others */
+}
+
+static void sessions_do_not_pile_up(void **state)
+{
+    struct world *w = *state;
+    struct account a = member(w, "many@example.com");
+    struct login_grant grant, next;
+    char session[TOKEN_SESSION_MAX + 1];
+    for (int i = 0; i < 250; i++)
+        run_sql(w->db,
+                "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('s%d', '%s', "
+                "'2999-01-01T00:%02d:%02d.000Z')",
+                i, a.user_id, i / 60, i % 60);
+    assert_int_equal(log_in(w, "many@example.com", PASSWORD, true, &grant), LOGIN_OK);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions"), 200);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token = 's249'"), 1);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token = 's0'"), 0);
+    assert_int_equal(resolves(w, grant.access_token), 0);
+    run_sql(w->db,
+            "UPDATE directus_sessions SET expires = '2001-01-01T00:00:00.000Z' WHERE token LIKE 's%%'");
+    login_session_of(w->logins, grant.access_token, session);
+    assert_int_equal(refresh(w, session, true, &next), LOGIN_OK); /* the expired ones go here too */
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token LIKE 's%'"), 0);
+}
+
+static void what_a_client_says_of_itself_is_cut(void **state)
+{
+    struct world *w = *state;
+    struct login_grant grant;
+    char origin[4096];
+    memset(origin, 'o', sizeof origin - 1);
+    origin[sizeof origin - 1] = '\0';
+    (void)member(w, "long@example.com");
+    login(w->logins, &w->arena, "long@example.com", PASSWORD, false,
+          &(struct login_client){.ip = client.ip, .user_agent = "\xff", .origin = origin}, &grant);
+    assert_int_equal(grant.refusal, LOGIN_OK);
+    assert_int_equal(store_int(w->db, "SELECT length(origin) FROM directus_sessions"), 255);
+    assert_int_equal(store_int(w->db, "SELECT user_agent IS NULL FROM directus_sessions"), 1);
+}
+
 #define WORLD_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -245,6 +312,9 @@ int main(void)
         WORLD_TEST(wrong_password_tells_nothing),
         WORLD_TEST(suspended_while_logged_in),
         WORLD_TEST(guessing_is_slowed),
+        WORLD_TEST(guessing_locks_no_owner_out),
+        WORLD_TEST(sessions_do_not_pile_up),
+        WORLD_TEST(what_a_client_says_of_itself_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,51 @@ static void depth_is_limited(void **state)
     }
 }
 
+/* "[{},{},…]" with n inner values. */
+static json_t *parse_many(const char *inner, size_t n)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(4 * 1024 * 1024);
+    assert_int_equal(buf_adds(&b, "["), 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(buf_adds(&b, i ? "," : ""), 0);
+        assert_int_equal(buf_adds(&b, inner), 0);
+    }
+    assert_int_equal(buf_adds(&b, "]"), 0);
+    return json_parse(b.data, b.len);
+}
+
+static void short_texts_cannot_become_large_values(void **state)
+{
+    static const struct {
+        const char *inner;
+        size_t most;
+    } kinds[] = {{"{}", JSON_MAX_CONTAINERS - 1},
+                 {"[]", JSON_MAX_CONTAINERS - 1},
+                 {"0", JSON_MAX_VALUES},
+                 {"\"\"", JSON_MAX_VALUES}};
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        _cleanup_json_ json_t *most = parse_many(kinds[i].inner, kinds[i].most);
+        _cleanup_json_ json_t *more = parse_many(kinds[i].inner, kinds[i].most + 1);
+        assert_int_equal(json_array_size(most), kinds[i].most);
+        assert_null(more);
+    }
+    _cleanup_json_ json_t *text = parse_many("\"{{{[[[,,,,,,,,\"", JSON_MAX_VALUES / 8);
+    assert_int_equal(json_array_size(text), JSON_MAX_VALUES / 8);
+}
+
+static void what_was_written_can_be_read_at_any_depth(void **state)
+{
+    (void)state;
+    _cleanup_json_ json_t *inner = parse_nested(JSON_MAX_DEPTH), *outer = json_array();
+    assert_int_equal(json_array_append(outer, inner), 0);
+    _cleanup_buf_ struct buf b = BUF_INIT(4096);
+    assert_int_equal(json_write(&b, outer), 0);
+    assert_null(json_parse(b.data, b.len));
+    _cleanup_json_ json_t *again = json_parse_own(b.data, b.len);
+    assert_true(json_equal(again, outer));
+}
+
 static void brackets_in_texts_are_no_depth(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(4096);
@@ -222,6 +267,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(short_texts_cannot_become_large_values),
+        cmocka_unit_test(what_was_written_can_be_read_at_any_depth),
         cmocka_unit_test(brackets_in_texts_are_no_depth),
         cmocka_unit_test(wide_is_not_deep),
         cmocka_unit_test(what_is_read_and_what_is_not),

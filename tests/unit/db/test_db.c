@@ -304,6 +304,21 @@ static void a_unit_that_never_ends_is_ended(void **state)
     sqlite_conn_close(c);
 }
 
+static int count_for_a_while(struct db_conn *c, void *arg)
+{
+    db_limit(c, 50);
+    db_limit(c, 1000000); /* never gives time back */
+    return count_forever(c, arg);
+}
+
+static void a_unit_may_be_given_less_time(void **state)
+{
+    struct store *s = *state;
+    int64_t n;
+    assert_int_equal(db_read(s->db, count_for_a_while, &n), -ETIMEDOUT);
+    assert_int_equal(db_ping(s->db), 0);
+}
+
 /* --- readers ---------------------------------------------------------------------------------------- */
 
 struct reader {
@@ -419,6 +434,7 @@ int main(void)
         TEST(a_unit_cannot_end_its_transaction),
         TEST(a_write_within_a_write_is_refused),
         TEST(a_unit_that_never_ends_is_ended),
+        TEST(a_unit_may_be_given_less_time),
         TEST(a_reader_waits_for_a_connection_but_not_for_ever),
         TEST(the_file_is_its_owners_alone),
         TEST(a_file_of_another_kind_is_refused),

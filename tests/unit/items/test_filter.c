@@ -435,6 +435,7 @@ static void limits(void **state)
     } cases[] = {
         {"{\"_or\":[", "{\"username\":{\"_eq\":\"a\"}}", "]}", FILTER_MAX_CONDITIONS},
         {"{\"username\":{\"_in\":[", "\"a\"", "]}}", FILTER_MAX_LIST},
+        {"{\"_or\":[", "{\"username\":{\"_contains\":\"a\"}}", "]}", FILTER_MAX_CONTAINS},
     };
     struct items_error error;
     char *fits = nested(FILTER_MAX_DEPTH - 1), *deep = nested(FILTER_MAX_DEPTH + 1);

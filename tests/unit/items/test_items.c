@@ -4,8 +4,12 @@
 #include "rows.h"
 
 #include <ctype.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #define NODES "user_nodes"
+#define WORLD_READERS 4 /* of the store that store_set_up() opens */
 
 static json_t *node(const char *title)
 {
@@ -289,6 +293,22 @@ static void unique_rules_are_told(void **state)
     assert_true(error.sentence[0]);
 }
 
+/* They may hold keys of other services. */
+static void steps_of_flows_are_for_admins(void **state)
+{
+    struct rows_world *w = *state;
+    struct items_error error;
+    json_t *row;
+    const char *id = insert_row(w, access_collection("action_flows"), "");
+    assert_int_equal(items_read_one(w->db, &w->people[ANNA], "action_flows", id, NULL, &row, &error), 0);
+    assert_non_null(json_object_get(row, "slug"));
+    assert_null(json_object_get(row, "steps"));
+    json_decref(row);
+    assert_int_equal(items_read_one(w->db, &w->people[ADMIN], "action_flows", id, NULL, &row, &error), 0);
+    assert_non_null(json_object_get(row, "steps"));
+    json_decref(row);
+}
+
 static void inactive_flows_are_for_admins(void **state)
 {
     struct rows_world *w = *state;
@@ -393,6 +413,96 @@ static void users_change_only_themselves(void **state)
         store_int(w->db, "SELECT count(*) FROM directus_users WHERE subscription_tier = 'studio'"), 1);
 }
 
+/* ---- many searches at once */
+
+/* Holds every connection that reads, so that searches begun stay begun. */
+struct hold {
+    struct db *db;
+    pthread_t thread;
+    atomic_int *held;
+    atomic_bool *let_go;
+};
+
+static int hold_unit(struct db_conn *c, void *arg)
+{
+    const struct hold *h = arg;
+    (void)c;
+    atomic_fetch_add(h->held, 1);
+    while (!atomic_load(h->let_go))
+        usleep(1000);
+    return 0;
+}
+
+static void *hold_one(void *arg)
+{
+    struct hold *h = arg;
+    assert_int_equal(db_read(h->db, hold_unit, h), 0);
+    return NULL;
+}
+
+struct searcher {
+    struct rows_world *world;
+    pthread_t thread;
+    const struct items_query query;
+    int result;
+    atomic_int *done;
+};
+
+static void *search_one(void *arg)
+{
+    struct searcher *s = arg;
+    struct items_error error;
+    json_t *rows = NULL;
+    s->result = items_read(s->world->db, &s->world->people[ANNA], NODES, &s->query, &rows, NULL, &error);
+    json_decref(rows);
+    atomic_fetch_add(s->done, 1);
+    return NULL;
+}
+
+/* How many of the searches that begin together are refused. */
+static int refused_of(struct rows_world *w, struct searcher *searchers, size_t n, bool wait_for_one)
+{
+    atomic_bool let_go = false;
+    atomic_int held = 0, done = 0;
+    struct hold holds[WORLD_READERS];
+    int refused = 0;
+    for (size_t i = 0; i < ARRAY_LEN(holds); i++) {
+        holds[i] = (struct hold){.db = w->db, .held = &held, .let_go = &let_go};
+        assert_int_equal(pthread_create(&holds[i].thread, NULL, hold_one, &holds[i]), 0);
+    }
+    while (atomic_load(&held) < WORLD_READERS)
+        usleep(1000);
+    for (size_t i = 0; i < n; i++) {
+        searchers[i].done = &done;
+        assert_int_equal(pthread_create(&searchers[i].thread, NULL, search_one, &searchers[i]), 0);
+    }
+    while (wait_for_one && atomic_load(&done) == 0)
+        usleep(1000);
+    atomic_store(&let_go, true);
+    for (size_t i = 0; i < n; i++) {
+        pthread_join(searchers[i].thread, NULL);
+        refused += searchers[i].result == -EBUSY;
+        assert_true(searchers[i].result == 0 || searchers[i].result == -EBUSY);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(holds); i++)
+        pthread_join(holds[i].thread, NULL);
+    return refused;
+}
+
+static void one_user_does_not_hold_every_connection(void **state)
+{
+    struct rows_world *w = *state;
+    _cleanup_json_ json_t *filter = json_loads("{\"title\":{\"_contains\":\"x\"}}", 0, NULL);
+    struct searcher s[ITEMS_SCANS_EACH + 1] = {
+        {.world = w, .query = {.search = "x", .limit = 1}},
+        {.world = w, .query = {.filter = filter, .limit = 1}},
+        {.world = w, .query = {.search = "y", .limit = 1}},
+        {.world = w, .query = {.search = "z", .limit = 1}},
+    };
+    assert_int_equal(refused_of(w, s, ITEMS_SCANS_EACH + 1, true), 1);
+    assert_int_equal(refused_of(w, s, ITEMS_SCANS_EACH, false), 0);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR + 1, false);
@@ -412,10 +522,12 @@ int main(void)
         WORLD_TEST(other_ways_are_named),
         WORLD_TEST(unique_rules_are_told),
         WORLD_TEST(inactive_flows_are_for_admins),
+        WORLD_TEST(steps_of_flows_are_for_admins),
         WORLD_TEST(ids_that_are_none),
         WORLD_TEST(owning),
         WORLD_TEST(listeners_are_told_after_success),
         WORLD_TEST(users_change_only_themselves),
+        WORLD_TEST(one_user_does_not_hold_every_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

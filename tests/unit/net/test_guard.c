@@ -220,6 +220,33 @@ static void long_urls_and_hosts_are_refused(void **state)
     assert_int_equal(guard_parse_url(host, NULL), -EINVAL);
 }
 
+static void who_a_url_speaks_to(void **state)
+{
+    static const struct {
+        const char *url, *authority; /* NULL: refused */
+    } cases[] = {
+        {"http://Example.com/x", "example.com"},
+        {"https://example.com:443/", "example.com"},
+        {"http://example.com:443/", "example.com:443"},
+        {"https://example.com:8443", "example.com:8443"},
+        {"http://127.1:080/", "127.0.0.1"},
+        {"http://[2001:DB8::1]/", "[2001:db8::1]"},
+        {"http://[2001:db8::1]:81/", "[2001:db8::1]:81"},
+        {"http://example.com.:80/", "example.com."},
+        {"http://u@example.com/", NULL},
+        {"http://example.com:x/", NULL},
+        {"ftp://example.com/", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char authority[GUARD_AUTHORITY_SIZE] = "";
+        int r = guard_authority(cases[i].url, authority);
+        assert_int_equal(r, cases[i].authority ? 0 : -EINVAL);
+        if (cases[i].authority)
+            assert_string_equal(authority, cases[i].authority);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +255,7 @@ int main(void)
         cmocka_unit_test(other_families_are_refused),
         cmocka_unit_test(urls_have_one_form),
         cmocka_unit_test(long_urls_and_hosts_are_refused),
+        cmocka_unit_test(who_a_url_speaks_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
