@@ -21,7 +21,7 @@
     "SET client_encoding TO 'UTF8'; SET standard_conforming_strings TO on; SET timezone TO 'UTC'; " \
     "SET datestyle TO 'ISO'; SET bytea_output TO 'hex'; SET extra_float_digits TO 1; " \
     "SET client_min_messages TO warning; SET lock_timeout TO 5000; SET statement_timeout TO 30000; " \
-    "SET idle_in_transaction_session_timeout TO 60000; " \
+    "SET idle_in_transaction_session_timeout TO 60000; SET genie.told TO 'after each commit'; " \
     "SELECT set_config('synchronous_commit', 'on', false) " \
     "WHERE current_setting('synchronous_commit') = 'off'; "
 

@@ -19,6 +19,7 @@
 #define CACHE_KEY_MAX 4096 /* longer texts are made on the fly and seldom come back */
 #define SCRIPT_LIMIT_MS (INT64_C(3600) * 1000)
 #define NUMBER_SIZE 32
+#define GRACE_MS 1000 /* the server, which has the same limits, may say first that a time is over */
 
 /* Types by their number in pg_type, which never changes. */
 enum { OID_ANY = 0, OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_FLOAT8 = 701 };
@@ -143,7 +144,7 @@ static int answer(struct pg_conn *c, const char *sql, int sent, PGresult **ret)
     if (!sent)
         return pg_conn_lose(c, -EIO);
     PGresult *res = NULL;
-    int r = pg_conn_answer(c, statement_deadline(c), &res);
+    int r = pg_conn_answer(c, statement_deadline(c) + GRACE_MS, &res);
     if (r < 0)
         return pg_conn_lose(c, r);
     ExecStatusType status = PQresultStatus(res);
@@ -271,6 +272,19 @@ static int run(struct pg_conn *c, const char *sql, const struct db_value *args, 
     if (r == 0 && strncmp(PQcmdStatus(*ret), "SELECT", 6) != 0)
         c->wrote = true;
     return r;
+}
+
+void pg_limit(struct db_conn *base, int limit_ms)
+{
+    struct pg_conn *c = conn_of(base);
+    char sql[64];
+    int64_t deadline = clock_monotonic_ms() + limit_ms;
+    if (deadline >= c->unit_deadline)
+        return;
+    c->unit_deadline = deadline;
+    (void)snprintf(sql, sizeof sql, "SET LOCAL statement_timeout TO %d", limit_ms > 0 ? limit_ms : 1);
+    if (!c->error)
+        (void)pg_conn_command(c, sql, deadline + GRACE_MS); /* what fails is noted */
 }
 
 int pg_exec(struct db_conn *base, const char *sql, const struct db_value *args, size_t n,

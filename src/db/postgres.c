@@ -371,6 +371,7 @@ const struct db_engine postgres_engine = {
     .write_schema = write_schema,
     .write_async = write_unit_async,
     .data_version = data_version,
+    .limit = pg_limit,
     .exec = pg_exec,
     .script = pg_script,
     .query = pg_query,

@@ -22,6 +22,12 @@ export function sql(url, statement) {
     }).trim();
 }
 
+/** The same, with the rows as objects. */
+export function rows(url, statement) {
+    if (!/^\s*select/i.test(statement)) return sql(url, statement), [];
+    return JSON.parse(sql(url, `SELECT coalesce(json_agg(t), '[]') FROM (${statement}) t`));
+}
+
 function serverUrl() {
     const url = process.env.TEST_DATABASE_URL;
     if (!url) throw new Error('TEST_DATABASE_URL is unset: tools/postgres.py run COMMAND... sets it');

@@ -186,6 +186,22 @@ static void every_reference_has_an_index(void **state)
     assert_int_equal(store_int(s->db, store_is_postgres() ? postgres : sqlite), 0);
 }
 
+static void every_table_tells_of_others_writes(void **state)
+{
+    struct store *s = *state;
+    if (!store_is_postgres())
+        skip();
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' "
+                                      "AND tablename NOT LIKE 'directus\\_%' AND NOT EXISTS "
+                                      "(SELECT 1 FROM pg_trigger WHERE tgname = 'genie_tell' "
+                                      "AND tgrelid = CAST(tablename AS regclass))"),
+                     0);
+    store_await_listening(s->db);
+    int64_t version = db_data_version(s->db);
+    store_as_admin(s->name, "UPDATE system_config SET value = 'be kind'");
+    store_await_change(s->db, version);
+}
+
 static int texts_are_iso(struct db_conn *c, void *sql)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
@@ -318,6 +334,7 @@ int main(void)
         EMPTY(several_processes_may_start_at_once),
         MIGRATED(an_installation_starts_with_its_roles_and_prompt),
         MIGRATED(every_reference_has_an_index),
+        MIGRATED(every_table_tells_of_others_writes),
         MIGRATED(timestamps_are_iso_with_milliseconds),
         MIGRATED(an_address_is_one_users_in_any_spelling),
         MIGRATED(an_anythingllm_user_has_one_directus_user),

@@ -857,3 +857,25 @@ CREATE TABLE leader_leases (
     expires_at timestamptz(3),
     last_run_at timestamptz(3)
 );
+
+-- Who writes here without being one of our processes (Directus, psql) tells them by these triggers; ours do so after
+-- each commit, and say that they will by a setting of their sessions. Identities are kept for seconds only, so
+-- Directus's own tables need none.
+CREATE FUNCTION genie_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF coalesce(current_setting('genie.told', true), '') = '' THEN
+        NOTIFY genie_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename NOT LIKE 'directus\_%'
+    LOOP
+        EXECUTE format('CREATE TRIGGER genie_tell AFTER INSERT OR UPDATE OR DELETE ON %I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION genie_tell()', name);
+    END LOOP;
+END $$;
