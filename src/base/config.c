@@ -319,6 +319,14 @@ static int fill_secret(struct config_load *load, int fd, bool *open_line, const 
     return r;
 }
 
+static int close_to_others(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -1;
+    return st.st_mode & (S_IRWXG | S_IRWXO) ? fchmod(fd, S_IRUSR | S_IWUSR) : 0;
+}
+
 int config_secrets(struct config_load *load)
 {
     struct config *cfg = &load->config;
@@ -326,7 +334,8 @@ int config_secrets(struct config_load *load)
         return fail(load, cfg->data_dir, arena_printf(&load->arena, "can't be created: %s", strerror(errno)));
     const char *path = arena_printf(&load->arena, "%s/secrets.env", cfg->data_dir);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || flock(fd, LOCK_EX) < 0)
+    /* a copy or an editor may have left it open to others */
+    if (fd < 0 || flock(fd, LOCK_EX) < 0 || close_to_others(fd) < 0)
         return fail(load, path, arena_printf(&load->arena, "can't be opened: %s", strerror(errno)));
     const char *text = read_file(&load->arena, path);
     bool open_line = text && text[0] && text[strlen(text) - 1] != '\n';

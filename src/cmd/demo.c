@@ -143,7 +143,7 @@ static int keep_passwords(const char *dir, const struct demo *d)
     _cleanup_free_ char *path = NULL;
     if (asprintf(&path, "%s/%s", dir, PASSWORD_FILE) < 0)
         return -ENOMEM;
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || fchmod(fd, 0600) < 0)
         return -errno;
     if (dprintf(fd, "%s %s\n%s %s\n", CREATOR, d->creator.password, ADMIN, d->admin.password) < 0 ||

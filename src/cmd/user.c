@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* genie user: accounts from the command line, made by the same function as registration. It works beside a
  * running server, whose caches see the change at once. A password comes by standard input, or (for scripts,
- * with a warning, since other users can see arguments) as an option, or is made up and printed once. */
+ * with a warning, since other users can see arguments, if only for a moment) as an option, or is made up and
+ * printed once. */
 #include "auth/accounts.h"
 #include "auth/passwords.h"
 #include "auth/rights.h"
@@ -123,9 +124,13 @@ static int choose_password(struct user_run *run, const char **ret, bool *ret_mad
         if (r != CMD_OK)
             return r;
     } else if (o->password) {
+        *ret = arena_strdup(&run->arena, o->password);
+        wipe((char *)(uintptr_t)o->password,
+             strlen(o->password)); /* in the argument vector, which others see */
         (void)fputs("genie: warning: others on this machine can see --password; --password-stdin is safer\n",
                     stderr);
-        *ret = o->password;
+        if (!*ret)
+            return cmd_fail("out of memory");
     } else {
         char *made = arena_alloc(&run->arena, MADE_PASSWORD + 1);
         if (!made)

@@ -57,7 +57,9 @@ struct event_stream {
     uint64_t sent;           /* where the last reading stands or stood */
     int64_t alone_since_ms;  /* while there is no reading */
     int64_t ended_ms;        /* 0 = running */
-    bool was_read, paused, abandoned;
+    bool was_read, abandoned;
+    bool paused;        /* whether the producer should pause now */
+    bool told, telling; /* what it was told last; whether a thread is telling it */
     size_t ended_bytes; /* counted in the hub */
     UT_hash_handle hh;
     struct event_stream *prev, *next; /* in the hub's list of ended streams */
@@ -151,6 +153,22 @@ static int append(struct event_stream *s, const char *json, size_t len)
     return r;
 }
 
+/* Tells the producer whether to pause. The thread that pushes and the one that sends may both have news at a
+ * time: one of them tells until it has told the last, so that no word overtakes another. */
+static void tell_pace(struct event_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!s->telling && s->told != s->paused) {
+        bool paused = s->told = s->paused;
+        s->telling = true;
+        pthread_mutex_unlock(&s->lock);
+        s->ops->pause(s->ctx, paused);
+        pthread_mutex_lock(&s->lock);
+        s->telling = false;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 int event_stream_push(struct event_stream *s, const char *json, size_t len)
 {
     pthread_mutex_lock(&s->lock);
@@ -162,7 +180,7 @@ int event_stream_push(struct event_stream *s, const char *json, size_t len)
         reader_wake(s->reading->reader);
     pthread_mutex_unlock(&s->lock);
     if (pause)
-        s->ops->pause(s->ctx, true);
+        tell_pace(s);
     return r;
 }
 
@@ -304,7 +322,7 @@ static ssize_t reading_next(void *ctx, char *to, size_t max)
         s->paused = false;
     pthread_mutex_unlock(&s->lock);
     if (go_on)
-        s->ops->pause(s->ctx, false);
+        tell_pace(s);
     return n;
 }
 

@@ -10,7 +10,8 @@
  * `pause(false)`. A stream that lost its reader and is without one for grace_ms is abandoned: `abandoned` is
  * called once, and the producer is expected to end it. So is one whose producer is paused and whose reader
  * has taken nothing for heartbeat_ms and then grace_ms. After its end it can be replayed for keep_ms. All
- * functions are thread-safe; callbacks come from any thread, without locks held, and must be short. */
+ * functions are thread-safe; callbacks come from any thread, without locks held, and must be short; those of
+ * `pause` one after the other, in order. */
 #ifndef HTTP_EVENTS_H
 #define HTTP_EVENTS_H
 
@@ -43,7 +44,7 @@ int event_stream_new(struct event_hub *hub, const char *id, const char *owner, c
 
 /* Appends one event whose data is a single line of JSON: "data: <json>\nid: <id>:<n>\n\n". The id
  * comes last, since clients take note of it at once: of an event that reached them in part they must not.
- * 0; -EPIPE after the end; -ENOMEM. */
+ * 0; -EPIPE after the end; -ENOBUFS where too much is unread; -ENOMEM. */
 int event_stream_push(struct event_stream *s, const char *json, size_t len);
 
 /* No event follows; readers get what is left and then the end. Once. */

@@ -4,9 +4,12 @@
 // refuses, and how soon the server knows.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startGenie } from '../support/genie.mjs';
+import { GENIE_BIN, startGenie } from '../support/genie.mjs';
 import { decode, now } from '../support/jwt.mjs';
 
 describe('genie user', () => {
@@ -64,6 +67,19 @@ describe('genie user', () => {
         const [, password] = /^Password \(shown only now\): (\S{16,})$/m.exec(stdout);
         assert.equal((await logIn('made@example.com', password)).status, 200);
         assert.ok(!server.logText.includes(password));
+    });
+
+    test('--password is gone from the argument vector before the work begins', async () => {
+        const password = 'on the command line';
+        const args = ['user', 'add', '--email', 'seen@example.com', '--password', password];
+        const child = spawn(GENIE_BIN, args, { env: server.env, stdio: ['ignore', 'ignore', 'pipe'] });
+        const ended = once(child, 'exit');
+        await once(child.stderr, 'data'); // the warning
+        const file = `/proc/${child.pid}/cmdline`;
+        const seen = existsSync(file) ? readFileSync(file, 'latin1') : '';
+        assert.ok(!seen.includes(password));
+        assert.equal((await ended)[0], 0);
+        assert.equal((await logIn('seen@example.com', password)).status, 200);
     });
 
     test('--password works and warns; --json prints an object', async () => {

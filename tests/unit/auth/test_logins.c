@@ -269,19 +269,19 @@ static void sessions_do_not_pile_up(void **state)
     char session[TOKEN_SESSION_MAX + 1];
     for (int i = 0; i < 250; i++)
         run_sql(w->db,
-                "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('s%d', '%s', "
+                "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('old-%d', '%s', "
                 "'2999-01-01T00:%02d:%02d.000Z')",
                 i, a.user_id, i / 60, i % 60);
     assert_int_equal(log_in(w, "many@example.com", PASSWORD, true, &grant), LOGIN_OK);
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions"), 200);
-    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token = 's249'"), 1);
-    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token = 's0'"), 0);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token = 'old-249'"), 1);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token = 'old-0'"), 0);
     assert_int_equal(resolves(w, grant.access_token), 0);
     run_sql(w->db,
-            "UPDATE directus_sessions SET expires = '2001-01-01T00:00:00.000Z' WHERE token LIKE 's%%'");
+            "UPDATE directus_sessions SET expires = '2001-01-01T00:00:00.000Z' WHERE token LIKE 'old-%%'");
     login_session_of(w->logins, grant.access_token, session);
     assert_int_equal(refresh(w, session, true, &next), LOGIN_OK); /* the expired ones go here too */
-    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token LIKE 's%'"), 0);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE token LIKE 'old-%'"), 0);
 }
 
 static void what_a_client_says_of_itself_is_cut(void **state)

@@ -354,6 +354,20 @@ static void given_secrets_are_not_written_down(void **state)
     config_free(&l);
 }
 
+static void a_secrets_file_that_others_can_read_is_closed(void **state)
+{
+    (void)state;
+    struct config_load l;
+    struct stat st;
+    make_secrets(&l);
+    config_free(&l);
+    assert_int_equal(chmod("data/secrets.env", 0644), 0);
+    make_secrets(&l);
+    config_free(&l);
+    assert_int_equal(stat("data/secrets.env", &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
 /* Somebody edited the file: an empty value, and a last line without an end. */
 static void an_edited_secrets_file_is_completed_once(void **state)
 {
@@ -509,6 +523,7 @@ int main(void)
         IN_DIRECTORY(secrets_are_made_once_and_kept_private),
         IN_DIRECTORY(given_secrets_are_not_written_down),
         IN_DIRECTORY(an_edited_secrets_file_is_completed_once),
+        IN_DIRECTORY(a_secrets_file_that_others_can_read_is_closed),
         IN_DIRECTORY(a_data_directory_that_cannot_be_made_is_named),
         IN_DIRECTORY(processes_that_start_at_once_share_the_secrets),
         IN_DIRECTORY(printing_shows_all_but_secrets),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A real server on a free port of the loopback address, and clients that speak over raw sockets. Waits end
- * after ten seconds at most, and then fail the test. */
+ * ten seconds after the last byte, or after a minute, and then fail the test. */
 #ifndef TESTS_HTTP_SUPPORT_H
 #define TESTS_HTTP_SUPPORT_H
 
