@@ -80,7 +80,7 @@ static int read_flows(struct db_conn *conn, void *arg)
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(
         conn,
-        "SELECT slug, name, description, allow_side_effects, steps FROM action_flows WHERE active = 1 "
+        "SELECT slug, name, description, allow_side_effects, steps FROM action_flows WHERE active = TRUE "
         "ORDER BY slug LIMIT ?1",
         DB_ARGS(DB_INT(FLOWS_MOST)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0)

@@ -82,11 +82,12 @@ static int load_history(struct db_conn *c, struct load *l)
     struct exchange *list = arena_alloc(l->arena, HISTORY_MOST * sizeof *list);
     size_t n = 0;
     int r =
-        list ? db_query(c,
-                        "SELECT prompt, response FROM workspace_chats WHERE thread_id = ?1 AND include = 1 "
-                        "ORDER BY id DESC LIMIT ?2",
-                        DB_ARGS(DB_INT(l->ctx->thread_id), DB_INT(HISTORY_MOST)), &rows)
-             : -ENOMEM;
+        list
+            ? db_query(c,
+                       "SELECT prompt, response FROM workspace_chats WHERE thread_id = ?1 AND include = TRUE "
+                       "ORDER BY id DESC LIMIT ?2",
+                       DB_ARGS(DB_INT(l->ctx->thread_id), DB_INT(HISTORY_MOST)), &rows)
+            : -ENOMEM;
     while (r >= 0 && n < HISTORY_MOST && (r = db_next(rows)) > 0) {
         /* filled from the end, since the newest comes first */
         struct exchange *e = &list[HISTORY_MOST - ++n];
@@ -184,7 +185,7 @@ static int reset_unit(struct db_conn *c, void *arg)
 {
     const struct session *s = arg;
     return db_exec(c,
-                   "UPDATE workspace_chats SET include = 0 WHERE include = 1 AND thread_id IN "
+                   "UPDATE workspace_chats SET include = FALSE WHERE include = TRUE AND thread_id IN "
                    "(SELECT thread_id FROM session_threads WHERE user_id = ?1 AND session_id = ?2)",
                    DB_ARGS(DB_TEXT(s->who->user_id), DB_TEXT(s->session_id)), NULL);
 }
@@ -211,7 +212,7 @@ static int list_rows(struct db_conn *c, struct session *s, int64_t thread)
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(c,
                      "SELECT id, prompt, response, \"createdAt\" FROM workspace_chats WHERE thread_id = ?1 "
-                     "AND include = 1 "
+                     "AND include = TRUE "
                      "AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3",
                      DB_ARGS(DB_INT(thread), DB_INT(s->before), DB_INT(s->limit)), &rows);
     while (r >= 0 && (r = db_next(rows)) > 0)
@@ -227,7 +228,7 @@ static int list_unit(struct db_conn *c, void *arg)
     int r = find_thread(c, s->who->user_id, s->session_id, &thread);
     if (r <= 0)
         return r;
-    r = db_query_int(c, "SELECT count(*) FROM workspace_chats WHERE thread_id = ?1 AND include = 1",
+    r = db_query_int(c, "SELECT count(*) FROM workspace_chats WHERE thread_id = ?1 AND include = TRUE",
                      DB_ARGS(DB_INT(thread)), &s->total);
     return r < 0 ? r : list_rows(c, s, thread);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that must be unique (user name, workspace slug) take the plain form where it is free and eight random
- * digits where it is not. Writers are serialised by the store, so looking first is enough; the unique rules
- * still stand. */
+ * digits where it is not. Another may take a name between the look and the insert; the store then runs the
+ * whole unit again, and the look finds it taken. */
 #include "auth/accounts.h"
 
 #include "base/clock.h"
@@ -144,7 +144,7 @@ static int add_native_user(struct making *m)
     if (r < 0)
         return r;
     return db_insert(m->c,
-                     "INSERT INTO users (username, password, role, createdAt, lastUpdatedAt)"
+                     "INSERT INTO users (username, password, role, \"createdAt\", \"lastUpdatedAt\")"
                      " VALUES (?1, ?2, ?3, ?4, ?4) RETURNING id",
                      DB_ARGS(DB_TEXT(m->username), DB_TEXT(NO_PASSWORD),
                              DB_TEXT(m->admin ? "admin" : "default"), DB_TEXT(m->now)),
@@ -188,17 +188,18 @@ static int add_workspace(struct making *m)
     int r = make_unique(m->c, "SELECT 1 FROM workspaces WHERE slug = ?1", m->slug, SLUG_MAX);
     if (r < 0)
         return r;
-    r = db_insert(
-        m->c,
-        "INSERT INTO workspaces (name, slug, openAiPrompt, chatMode, createdAt, lastUpdatedAt)"
-        " SELECT ?1, ?2, (SELECT value FROM system_config WHERE key = 'prime_directive'), 'automatic', ?3, ?3"
-        " RETURNING id",
-        DB_ARGS(DB_TEXT(name), DB_TEXT(m->slug), DB_TEXT(m->now)), &m->account->workspace_id);
+    r = db_insert(m->c,
+                  "INSERT INTO workspaces (name, slug, \"openAiPrompt\", \"chatMode\", \"createdAt\", "
+                  "\"lastUpdatedAt\")"
+                  " VALUES (?1, ?2, (SELECT value FROM system_config WHERE key = 'prime_directive'), "
+                  "'automatic', ?3, ?3)"
+                  " RETURNING id",
+                  DB_ARGS(DB_TEXT(name), DB_TEXT(m->slug), DB_TEXT(m->now)), &m->account->workspace_id);
     if (r < 0)
         return r;
     return db_exec(
         m->c,
-        "INSERT INTO workspace_users (user_id, workspace_id, createdAt, lastUpdatedAt)"
+        "INSERT INTO workspace_users (user_id, workspace_id, \"createdAt\", \"lastUpdatedAt\")"
         " VALUES (?1, ?2, ?3, ?3)",
         DB_ARGS(DB_INT(m->account->anythingllm_user_id), DB_INT(m->account->workspace_id), DB_TEXT(m->now)),
         NULL);

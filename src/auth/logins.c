@@ -109,7 +109,7 @@ static int find_unit(struct db_conn *c, void *arg)
 {
     struct find_arg *f = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT " USER_COLUMNS " FROM " USER_JOINS " WHERE lower(u.email) = ?1",
+    int r = db_query(c, "SELECT " USER_COLUMNS " FROM " USER_JOINS " WHERE lower(u.email) = lower(?1)",
                      DB_ARGS(DB_TEXT(f->email)), &rows);
     if (r == 0)
         r = db_next(rows);

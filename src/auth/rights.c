@@ -6,7 +6,8 @@
 /* Walks up the parents at most ROLE_MAX_DEPTH times, so a circle of roles ends. */
 #define RIGHTS_SQL \
     "WITH RECURSIVE chain (id, depth) AS (" \
-    "SELECT ?2, 0 UNION SELECT r.parent, c.depth + 1 FROM directus_roles r JOIN chain c ON r.id = c.id" \
+    "SELECT id, 0 FROM directus_roles WHERE id = ?2 UNION SELECT r.parent, c.depth + 1 FROM directus_roles " \
+    "r JOIN chain c ON r.id = c.id" \
     " WHERE r.parent IS NOT NULL AND c.depth < ?3)" \
     " SELECT p.admin_access, p.app_access, p.ip_access FROM directus_access a" \
     " JOIN directus_policies p ON p.id = a.policy" \

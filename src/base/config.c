@@ -34,10 +34,18 @@ const struct setting settings[] = {
     INT("SERVER_PORT", server_port, "3001", 0, 65535, "Port to listen on; 0 takes a free one"),
     TEXT("BIND_ADDRESS", bind_address, "127.0.0.1", "Address to listen on"),
     TEXT("GENIE_DATA_DIR", data_dir, "./data", "Directory of the database, files and generated secrets"),
+    SECRET("DATABASE_URL", database_url,
+           "Address of a PostgreSQL database (postgres://…), which then is the store. Unset: genie.db in the "
+           "data"
+           " directory"),
+    INT("DATABASE_CONNECTIONS", database_connections, "16", 2, 500,
+        "Most connections to that database, besides one that listens for changes"),
     SECRET("DIRECTUS_SECRET", directus_secret,
-           "Signs Directus tokens; several keys, newest first, comma separated. Generated when unset"),
+           "Signs Directus tokens; several keys, newest first, comma separated. Generated when unset, but "
+           "not with DATABASE_URL"),
     SECRET("JWT_SECRET", jwt_secret,
-           "Signs AnythingLLM tokens; several keys, newest first, comma separated. Generated when unset"),
+           "Signs AnythingLLM tokens; several keys, newest first, comma separated. Generated when unset, but "
+           "not with DATABASE_URL"),
     TEXT("TRUSTED_PROXIES", trusted_proxies, "127.0.0.1,::1",
          "Peers whose X-Forwarded-For is believed, comma separated; `none` for nobody"),
     TEXT("CORS_ORIGINS", cors_origins, "*", "Origins that may call from a browser, comma separated, or *"),
@@ -94,8 +102,8 @@ const struct setting settings[] = {
     {.name = NULL},
 };
 
-/* Settings of the grown store: refusing them is honest, ignoring them would put data in the wrong place. */
-static const char *const unsupported[] = {"DATABASE_URL", "DIRECTUS_URL", "REDIS_URL"};
+/* Refusing them is honest, ignoring them would put data in the wrong place. */
+static const char *const unsupported[] = {"DIRECTUS_URL", "REDIS_URL"};
 
 static int fail(struct config_load *load, const char *name, const char *why)
 {
@@ -244,10 +252,17 @@ static int refuse_unsupported(struct config_load *load, const char *env_file)
         if (!value && env_file)
             value = find_line(&load->arena, env_file, unsupported[i]);
         if (value && value[0])
-            return fail(load, unsupported[i],
-                        "is set, but this version has only the embedded store; unset it");
+            return fail(load, unsupported[i], "is set, but this version doesn't know it yet; unset it");
     }
     return 0;
+}
+
+static int check_database_url(struct config_load *load)
+{
+    const char *url = load->config.database_url;
+    if (!url || str_has_prefix(url, "postgres://") || str_has_prefix(url, "postgresql://"))
+        return 0;
+    return fail(load, "DATABASE_URL", "must begin with postgres://");
 }
 
 int config_load(struct config_load *load, const struct setting_override *overrides)
@@ -260,7 +275,7 @@ int config_load(struct config_load *load, const struct setting_override *overrid
     int r = refuse_unsupported(load, env_file);
     for (const struct setting *s = settings; s->name && r == 0; s++)
         r = load_one(load, s, overrides, env_file);
-    return r;
+    return r == 0 ? check_database_url(load) : r;
 }
 
 /* after_text: the file's last line has no end. */
@@ -296,6 +311,8 @@ static int fill_secret(struct config_load *load, int fd, bool *open_line, const 
         *field = find_line(&load->arena, text, name);
     if (*field)
         return 0;
+    if (load->config.database_url)
+        return fail(load, name, "must be given when DATABASE_URL is set, the same to every server");
     *field = make_secret(load);
     int r = *field ? append_secret(fd, *open_line, name, *field) : -ENOMEM;
     *open_line = false;
@@ -329,7 +346,7 @@ int config_secrets(struct config_load *load)
         r = fill_secret(load, fd, &open_line, text, "JWT_SECRET", &cfg->jwt_secret);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
-    if (r < 0)
+    if (r < 0 && !load->error[0])
         (void)fail(load, path, arena_printf(&load->arena, "can't be written: %s", strerror(-r)));
     return r;
 }

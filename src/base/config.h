@@ -15,6 +15,8 @@ struct config {
     int64_t server_port;
     const char *bind_address;
     const char *data_dir;
+    const char *database_url;
+    int64_t database_connections;
     const char *directus_secret;
     const char *jwt_secret;
     const char *trusted_proxies;
@@ -90,7 +92,8 @@ struct config_load {
 int config_load(struct config_load *load, const struct setting_override *overrides);
 
 /* Makes the secrets that are unset and keeps them in <data dir>/secrets.env (0600), creating the data
- * directory. Safe when two processes start at once. 0, or negative errno with load->error. */
+ * directory. With DATABASE_URL set none is made, since several servers must agree on them; one that is
+ * missing is an error. Safe when two processes start at once. 0, or negative errno with load->error. */
 int config_secrets(struct config_load *load);
 
 /* Wipes and frees. */

@@ -84,17 +84,28 @@ int cmd_config(struct cmd_env *env)
     return 0;
 }
 
+const char *cmd_store_name(const struct cmd_env *env)
+{
+    return env->load.config.database_url ? "DATABASE_URL" : env->load.config.data_dir;
+}
+
 int cmd_open_store(struct cmd_env *env, struct db **ret)
 {
     if (cmd_config(env) < 0)
         return -1;
-    const char *path = arena_printf(&env->load.arena, "%s/%s", env->load.config.data_dir, STORE_FILE);
+    const struct config *cfg = &env->load.config;
+    struct db_options options = {
+        .path = arena_printf(&env->load.arena, "%s/%s", cfg->data_dir, STORE_FILE),
+        .readers = READ_CONNECTIONS,
+        .url = cfg->database_url,
+        .connections = (int)cfg->database_connections,
+    };
     _cleanup_(db_closeP) struct db *db = NULL;
-    int r = path ? db_open(&(struct db_options){.path = path, .readers = READ_CONNECTIONS}, &db) : -ENOMEM;
+    int r = options.path ? db_open(&options, &db) : -ENOMEM;
     if (r == 0)
         r = db_migrate(db, NULL);
     if (r < 0) {
-        (void)cmd_fail("the store in %s can't be used: %s", env->load.config.data_dir, strerror(-r));
+        (void)cmd_fail("the store in %s can't be used: %s", cmd_store_name(env), strerror(-r));
         return -1;
     }
     *ret = TAKE_PTR(db);

@@ -36,6 +36,9 @@ void cmd_override(struct cmd_env *env, const char *name, const char *value);
 /* Loads settings and secrets, prints the sentence where it fails. 0 or -1. */
 int cmd_config(struct cmd_env *env);
 
+/* What the store is called in a sentence: a URL may hold a password. */
+const char *cmd_store_name(const struct cmd_env *env);
+
 /* cmd_config, then opens the store and brings its schema up to date. 0 or -1, with a sentence printed. */
 int cmd_open_store(struct cmd_env *env, struct db **ret);
 

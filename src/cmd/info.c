@@ -78,6 +78,6 @@ int cmd_migrate(struct cmd_env *env, int argc, char **argv)
     _cleanup_(db_closeP) struct db *db = NULL;
     if (cmd_open_store(env, &db) < 0)
         return CMD_FAILED;
-    printf("The store in %s is up to date.\n", env->load.config.data_dir);
+    printf("The store in %s is up to date.\n", cmd_store_name(env));
     return CMD_OK;
 }

@@ -9,7 +9,7 @@
 
 int db_open(const struct db_options *options, struct db **ret)
 {
-    return sqlite_engine.open(options, ret);
+    return options->url ? postgres_engine.open(options, ret) : sqlite_engine.open(options, ret);
 }
 
 void db_close(struct db *db)

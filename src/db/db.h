@@ -4,22 +4,28 @@
  *
  * Work on the store is a function that gets a connection:
  *
- *   - db_read(): runs on the calling thread, on a read-only connection, in one consistent snapshot;
+ *   - db_read(): runs once, on the calling thread, read-only, in one consistent snapshot;
  *
  *   - db_write(): runs as one unit, wholly done and durable when the call returns >= 0, or not done at all.
  *
- * A unit may be run by another thread (the group-committing writer), so it touches only `arg` and the
- * connection, never blocks on anything else, and does not call db_read/db_write again. It may be run a second
- * time after its first run was undone, so it begins from *arg as the caller left it; what it stores there
- * counts only if the call does not fail. A negative return of the unit rolls it back and is passed on; a
- * positive one is passed on after success. A unit can't end the transaction it runs in, and its statements
- * have 30 s (then -ETIMEDOUT).
+ * A unit may be run by another thread (SQLite's group-committing writer), so it touches only `arg` and the
+ * connection, never blocks on anything else, and does not call db_read/db_write again. One that writes may be
+ * run again after a run was undone, so it begins from *arg as the caller left it; what it stores there counts
+ * only if the call does not fail. A negative return of the unit rolls it back and is passed on; a positive
+ * one is passed on after success. A statement's failure ends the unit: every later one fails alike, and so
+ * does the unit, whatever it returns; to go on, look first or say ON CONFLICT. A unit can't end the
+ * transaction it runs in, and its statements have 30 s (then -ETIMEDOUT).
+ *
+ * Two units at a time don't overwrite each other's rows, but on PostgreSQL each sees the others' rows as they
+ * were when it began: one that decides by rows that it doesn't itself write must also write to one that all
+ * who decide so write to (docs/store.md).
  *
  * Portable text forms: uuid and timestamps are text (ISO 8601, see clock.h), JSON columns are text, booleans
- * are 0/1. Errors: -ENOENT is never used by the store itself; -EEXIST a unique rule, -EDOM another
- * constraint, -ETIMEDOUT the store is too busy (a unit that has not begun within 5 s is withdrawn), -ENOSPC
- * disk full, -ENOMEM, -EDEADLK db_write from within a unit, -EIO anything else (logged once, with the SQL and
- * never with values). */
+ * are DB_BOOL in parameters, TRUE and FALSE in SQL, and come back as 0/1. Errors: -ENOENT is never used by
+ * the store itself; -EEXIST a unique rule, -EDOM another constraint, -ETIMEDOUT the store is too busy (a unit
+ * that has not begun within 5 s is withdrawn), -ENOSPC disk full, -ENOMEM, -EDEADLK db_write from within a
+ * unit, -EIO anything else (logged once, with the SQL and never with values). On PostgreSQL -EIO may also
+ * mean that the connection was lost during COMMIT; then nobody knows whether the unit was done. */
 #ifndef DB_DB_H
 #define DB_DB_H
 
@@ -36,10 +42,13 @@ struct db_rows; /* the rows of a running query; owned by who asked, freed before
 
 struct db_options {
     const char *path; /* SQLite database file */
-    int readers;      /* most read connections kept open */
+    int readers;      /* most read connections to it */
+    const char *url;  /* postgres://…, instead of a file; a secret: it may hold a password */
+    int connections;  /* most connections there, for reading and writing */
 };
 
-/* Opens (creating an empty one if there is none), 0 or negative errno with a log line. Does not migrate. */
+/* Opens (a file that isn't there is made, a database must exist), 0 or negative errno with a log line. Does
+ * not migrate. */
 int db_open(const struct db_options *options, struct db **ret);
 
 /* Waits for the writer to finish what is queued, then closes. Nothing may use it any more. */
@@ -70,7 +79,7 @@ int64_t db_data_version(struct db *db);
 
 /* --- inside a unit ---------------------------------------------------------------------------------- */
 
-enum db_type { DB_T_NULL, DB_T_INT, DB_T_REAL, DB_T_TEXT, DB_T_BLOB };
+enum db_type { DB_T_NULL, DB_T_INT, DB_T_REAL, DB_T_TEXT, DB_T_BLOB, DB_T_BOOL };
 
 struct db_value {
     enum db_type type;
@@ -82,6 +91,7 @@ struct db_value {
 
 #define DB_NULL ((struct db_value){.type = DB_T_NULL})
 #define DB_INT(n) ((struct db_value){.type = DB_T_INT, .i = (int64_t)(n)})
+#define DB_BOOL(yes) ((struct db_value){.type = DB_T_BOOL, .i = (yes) ? 1 : 0})
 #define DB_REAL(x) ((struct db_value){.type = DB_T_REAL, .d = (x)})
 #define DB_TEXT(s) db_text_value(s) /* NULL becomes SQL NULL */
 #define DB_BLOB(ptr, n) ((struct db_value){.type = DB_T_BLOB, .p = (ptr), .len = (n)})

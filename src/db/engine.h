@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What an engine of the store provides; private to src/db. db.c looks nothing up: each handle begins with a
  * pointer to its engine. How writes become durable is the engine's affair: SQLite has one writer thread,
- * PostgreSQL would give each caller a connection; so the group-committing writer stands behind these
+ * PostgreSQL gives each caller a connection; so the group-committing writer stands behind these
  * operations, not before them. */
 #ifndef DB_ENGINE_H
 #define DB_ENGINE_H
@@ -33,6 +33,8 @@ struct db_engine {
     void (*close)(struct db *db);
     int (*read)(struct db *db, db_fn fn, void *arg);
     int (*write)(struct db *db, db_fn fn, void *arg);
+    /* Like write, but no other process does the same meanwhile; for migrations. */
+    int (*write_schema)(struct db *db, db_fn fn, void *arg);
     int (*write_async)(struct db *db, db_fn fn, void *arg, db_done_fn done);
     int64_t (*data_version)(struct db *db);
 
@@ -52,7 +54,7 @@ struct db_engine {
     const void *(*blob)(struct db_rows *rows, int col, size_t *ret_len);
 };
 
-extern const struct db_engine sqlite_engine;
+extern const struct db_engine sqlite_engine, postgres_engine;
 
 /* db_migrate with a list of one's own. */
 int db_apply_migrations(struct db *db, const struct migration *list, int *ret_applied);

@@ -70,7 +70,7 @@ static int apply_patiently(struct db *db, struct step *step)
     int64_t until = clock_monotonic_ms() + PATIENCE_MS;
     int r;
     do
-        r = db_write(db, apply_next, step);
+        r = db->engine->write_schema(db, apply_next, step);
     while (r == -ETIMEDOUT && clock_monotonic_ms() < until);
     return r;
 }

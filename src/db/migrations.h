@@ -9,6 +9,6 @@ struct migration {
     const char *sql;
 };
 
-extern const struct migration sqlite_migrations[];
+extern const struct migration sqlite_migrations[], postgres_migrations[];
 
 #endif

@@ -199,6 +199,7 @@ const struct db_engine sqlite_engine = {
     .close = close_store,
     .read = read_unit,
     .write = write_unit,
+    .write_schema = write_unit, /* a transaction of one writer at a time */
     .write_async = write_unit_async,
     .data_version = data_version,
     .limit = sqlite_limit,

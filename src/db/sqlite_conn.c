@@ -100,8 +100,8 @@ static int fail(struct sqlite_conn *c, const char *sql, int rc, const char *mess
     if (r == -EIO)
         log_event(LOG_ERROR, "store: a statement failed", LOG_S("sql", sql), LOG_S("error", message),
                   LOG_N("code", rc), LOG_N("errno", last_errno));
-    if (c->in_unit && !c->lost_error && sqlite3_get_autocommit(c->handle))
-        c->lost_error = r;
+    if (c->in_unit && !c->error)
+        c->error = r;
     return r;
 }
 
@@ -300,8 +300,8 @@ static int prepare(struct sqlite_conn *c, const char *sql, bool lasting, struct 
 
 static int acquire(struct sqlite_conn *c, const char *sql, struct sqlite_stmt **ret)
 {
-    if (c->lost_error)
-        return c->lost_error;
+    if (c->error)
+        return c->error;
     struct sqlite_stmt *s;
     HASH_FIND_STR(c->cache, sql, s);
     if (!s || s->running || s->outside == c->in_unit) {
@@ -334,6 +334,7 @@ static int bind_value(struct sqlite_stmt *s, int i, const struct db_value *v,
 {
     switch (v->type) {
     case DB_T_INT:
+    case DB_T_BOOL:
         return sqlite3_bind_int64(s->handle, i, v->i);
     case DB_T_REAL:
         return sqlite3_bind_double(s->handle, i, v->d);
@@ -378,15 +379,15 @@ static int step(struct sqlite_stmt *s)
 
 int sqlite_conn_run(struct sqlite_conn *c, db_fn fn, void *arg)
 {
-    c->lost_error = 0;
+    c->error = 0;
     c->unit_deadline = clock_monotonic_ms() + c->unit_limit_ms;
     c->in_unit = true;
     int r = fn(&c->base, arg);
     c->in_unit = false;
     assert(c->running == 0); /* rows that outlive their unit would pin its snapshot for good */
-    if (c->lost_error && r >= 0)
-        r = c->lost_error;
-    c->lost_error = 0;
+    if (c->error && r >= 0)
+        r = c->error;
+    c->error = 0;
     return r;
 }
 

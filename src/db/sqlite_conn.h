@@ -18,7 +18,7 @@ struct sqlite_conn {
     int64_t busy_since, unit_deadline;
     bool in_unit;             /* a unit runs: it may neither end the transaction nor outlive it */
     int running;              /* statements that are not done */
-    int lost_error;           /* why SQLite rolled the running transaction back by itself */
+    int error;                /* the unit's first failure: whatever follows fails alike */
     struct sqlite_conn *next; /* in a list of idle ones */
 };
 

@@ -608,7 +608,7 @@ const struct collection access_table[] = {
     {.name = "taxonomy_edges", .columns = taxonomy_edges, .user_actions = READ, .admin_actions = ALL},
     {.name = "taxonomy_mapping", .columns = taxonomy_mapping, .user_actions = READ, .admin_actions = ALL},
     {.name = "action_flows",
-     .visible = "active = 1",
+     .visible = "active = TRUE",
      .columns = action_flows,
      .user_actions = READ,
      .admin_actions = ALL},

@@ -161,9 +161,11 @@ static int add_contains(struct walk *w, const struct column *column, const struc
     if (++w->contains > FILTER_MAX_CONTAINS)
         return refuse(w->scope, column->name, "The filter has more than 8 _contains");
     w->sql->scans = true;
-    sql_add(w->sql, "replace(%s, ", column->name);
+    const char *name = column->name;
+    bool json = column->type == COLUMN_TAGS || column->type == COLUMN_JSON; /* not text on every engine */
+    sql_add(w->sql, json ? "replace(CAST(%s AS TEXT), " : "replace(%s, ", name);
     sql_arg(w->sql, DB_TEXT(json_string_value(value)));
-    sql_add(w->sql, ", '') <> %s", column->name);
+    sql_add(w->sql, json ? ", '') <> CAST(%s AS TEXT)" : ", '') <> %s", name);
     return 0;
 }
 
@@ -329,7 +331,8 @@ static int add_sort(const struct filter_scope *scope, const json_t *item, struct
         return r;
     if (column->type == COLUMN_JSON || column->type == COLUMN_TAGS)
         return refuse(scope, column->name, "A field of this type can't be sorted by");
-    sql_add(sql, "%s%s, ", column->name, descending ? " DESC" : "");
+    const char *nulls = !(column->flags & NULLABLE) ? "" : descending ? " NULLS LAST" : " NULLS FIRST";
+    sql_add(sql, "%s%s%s, ", column->name, descending ? " DESC" : "", nulls);
     return 0;
 }
 

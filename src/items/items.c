@@ -287,12 +287,11 @@ int scope_owns(struct db_conn *c, const struct collection *collection, const cha
 {
     char sql[256];
     int64_t one;
-    if (collection->owner)
-        (void)snprintf(sql, sizeof sql, "SELECT 1 FROM %s WHERE id = ?1 AND %s = ?2", collection->name,
-                       collection->owner);
-    else
-        (void)snprintf(sql, sizeof sql, "SELECT 1 FROM %s WHERE id = ?1 AND ?2 = ?2", collection->name);
-    int r = db_query_int(c, sql, DB_ARGS(DB_TEXT(id), DB_TEXT(owner ? owner : "")), &one);
+    const struct db_value args[] = {DB_TEXT(id), DB_TEXT(owner)};
+    (void)snprintf(sql, sizeof sql, "SELECT 1 FROM %s WHERE id = ?1%s%s%s", collection->name,
+                   collection->owner ? " AND " : "", collection->owner ? collection->owner : "",
+                   collection->owner ? " = ?2" : "");
+    int r = db_query_int(c, sql, args, collection->owner ? 2 : 1, &one);
     return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 

@@ -110,7 +110,7 @@ static int read_bool(const struct reading *r)
     bool yes = json_is_true(r->json) || str_equal(text, "true") || str_equal(text, "1");
     if (!yes && !json_is_false(r->json) && !str_equal(text, "false") && !str_equal(text, "0"))
         return refuse(r, "must be true or false");
-    *r->ret = DB_INT(yes);
+    *r->ret = DB_BOOL(yes);
     return 0;
 }
 

@@ -4,8 +4,6 @@
 // was said before is kept, nothing of the upstream's words or address reaches the client, and nothing hangs.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { startGenie } from '../support/genie.mjs';
@@ -18,6 +16,7 @@ import {
     addNode,
     assertTranscript,
     history,
+    lockStore,
     newSession,
     openResume,
     stopAll,
@@ -139,24 +138,17 @@ describe('a store that takes nothing', () => {
     test('makes the answer fail in the stream: it is not said to be stored', async () => {
         const model = await startModel({ formats: ['openai'] });
         const server = await startGenie({ env: CONNECT.openai(model) });
-        const lock = spawn('sqlite3', [join(server.dataDir, 'genie.db')], {
-            stdio: ['pipe', 'pipe', 'inherit'],
-        });
         try {
             const user = await server.addUser();
-            const locked = once(lock.stdout, 'data');
-            lock.stdin.write('BEGIN IMMEDIATE; SELECT 1;\n');
-            await locked;
+            const unlock = await lockStore(server);
             const answer = await talk(server, user, 'Store this');
             assert.equal(answer.last.error, true);
             assert.equal(answer.last.chatId, undefined);
             assert.match(answer.events.at(-3).error, /stored/);
-            lock.stdin.end('ROLLBACK;\n');
-            await once(lock, 'close');
+            await unlock();
             assert.deepEqual(await history(server, user.token), []);
             assert.ok((await talk(server, user, 'Store that')).last.chatId > 0);
         } finally {
-            lock.kill();
             await stopAll(server, model);
         }
     });

@@ -8,7 +8,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { GENIE_BIN, Genie } from '../support/genie.mjs';
+import { GENIE_BIN, Genie, ON_POSTGRES } from '../support/genie.mjs';
 
 const run = promisify(execFile);
 
@@ -21,7 +21,7 @@ const events = (text) =>
 describe('the tour of genie serve --demo', () => {
     let genie, lines, pasted;
     before(async () => {
-        genie = await new Genie({ args: ['--demo'], secrets: 'none' }).start();
+        genie = await new Genie({ args: ['--demo'], secrets: ON_POSTGRES ? 'given' : 'none' }).start();
         await genie.waitForLog(({ line }) => line.includes('/api/genie/history'));
         lines = genie.output.stdout.split('\n').filter((line) => /^ {2}(TOKEN=|curl )/.test(line));
         pasted = [];

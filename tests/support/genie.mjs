@@ -8,6 +8,9 @@
 //     const user = await server.addUser({ tier: 'pro' });
 //     await server.request('/api/ping', { token: user.token });
 //     await server.stop();          // asserts a clean exit and no sanitizer report
+//
+// GENIE_TEST_STORE says what it stores in: sqlite (the default), or postgres, where each data directory has a
+// database of its own on the server that TEST_DATABASE_URL names.
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -18,10 +21,14 @@ import { fileURLToPath } from 'node:url';
 import { removeDir, tempDir } from './dirs.mjs';
 import { request } from './http.mjs';
 import { decode } from './jwt.mjs';
+import { dropDatabase, newDatabase } from './postgres.mjs';
 import { freePort } from './ports.mjs';
 
 export const GENIE_BIN =
     process.env.GENIE_BIN ?? fileURLToPath(new URL('../../build/genie', import.meta.url));
+
+/** Whether the tests run on PostgreSQL. */
+export const ON_POSTGRES = process.env.GENIE_TEST_STORE === 'postgres';
 
 const SETPRIV = '/usr/bin/setpriv';
 const START_MS = 30_000;
@@ -128,12 +135,15 @@ function parseLine(stream, line) {
 }
 
 export class Genie {
-    constructor({ env = {}, args = [], secrets = 'given', dataDir } = {}) {
+    /** store: 'sqlite' where a test is about the embedded store; without given secrets there is no other. */
+    constructor({ env = {}, args = [], secrets = 'given', dataDir, store, database } = {}) {
         this.dataDir = dataDir ?? tempDir('genie-e2e-');
         this.ownsDir = dataDir === undefined;
         this.args = args;
         this.given = secrets === 'given' ? newSecrets() : {};
         this.extra = env;
+        this.store = secrets === 'given' ? (store ?? (ON_POSTGRES ? 'postgres' : 'sqlite')) : 'sqlite';
+        this.databaseUrl = this.store === 'postgres' ? (database ?? newDatabase(this.dataDir)) : undefined;
         this.output = { stdout: '', stderr: '' };
         this.child = null;
         this.users = 0;
@@ -156,6 +166,7 @@ export class Genie {
             LOG_FORMAT: 'json',
             LOG_LEVEL: 'debug',
             LLM_PROVIDER: 'extractive',
+            DATABASE_URL: this.databaseUrl,
             ...this.given,
             ...this.extra,
         };
@@ -285,7 +296,10 @@ export class Genie {
             if (!exit) throw new Error(`genie still ran ${STOP_MS} ms after SIGTERM:\n${this.tail()}`);
             this.#judge(exit);
         }
-        if (!keep && this.ownsDir) removeDir(this.dataDir);
+        if (!keep && this.ownsDir) {
+            dropDatabase(this.dataDir);
+            removeDir(this.dataDir);
+        }
     }
 
     /** SIGKILL, as a power cut would; the data directory stays. */

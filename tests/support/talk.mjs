@@ -4,10 +4,12 @@
 // must have, rows that no route makes, and a few waits.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rows } from './postgres.mjs';
 import { chat, openSse } from './sse.mjs';
 
 export const STREAM = '/api/genie/stream-chat';
@@ -33,12 +35,29 @@ export const newSession = () => `s-${randomBytes(6).toString('hex')}`;
 
 /** Runs SQL on the server's database beside it; rows as objects. */
 export function sql(server, statement) {
+    if (server.databaseUrl) return rows(server.databaseUrl, statement);
     const out = execFileSync(
         'sqlite3',
         ['-json', '-cmd', '.timeout 5000', join(server.dataDir, 'genie.db'), statement],
         { encoding: 'utf8' },
     );
     return out.trim() === '' ? [] : JSON.parse(out);
+}
+
+/** Holds a lock that lets nobody store a chat, until the function it returns is called. */
+export async function lockStore(server) {
+    const [program, args, begin] = server.databaseUrl
+        ? ['psql', ['-X', '-q', '-A', '-t', server.databaseUrl], 'BEGIN; LOCK workspace_chats']
+        : ['sqlite3', [join(server.dataDir, 'genie.db')], 'BEGIN IMMEDIATE'];
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const locked = once(child.stdout, 'data');
+    child.stdin.write(`${begin}; SELECT 1;\n`);
+    await locked;
+    return async () => {
+        const closed = once(child, 'close');
+        child.stdin.end('ROLLBACK;\n');
+        await closed;
+    };
 }
 
 export const quoted = (text) => `'${String(text).replaceAll("'", "''")}'`;
@@ -57,7 +76,7 @@ export function addFlow(server, slug, steps, { name = slug, description = 'A flo
     sql(
         server,
         `INSERT INTO action_flows (id, slug, name, description, allow_side_effects, steps) VALUES
-         (${quoted(randomUUID())}, ${quoted(slug)}, ${quoted(name)}, ${quoted(description)}, 1,
+         (${quoted(randomUUID())}, ${quoted(slug)}, ${quoted(name)}, ${quoted(description)}, TRUE,
           ${quoted(JSON.stringify(steps))})`,
     );
 }

@@ -66,9 +66,8 @@ static inline int world_set_up(void **state)
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
     log_configure(LOG_ERROR, false);
-    (void)store_set_up((void **)&w->store);
+    (void)store_set_up_migrated((void **)&w->store);
     w->db = w->store->db;
-    assert_int_equal(db_migrate(w->db, NULL), 0);
     world_exec(w, "INSERT INTO directus_users (id, email) VALUES ('" ANNA "', 'anna@example.com'), ('" BERT
                   "', 'bert@example.com')");
     identify(&w->anna, ANNA);
@@ -115,7 +114,8 @@ static inline int insert_flow(struct db_conn *c, void *arg)
         c,
         "INSERT INTO action_flows (id, slug, name, description, active, allow_side_effects, steps) "
         "VALUES (?1, ?2, ?2, 'A flow', ?3, ?4, ?5)",
-        DB_ARGS(DB_TEXT(id), DB_TEXT(f->slug), DB_INT(f->active), DB_INT(f->side_effects), DB_TEXT(f->steps)),
+        DB_ARGS(DB_TEXT(id), DB_TEXT(f->slug), DB_BOOL(f->active), DB_BOOL(f->side_effects),
+                DB_TEXT(f->steps)),
         NULL);
 }
 

@@ -4,7 +4,6 @@
 
 #include "agent/catalog.h"
 
-#include <sqlite3.h>
 #include <unistd.h>
 
 #define ASK "{'type':'memory_recall','config':{'query':'$input.q'}}"
@@ -46,7 +45,7 @@ static void a_user_is_offered_what_can_run(void **state)
     add_flow(w, "absent", true, "[{'type':'taxonomy_tag','config':{'text':'x'}}]");
     add_flow(w, "broken", true, "[{'type':'nothing'}]");
     add_flow(w, "off", true, "[" ASK "]");
-    world_exec(w, "UPDATE action_flows SET active = 0 WHERE slug = 'off'");
+    world_exec(w, "UPDATE action_flows SET active = FALSE WHERE slug = 'off'");
     _cleanup_(flow_catalog_closeP) struct flow_catalog *catalog = open_catalog(w);
     assert_offered(catalog, &w->anna, "a-writes b-reads may-send ");
     w->bert.read_only = true;
@@ -81,13 +80,11 @@ static void another_process_s_change_is_seen(void **state)
     world_exec(w, "DELETE FROM action_flows");
     add_flow(w, "first", false, "[" ASK "]");
     _cleanup_(flow_catalog_closeP) struct flow_catalog *catalog = open_catalog(w);
+    store_await_listening(w->db);
     assert_offered(catalog, &w->anna, "first ");
-    sqlite3 *other;
-    assert_int_equal(sqlite3_open(w->store->path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "UPDATE action_flows SET slug = 'foreign'", NULL, NULL, NULL),
-                     SQLITE_OK);
-    (void)sqlite3_close(other);
-    (void)usleep(200 * 1000); /* the version is looked at a few times a second */
+    int64_t version = db_data_version(w->db);
+    store_exec_elsewhere(w->store, "UPDATE action_flows SET slug = 'foreign'");
+    store_await_change(w->db, version);
     assert_offered(catalog, &w->anna, "foreign ");
 }
 

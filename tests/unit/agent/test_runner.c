@@ -53,20 +53,32 @@ static int read_audit(struct db_conn *c, void *arg)
     return 0;
 }
 
-/* The one audit row; the times of its steps are written as 0. */
+/* What stands behind the last bar, as JSON whose steps took 0 ms; the bar is cut off. A new reference. */
+static json_t *take_steps(char *text)
+{
+    char *bar = strrchr(text, '|');
+    json_t *steps = json_parse(bar + 1, strlen(bar + 1)), *step;
+    size_t i;
+    assert_non_null(steps);
+    json_array_foreach (steps, i, step)
+        (void)json_object_set_new(step, "ms", json_integer(0));
+    *bar = '\0';
+    return steps;
+}
+
+/* The one audit row; the times of its steps don't count. */
 static void assert_audit(struct world *w, const char *want)
 {
     struct audit_row row;
     assert_int_equal(db_read(w->db, read_audit, &row), 0);
     assert_int_equal(row.count, 1);
-    for (char *ms = strstr(row.text, "\"ms\":"); ms; ms = strstr(ms + 5, "\"ms\":")) {
-        size_t digits = strspn(ms + 5, "0123456789");
-        memmove(ms + 6, ms + 5 + digits, strlen(ms + 5 + digits) + 1);
-        ms[5] = '0';
-    }
-    char *quotes = quoted(want);
-    assert_string_equal(row.text, quotes);
-    free(quotes);
+    char *expected = quoted(want);
+    json_t *steps = take_steps(row.text), *expected_steps = take_steps(expected);
+    assert_string_equal(row.text, expected);
+    assert_true(json_equal(steps, expected_steps));
+    json_decref(steps);
+    json_decref(expected_steps);
+    free(expected);
 }
 
 #define HASH_OF_A_1 "015abd7f" /* sha256 of {"a":1} */
@@ -195,7 +207,7 @@ static void a_flow_that_is_off_is_refused_at_once(void **state)
     struct world *w = *state;
     world_serve(w, answer);
     add_flow(w, "f", true, "[" GET("/one", "a") "]");
-    world_exec(w, "UPDATE action_flows SET active = 0");
+    world_exec(w, "UPDATE action_flows SET active = FALSE");
     assert_int_equal(run_flow(w, "f", "{}"), ACTION_ERROR);
     assert_error(w, "switched off");
     assert_seen(w, "");

@@ -100,8 +100,8 @@ static void whole_account(void **state)
         " AND r.name = 'Creator' AND u.status = 'active' AND u.subscription_tier = 'pro'"
         " AND u.subscription_start IS NOT NULL AND a.username = 'anna@example.com' AND a.role = 'default'"
         " AND p.onboarding_state = 'EXTENSION_INSTALL' AND w.slug = 'anna-example-com'"
-        " AND w.name = 'Anna''s workspace' AND w.openAiPrompt ="
-        " (SELECT value FROM system_config WHERE key = 'prime_directive') AND w.chatMode = 'automatic'"
+        " AND w.name = 'Anna''s workspace' AND w.\"openAiPrompt\" ="
+        " (SELECT value FROM system_config WHERE key = 'prime_directive') AND w.\"chatMode\" = 'automatic'"
         " AND a.id = %lld AND w.id = %lld",
         a.account.user_id, (long long)a.account.anythingllm_user_id, (long long)a.account.workspace_id);
     assert_int_equal(store_int(s->db, sql), 1);
@@ -286,11 +286,11 @@ static void changes_end_sessions(void **state)
     struct account anna = person(s->db, "anna@example.com", NULL),
                    bert = person(s->db, "bert@example.com", NULL);
     for (int suspended = -1; suspended <= 1; suspended += 2) {
-        run_sql(
-            s->db,
-            "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('a', '%s', '2999'), ('b', '%s',"
-            " '2999')",
-            anna.user_id, bert.user_id);
+        run_sql(s->db,
+                "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('a', '%s', '2999-01-01'), "
+                "('b', '%s',"
+                " '2999-01-01')",
+                anna.user_id, bert.user_id);
         assert_int_equal(change(s->db, anna.user_id, suspended), 0);
         assert_int_equal(count(s->db, "directus_sessions WHERE token = 'a'"), 0);
         assert_int_equal(count(s->db, "directus_sessions WHERE token = 'b'"), 1);
@@ -303,7 +303,7 @@ static void changes_end_sessions(void **state)
     assert_int_equal(count(s->db, "directus_users WHERE status = 'active'"), 2);
     assert_int_equal(count(s->db, "users WHERE suspended = 1"), 0);
     for (int suspended = -1; suspended <= 1; suspended++)
-        assert_int_equal(change(s->db, "nobody", suspended), -ENOENT);
+        assert_int_equal(change(s->db, "00000000-0000-4000-8000-000000000000", suspended), -ENOENT);
 }
 
 #define STORE_TEST(fn) cmocka_unit_test_setup_teardown(fn, people_set_up, store_tear_down)

@@ -13,12 +13,15 @@ struct world {
 
 static const struct config cfg = {.directus_secret = DIRECTUS_KEY, .jwt_secret = NATIVE_KEY};
 
+#define ACCESS "00000000-0000-4000-a000-000000000001"
+
 static int set_up(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_int_equal(people_set_up((void **)&w->store), 0);
     w->db = w->store->db;
     assert_int_equal(auth_open(&cfg, w->db, &w->auth), 0);
+    store_await_listening(w->db);
     w->anna = person(w->db, "anna@example.com", NULL);
     w->admin = person(w->db, "admin@example.com", "Administrator");
     w->now_s = clock_now_ms() / 1000;
@@ -282,11 +285,12 @@ static void impersonation_lives_and_dies(void **state)
          "UPDATE impersonations SET expires_at = '2999-01-01T00:00:00.000Z'"},
         {"UPDATE directus_users SET status = 'suspended' WHERE email = 'admin@example.com'",
          "UPDATE directus_users SET status = 'active' WHERE email = 'admin@example.com'"},
-        {"UPDATE directus_policies SET admin_access = 0", "UPDATE directus_policies SET admin_access = 1"
-                                                          " WHERE id = '" ADMIN_POLICY "'"},
-        {"INSERT INTO directus_access (id, \"user\", policy) SELECT 'x', id, '" ADMIN_POLICY
+        {"UPDATE directus_policies SET admin_access = FALSE",
+         "UPDATE directus_policies SET admin_access = TRUE"
+         " WHERE id = '" ADMIN_POLICY "'"},
+        {"INSERT INTO directus_access (id, \"user\", policy) SELECT '" ACCESS "', id, '" ADMIN_POLICY
          "' FROM directus_users WHERE email = 'anna@example.com'",
-         "DELETE FROM directus_access WHERE id = 'x'"},
+         "DELETE FROM directus_access WHERE id = '" ACCESS "'"},
         {"INSERT INTO revoked_tokens (jti, expires_at) VALUES ('jti-one', '2999-01-01T00:00:00.000Z')",
          "DELETE FROM revoked_tokens"},
     };
@@ -308,6 +312,7 @@ static bool is_admin(struct world *w, const char *token, const char *ip)
     return admin;
 }
 
+#define LINK "00000000-0000-4000-9000-%012d" /* of a chain of roles */
 #define ROLE(n) "00000000-0000-4000-8000-00000000000" #n
 
 static void rights_of_parents(void **state)
@@ -319,12 +324,13 @@ static void rights_of_parents(void **state)
                 2) "', 'Middle', '" ROLE(1) "'), ('" ROLE(3) "', 'Low', '" ROLE(2) "')");
     run_sql(w->db, "UPDATE directus_users SET role = '" ROLE(3) "' WHERE id = '%s'", w->anna.user_id);
     assert_false(is_admin(w, token, NULL));
-    run_sql(w->db,
-            "INSERT INTO directus_access (id, role, policy) VALUES ('a', '" ROLE(1) "', '" ADMIN_POLICY "')");
+    run_sql(w->db, "INSERT INTO directus_access (id, role, policy) VALUES ('" ACCESS
+                   "', '" ROLE(1) "', '" ADMIN_POLICY "')");
     assert_true(is_admin(w, token, NULL));
-    run_sql(w->db, "UPDATE directus_access SET role = NULL WHERE id = 'a'"); /* the public's policy */
+    run_sql(w->db,
+            "UPDATE directus_access SET role = NULL WHERE id = '" ACCESS "'"); /* the public's policy */
     assert_false(is_admin(w, token, NULL));
-    run_sql(w->db, "UPDATE directus_access SET \"user\" = '%s' WHERE id = 'a'", w->anna.user_id);
+    run_sql(w->db, "UPDATE directus_access SET \"user\" = '%s' WHERE id = '" ACCESS "'", w->anna.user_id);
     assert_true(is_admin(w, token, NULL));
     free(token);
 }
@@ -340,8 +346,8 @@ static void circles_of_roles_end(void **state)
             "UPDATE directus_roles SET parent = '" ROLE(1) "' WHERE id IN ('" ROLE(2) "', '" ROLE(3) "')");
     run_sql(w->db, "UPDATE directus_users SET role = '" ROLE(3) "' WHERE id = '%s'", w->anna.user_id);
     assert_false(is_admin(w, token, NULL));
-    run_sql(w->db,
-            "INSERT INTO directus_access (id, role, policy) VALUES ('a', '" ROLE(2) "', '" ADMIN_POLICY "')");
+    run_sql(w->db, "INSERT INTO directus_access (id, role, policy) VALUES ('" ACCESS
+                   "', '" ROLE(2) "', '" ADMIN_POLICY "')");
     assert_true(is_admin(w, token, NULL));
     run_sql(w->db, "UPDATE directus_roles SET parent = id WHERE id = '" ROLE(3) "'");
     assert_false(is_admin(w, token, NULL));
@@ -352,16 +358,20 @@ static void deep_chains_give_nothing(void **state)
 {
     struct world *w = *state;
     char *token = token_for(w, w->anna.user_id);
-    for (int i = 0; i < 40; i++)
-        run_sql(w->db, "INSERT INTO directus_roles (id, name, parent) VALUES ('r%d', 'R', %s%.0d%s)", i,
-                i ? "'r" : "NULL", i ? i - 1 : 0,
-                i == 0   ? ""
-                : i == 1 ? "0'"
-                         : "'");
-    run_sql(w->db, "INSERT INTO directus_access (id, role, policy) VALUES ('a', 'r0', '" ADMIN_POLICY "')");
-    run_sql(w->db, "UPDATE directus_users SET role = 'r16' WHERE id = '%s'", w->anna.user_id);
+    for (int i = 0; i < 40; i++) {
+        char parent[64] = "NULL";
+        if (i > 0)
+            (void)snprintf(parent, sizeof parent, "'" LINK "'", i - 1);
+        run_sql(w->db, "INSERT INTO directus_roles (id, name, parent) VALUES ('" LINK "', 'R', %s)", i,
+                parent);
+    }
+    run_sql(w->db,
+            "INSERT INTO directus_access (id, role, policy) VALUES ('" ACCESS "', '" LINK "', '" ADMIN_POLICY
+            "')",
+            0);
+    run_sql(w->db, "UPDATE directus_users SET role = '" LINK "' WHERE id = '%s'", 16, w->anna.user_id);
     assert_true(is_admin(w, token, NULL));
-    run_sql(w->db, "UPDATE directus_users SET role = 'r17' WHERE id = '%s'", w->anna.user_id);
+    run_sql(w->db, "UPDATE directus_users SET role = '" LINK "' WHERE id = '%s'", 17, w->anna.user_id);
     assert_false(is_admin(w, token, NULL));
     free(token);
 }
@@ -407,14 +417,9 @@ static void another_process_writes(void **state)
 {
     struct world *w = *state;
     char *token = token_for(w, w->anna.user_id);
-    sqlite3 *other;
     assert_int_equal(resolve(w, token), ERR_NONE);
     assert_int_equal(lookup(w, token), 0);
-    assert_int_equal(sqlite3_open(w->store->path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_busy_timeout(other, 5000), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "UPDATE directus_users SET status = 'suspended'", NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(other);
+    store_exec_elsewhere(w->store, "UPDATE directus_users SET status = 'suspended'");
     /* the store may take a moment to see it, but no longer than the cache's own limit */
     int r = 0;
     for (int i = 0; i < 1000 && (r = lookup(w, token)) == 0; i++)

@@ -111,22 +111,25 @@ static void rows_of_a_session(void **state)
     struct world *w = *state;
     struct account a = member(w, "rows@example.com");
     struct login_grant grant;
-    char sql[512];
+    char sql[512], from[ISO_TIME_LEN], to[ISO_TIME_LEN];
+    const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+    clock_format_iso(clock_now_ms() + 7 * day_ms - 3600 * 1000, from);
+    clock_format_iso(clock_now_ms() + 7 * day_ms + 3600 * 1000, to);
     assert_int_equal(log_in(w, "rows@example.com", PASSWORD, false, &grant), LOGIN_OK);
     (void)snprintf(sql, sizeof sql,
                    "SELECT count(*) FROM directus_sessions s JOIN directus_users u ON u.id = s.\"user\""
                    " WHERE s.token = '%s' AND u.id = '%s' AND s.ip = '192.0.2.7' AND s.user_agent = 'test'"
-                   " AND s.origin = 'http://here' AND u.last_access IS NOT NULL AND s.expires >"
-                   " strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now', '+6 days', '+23 hours')"
-                   " AND s.expires < strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now', '+7 days', '+1 hours')",
-                   grant.refresh_token, a.user_id);
+                   " AND s.origin = 'http://here' AND u.last_access IS NOT NULL AND s.expires > '%s'"
+                   " AND s.expires < '%s'",
+                   grant.refresh_token, a.user_id, from, to);
     assert_int_equal(store_int(w->db, sql), 1);
     run_sql(w->db, "UPDATE directus_sessions SET expires = '2001-01-01T00:00:00.000Z' WHERE token = '%s'",
             grant.refresh_token);
     struct login_grant again;
     assert_int_equal(refresh(w, grant.refresh_token, false, &again), LOGIN_BAD_CREDENTIALS);
     assert_int_equal(log_in(w, "rows@example.com", PASSWORD, false, &again), LOGIN_OK);
-    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE expires < '2002'"), 0);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM directus_sessions WHERE expires < '2002-01-01'"),
+                     0);
 }
 
 static void session_mode(void **state)

@@ -27,7 +27,6 @@ static void clear_environment(void)
         (void)unsetenv(s->name);
         (void)unsetenv(file);
     }
-    (void)unsetenv("DATABASE_URL");
     (void)unsetenv("DIRECTUS_URL");
     (void)unsetenv("REDIS_URL");
 }
@@ -256,6 +255,8 @@ static void every_setting_may_come_from_a_file(void **state)
         const char *value = s->fallback ? s->fallback : s->choices ? "extractive" : "some-value";
         if (str_equal(s->name, "EMBEDDING_PROVIDER"))
             value = "ollama";
+        if (str_equal(s->name, "DATABASE_URL"))
+            value = "postgres://somewhere/some-value";
         write_file(file, value);
         (void)setenv(name, file, 1);
     }
@@ -266,9 +267,9 @@ static void every_setting_may_come_from_a_file(void **state)
     config_free(&l);
 }
 
-static void settings_of_the_grown_store_are_refused(void **state)
+static void settings_of_other_services_are_refused(void **state)
 {
-    static const char *const names[] = {"DATABASE_URL", "DIRECTUS_URL", "REDIS_URL"};
+    static const char *const names[] = {"DIRECTUS_URL", "REDIS_URL"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct config_load l;
@@ -295,6 +296,29 @@ static void make_secrets(struct config_load *l)
     load(l);
     if (config_secrets(l) != 0)
         fail_msg("%s", l->error);
+}
+
+static void a_database_wants_a_url_and_given_secrets(void **state)
+{
+    struct config_load l;
+    (void)state;
+    (void)setenv("GENIE_DATA_DIR", "kept", 1);
+    (void)setenv("DATABASE_URL", "mysql://root:hunter2@there/db", 1);
+    assert_int_equal(config_load(&l, NULL), -EINVAL);
+    assert_string_equal(l.error, "DATABASE_URL must begin with postgres://");
+    config_free(&l);
+    (void)setenv("DATABASE_URL", "postgres://root:hunter2@there/db", 1);
+    (void)setenv("DIRECTUS_SECRET", "one", 1);
+    load(&l);
+    assert_true(config_secrets(&l) < 0);
+    assert_true(str_has_prefix(l.error, "JWT_SECRET must be given when DATABASE_URL is set"));
+    config_free(&l);
+    (void)setenv("JWT_SECRET", "two", 1);
+    make_secrets(&l);
+    config_free(&l);
+    char *kept = read_file("kept/secrets.env");
+    assert_string_equal(kept, "");
+    free(kept);
 }
 
 static void secrets_are_made_once_and_kept_private(void **state)
@@ -494,7 +518,8 @@ int main(void)
         IN_DIRECTORY(the_forms_of_an_env_file),
         IN_DIRECTORY(files_that_cannot_be_read_are_named),
         IN_DIRECTORY(every_setting_may_come_from_a_file),
-        IN_DIRECTORY(settings_of_the_grown_store_are_refused),
+        IN_DIRECTORY(settings_of_other_services_are_refused),
+        IN_DIRECTORY(a_database_wants_a_url_and_given_secrets),
         IN_DIRECTORY(secrets_are_made_once_and_kept_private),
         IN_DIRECTORY(given_secrets_are_not_written_down),
         IN_DIRECTORY(an_edited_secrets_file_is_completed_once),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store in a directory of its own, for the tests in this folder. */
+/* A store of a test's own: a SQLite file, or (GENIE_TEST_STORE=postgres) a database on the server that
+ * TEST_DATABASE_URL names. */
 #ifndef TESTS_UNIT_DB_STORE_H
 #define TESTS_UNIT_DB_STORE_H
 
@@ -16,30 +17,128 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <libpq-fe.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
+#define STORE_CONNECTIONS 4
+
 struct store {
-    char dir[64], path[96];
+    char dir[64], path[96];  /* of SQLite */
+    char name[64], url[256]; /* of PostgreSQL */
     struct db *db;
 };
 
-static inline void store_open_at(struct store *s)
+static inline bool store_is_postgres(void)
 {
-    assert_int_equal(db_open(&(struct db_options){.path = s->path, .readers = 4}, &s->db), 0);
+    const char *wanted = getenv("GENIE_TEST_STORE");
+    return wanted && strcmp(wanted, "postgres") == 0;
 }
 
-static inline int store_set_up(void **state)
+static inline struct db_options store_options(const struct store *s)
+{
+    return (struct db_options){.path = s->path,
+                               .readers = STORE_CONNECTIONS,
+                               .url = store_is_postgres() ? s->url : NULL,
+                               .connections = STORE_CONNECTIONS};
+}
+
+static inline void store_open_at(struct store *s)
+{
+    struct db_options options = store_options(s);
+    assert_int_equal(db_open(&options, &s->db), 0);
+}
+
+/* Where the test's server is; its own database if name is NULL. */
+static inline void store_url(const char *name, char *ret, size_t size)
+{
+    const char *given = getenv("TEST_DATABASE_URL");
+    if (!given)
+        fail_msg("TEST_DATABASE_URL is unset: tools/postgres.py run COMMAND... sets it");
+    const char *query = strchr(given, '?'), *slash = query;
+    while (slash && slash > given && *slash != '/')
+        slash--;
+    assert_non_null(slash);
+    (void)snprintf(ret, size, "%.*s/%s%s", (int)(slash - given), given, name ? name : "postgres", query);
+}
+
+/* Runs SQL as the server's administrator, without our own code. */
+static inline void store_as_admin(const char *database, const char *sql)
+{
+    char url[256];
+    store_url(database, url, sizeof url);
+    PGconn *admin = PQconnectdb(url);
+    PGresult *res = PQexec(admin, sql);
+    ExecStatusType status = PQresultStatus(res);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(admin));
+    PQclear(res);
+    PQfinish(admin);
+}
+
+static inline void store_make_database(struct store *s, const char *from)
+{
+    static int made;
+    char sql[160];
+    (void)snprintf(s->name, sizeof s->name, "test_%d_%d", (int)getpid(), ++made);
+    store_url(s->name, s->url, sizeof s->url);
+    (void)snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE %s", s->name, from);
+    store_as_admin(NULL, sql);
+}
+
+#define STORE_TEMPLATE "migrated_template"
+
+/* Makes the migrated database that others are copied from, unless another test program has. */
+static inline void store_make_template(void)
+{
+    char url[256];
+    struct db *db = NULL;
+    store_url(NULL, url, sizeof url);
+    PGconn *admin = PQconnectdb(url);
+    PQclear(PQexec(admin, "SELECT pg_advisory_lock(1)"));
+    PGresult *found = PQexec(admin, "SELECT 1 FROM pg_database WHERE datname = '" STORE_TEMPLATE "'");
+    if (PQntuples(found) == 0) {
+        store_as_admin(NULL, "DROP DATABASE IF EXISTS unfinished_template");
+        store_as_admin(NULL, "CREATE DATABASE unfinished_template TEMPLATE template0");
+        store_url("unfinished_template", url, sizeof url);
+        assert_int_equal(db_open(&(struct db_options){.url = url, .connections = 2}, &db), 0);
+        assert_int_equal(db_migrate(db, NULL), 0);
+        db_close(db);
+        store_as_admin(NULL, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                             "WHERE datname = 'unfinished_template'");
+        store_as_admin(NULL, "ALTER DATABASE unfinished_template RENAME TO " STORE_TEMPLATE);
+    }
+    PQclear(found);
+    PQfinish(admin);
+}
+
+static inline int store_make(void **state, bool migrated)
 {
     struct store *s = calloc(1, sizeof *s);
     assert_non_null(s);
     (void)snprintf(s->dir, sizeof s->dir, "/tmp/genie-store-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
     (void)snprintf(s->path, sizeof s->path, "%s/genie.db", s->dir);
+    if (store_is_postgres() && migrated)
+        store_make_template();
+    if (store_is_postgres())
+        store_make_database(s, migrated ? STORE_TEMPLATE : "template0");
     store_open_at(s);
+    if (migrated)
+        assert_int_equal(db_migrate(s->db, NULL), 0);
     *state = s;
     return 0;
+}
+
+static inline int store_set_up(void **state)
+{
+    return store_make(state, false);
+}
+
+static inline int store_set_up_migrated(void **state)
+{
+    return store_make(state, true);
 }
 
 static inline int store_tear_down(void **state)
@@ -54,6 +153,11 @@ static inline int store_tear_down(void **state)
         (void)unlink(path);
     }
     assert_int_equal(rmdir(s->dir), 0);
+    if (store_is_postgres()) {
+        char sql[128];
+        (void)snprintf(sql, sizeof sql, "DROP DATABASE %s WITH (FORCE)", s->name);
+        store_as_admin(NULL, sql);
+    }
     free(s);
     return 0;
 }
@@ -86,6 +190,32 @@ static inline int64_t store_int(struct db *db, const char *sql)
     struct store_int q = {.sql = sql};
     assert_int_equal(db_read(db, store_int_unit, &q), 1);
     return q.value;
+}
+
+/* A statement written by somebody else: through a handle of its own, as another process has one. */
+static inline void store_exec_elsewhere(struct store *s, const char *sql)
+{
+    struct db_options options = store_options(s);
+    struct db *other = NULL;
+    assert_int_equal(db_open(&options, &other), 0);
+    assert_int_equal(store_exec(other, sql), 0);
+    db_close(other);
+}
+
+/* Waits until others' writes are seen: a moment on each engine, 5 s at most. */
+static inline void store_await_change(struct db *db, int64_t version)
+{
+    for (int i = 0; i < 500 && db_data_version(db) == version; i++)
+        usleep(10000);
+    assert_true(db_data_version(db) != version);
+}
+
+/* On PostgreSQL, hearing of others' writes begins with a change of its own. */
+static inline void store_await_listening(struct db *db)
+{
+    int64_t version = db_data_version(db);
+    if (store_is_postgres())
+        store_await_change(db, version);
 }
 
 /* A unit that holds the writer until the test lets it go, so that what comes after must gather. */

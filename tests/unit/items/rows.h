@@ -94,7 +94,7 @@ static inline json_t *good_value(struct rows_world *w, const struct column *c, c
 static inline const char *literal(struct rows_world *w, const json_t *value)
 {
     char *text = json_is_string(value)    ? arena_strdup(&w->arena, json_string_value(value))
-                 : json_is_boolean(value) ? arena_strdup(&w->arena, json_is_true(value) ? "1" : "0")
+                 : json_is_boolean(value) ? arena_strdup(&w->arena, json_is_true(value) ? "TRUE" : "FALSE")
                                           : json_text(&w->arena, value);
     assert_non_null(text);
     bool quoted = json_is_string(value) || json_is_array(value) || json_is_object(value);

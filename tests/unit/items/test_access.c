@@ -115,8 +115,10 @@ static int schema_unit(struct db_conn *c, void *arg)
 {
     struct schema_arg *s = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r =
-        db_query(c, "SELECT name FROM pragma_table_info(?1)", DB_ARGS(DB_TEXT(s->collection->name)), &rows);
+    const char *sql = store_is_postgres()
+                          ? "SELECT column_name FROM information_schema.columns WHERE table_name = ?1"
+                          : "SELECT name FROM pragma_table_info(?1)";
+    int r = db_query(c, sql, DB_ARGS(DB_TEXT(s->collection->name)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0) {
         char full[128];
         bool known = false;

@@ -230,12 +230,12 @@ static void a_changed_node_loses_its_vector(void **state)
     struct rows_world *w = *state;
     struct items_error error;
     const char *id = insert_row(w, access_collection(NODES), w->people[ANNA].user_id);
-    run_sql(w->db,
-            "UPDATE user_nodes SET embedding = x'00000000', date_updated = '2001-01-01T00:00:00.000Z'");
+    run_sql(w->db, "UPDATE user_nodes SET embedding = %s, date_updated = '2001-01-01T00:00:00.000Z'",
+            store_is_postgres() ? "'\\x00000000'" : "x'00000000'");
     assert_int_equal(update(w, ANNA, NODES, id, json_pack("{s:f}", "weight", 0.25), &error), 0);
     assert_int_equal(store_int(w->db,
                                "SELECT count(*) FROM user_nodes WHERE embedding IS NOT NULL AND weight = 0.25"
-                               " AND date_updated > '2020'"),
+                               " AND date_updated > '2020-01-01'"),
                      1);
     assert_int_equal(update(w, ANNA, NODES, id, json_pack("{s:s}", "content", "new"), &error), 0);
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes WHERE embedding IS NULL"), 1);
@@ -317,7 +317,7 @@ static void inactive_flows_are_for_admins(void **state)
     const char *id = insert_row(w, access_collection("action_flows"), "");
     assert_int_equal(items_read_one(w->db, &w->people[ANNA], "action_flows", id, NULL, &row, &error), 0);
     json_decref(row);
-    run_sql(w->db, "UPDATE action_flows SET active = 0");
+    run_sql(w->db, "UPDATE action_flows SET active = FALSE");
     assert_int_equal(items_read_one(w->db, &w->people[ANNA], "action_flows", id, NULL, &row, &error),
                      -ENOENT);
     assert_int_equal(items_read_one(w->db, &w->people[ADMIN], "action_flows", id, NULL, &row, &error), 0);
