@@ -200,7 +200,7 @@ static bool parse_body(struct http_exchange *x)
         x->rq.json = json_parse(x->body.data, x->body.len);
     if (x->body.len > 0 && !x->rq.json)
         (void)refuse(x, ERR_MALFORMED_JSON, NULL);
-    buf_free(&x->body);
+    exchange_drop_body(x);
     return !x->refused;
 }
 

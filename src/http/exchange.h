@@ -25,8 +25,9 @@ struct http_server {
     struct route_set *routes;
     struct MHD_Daemon *daemon;
     struct peers *peers;
-    atomic_int exchanges; /* requests in work */
-    atomic_bool stopping; /* no request is begun any more */
+    atomic_size_t held_bodies; /* bytes of all bodies that wait to be read */
+    atomic_int exchanges;      /* requests in work */
+    atomic_bool stopping;      /* no request is begun any more */
 };
 
 struct reply_header_line {
@@ -55,6 +56,7 @@ struct http_exchange {
     bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
     struct buf body;
+    size_t held; /* bytes of the body, as counted by the server */
     size_t received;
     int64_t started_us;
 
@@ -78,6 +80,9 @@ bool dispatch_run(struct http_exchange *x);
 
 /* The X-Forwarded-For lines of a request as one list, in its arena; NULL if there is none. */
 const char *request_forwarded_for(struct request *rq);
+
+/* Frees the body and gives its bytes back to the others. */
+void exchange_drop_body(struct http_exchange *x);
 
 /* Adds the headers that every answer has. */
 void reply_common_headers(struct http_exchange *x);

@@ -26,6 +26,9 @@
 
 #define CONNECTION_MEMORY (20 * 1024) /* headers of 16 KiB and the write buffer of an answer */
 #define ARENA_MAX (64 * 1024 * 1024)
+#define SMALL_BODY ((size_t)16 * 1024)
+#define HELD_BODIES_MAX ((size_t)256 * 1024 * 1024)
+#define HELD_BODIES_UNKNOWN_MAX ((size_t)64 * 1024 * 1024)
 #define DRAIN_MAX (8 * 1024 * 1024)
 #define LISTEN_BACKLOG 1024
 #define STOP_REPORT_MS 5000
@@ -80,6 +83,13 @@ static void log_exchange(struct http_exchange *x)
     log_set_request(NULL);
 }
 
+void exchange_drop_body(struct http_exchange *x)
+{
+    buf_free(&x->body);
+    atomic_fetch_sub(&x->server->held_bodies, x->held);
+    x->held = 0;
+}
+
 static void exchange_free(struct http_exchange *x)
 {
     struct http_server *server = x->server;
@@ -95,7 +105,7 @@ static void exchange_free(struct http_exchange *x)
     if (x->rq.who)
         server->auth.unref(x->rq.who);
     json_decref(x->rq.json);
-    buf_free(&x->body);
+    exchange_drop_body(x);
     arena_free(&x->rq.arena);
     free(x);
 }
@@ -147,13 +157,33 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
     return x->hang_up ? queue(x) : MHD_YES;
 }
 
+/* Whether this much more may be held. Who is not known yet (no token, or one that the store has to be asked
+ * about) gets less, so that nobody without an account can take the room of those who have one. */
+static bool hold(struct http_exchange *x, size_t size)
+{
+    size_t most = x->rq.who ? HELD_BODIES_MAX : HELD_BODIES_UNKNOWN_MAX;
+    if (x->body.len + size <= SMALL_BODY)
+        return true; /* or a few strangers with large ones could refuse everybody's small ones */
+    if (atomic_fetch_add(&x->server->held_bodies, size) + size > most) {
+        atomic_fetch_sub(&x->server->held_bodies, size);
+        return false;
+    }
+    x->held += size;
+    return true;
+}
+
+static bool add_body(struct http_exchange *x, const char *data, size_t size)
+{
+    return x->rq.route->body.kind == BODY_NONE || (hold(x, size) && buf_add(&x->body, data, size) == 0);
+}
+
 static void keep_body(struct http_exchange *x, const char *data, size_t size)
 {
     bool fits = x->received <= x->body.max;
-    if (fits && (x->rq.route->body.kind == BODY_NONE || buf_add(&x->body, data, size) == 0))
+    if (fits && add_body(x, data, size))
         return;
     x->refused = true;
-    buf_free(&x->body);
+    exchange_drop_body(x);
     (void)reply_error(&x->rq, fits ? ERR_OVERLOADED : ERR_TOO_LARGE, NULL);
 }
 

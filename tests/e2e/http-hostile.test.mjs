@@ -223,6 +223,31 @@ describe('too much', () => {
     });
 });
 
+describe('bodies of nobody we know', () => {
+    test('have little room: who has an account is served all the same', async () => {
+        const junk = 'no-token-of-ours';
+        const strange = () => say({ token: junk, body: { message: 'hello', padding: 'x'.repeat(9 * MIB) } });
+        const holders = await Promise.all(Array.from({ length: 9 }, () => open(server.port)));
+        try {
+            for (const holder of holders) {
+                holder.send(chatAs(junk, `Content-Length: ${15 * MIB}`));
+                holder.send(Buffer.alloc(7.9 * MIB, ' '));
+            }
+            let status;
+            for (let look = 0; look < 50 && status !== 503; look++) status = (await strange()).status;
+            assert.equal(status, 503);
+            assert.equal((await say({ body: { message: 'hello' } })).status, 200);
+            const known = await say({ body: { message: 'hello', padding: 'x'.repeat(9 * MIB) } });
+            assert.equal(known.status, 200, known.text);
+        } finally {
+            for (const holder of holders) holder.close();
+        }
+        let status;
+        for (let look = 0; look < 50 && status !== 401; look++) status = (await strange()).status;
+        assert.equal(status, 401);
+    });
+});
+
 describe('too slow', { concurrency: true }, () => {
     /** Sends a byte a second until the server hangs up; fails if it never does. */
     async function drip(start, rest) {
