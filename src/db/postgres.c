@@ -59,7 +59,7 @@ struct attempt {
     int lock; /* kind of unit, LOCK_SCHEMA or NO_LOCK */
     int runs, lost_runs;
     bool unique_tried;
-    bool final; /* whatever became of it */
+    bool final; /* perhaps it was done */
 };
 
 static _Thread_local bool inside; /* a unit runs on this thread */
@@ -153,7 +153,7 @@ static void write_end(const struct pg_db *s, const struct attempt *a, bool commi
     (void)snprintf(sql, size, "%s%s%s", commit ? "COMMIT" : "ROLLBACK", told, unlock);
 }
 
-static int end(struct pg_db *s, const struct attempt *a, struct pg_conn *c, int r)
+static int end(struct pg_db *s, struct attempt *a, struct pg_conn *c, int r)
 {
     char sql[320];
     write_end(s, a, r >= 0, r >= 0 && c->wrote, sql, sizeof sql);
@@ -168,12 +168,12 @@ static int end(struct pg_db *s, const struct attempt *a, struct pg_conn *c, int 
         metric_add(METRIC_DB_WRITES, 1);
         return r;
     }
+    a->final = c->lost;
     if (c->lost)
         log_event(LOG_ERROR,
                   "store: the connection was lost during a commit; whether it was done is unknown");
     /* a transaction that COMMIT itself refused is undone, its lock isn't */
-    if (!c->lost && a->lock != NO_LOCK)
-        c->lost = true;
+    c->lost |= a->lock != NO_LOCK;
     return committed;
 }
 
@@ -184,12 +184,8 @@ static int run_once(struct pg_db *s, struct attempt *a, struct pg_conn **ret)
     if (r < 0)
         return r;
     a->runs++;
-    r = run_inside(c, a->fn, a->arg);
-    bool lost_before = c->lost;
-    r = end(s, a, c, r);
-    a->final = r < 0 && c->lost && !lost_before; /* during COMMIT: perhaps it was done */
     *ret = c;
-    return r;
+    return end(s, a, c, run_inside(c, a->fn, a->arg));
 }
 
 /* Whether a unit that failed on this connection is run again. */

@@ -344,6 +344,26 @@ static void a_commit_without_an_answer_is_no_success_and_not_repeated(void **sta
     }
 }
 
+static int refer_to_nothing(struct db_conn *c, void *arg)
+{
+    struct job *j = arg;
+    j->runs++;
+    return db_exec(c, "INSERT INTO late (item) VALUES (999)", DB_NO_ARGS, NULL);
+}
+
+static void a_refused_commit_is_an_error_like_any_other(void **state)
+{
+    struct world *w = *state;
+    struct job job = {.id = 1};
+    assert_int_equal(store_exec(w->db, "CREATE TABLE late (item bigint REFERENCES item (id) "
+                                       "DEFERRABLE INITIALLY DEFERRED)"),
+                     0);
+    assert_int_equal(db_write(w->db, refer_to_nothing, &job), -EDOM);
+    assert_int_equal(job.runs, 1);
+    assert_int_equal(db_write(w->db, insert, &job), 0);
+    assert_int_equal(truth(w, "SELECT count(*) FROM late"), 0);
+}
+
 static void a_read_that_is_lost_is_an_error(void **state)
 {
     struct world *w = *state;
@@ -533,6 +553,7 @@ int main(void)
         TEST(asynchronous_units_wait_for_a_server_that_is_away),
         TEST(a_unit_lost_before_its_commit_is_run_again),
         TEST(a_commit_without_an_answer_is_no_success_and_not_repeated),
+        TEST(a_refused_commit_is_an_error_like_any_other),
         TEST(a_read_that_is_lost_is_an_error),
         TEST(the_queue_has_an_end_and_drops_nothing),
         TEST(values_come_in_portable_forms),
