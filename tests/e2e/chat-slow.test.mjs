@@ -91,7 +91,7 @@ describe('a client that does not read', () => {
         );
         const before = rss(server);
         const streams = await Promise.all(
-            Array.from({ length: 4 }, (_, i) =>
+            Array.from({ length: 2 }, (_, i) =>
                 openChat(
                     server,
                     user.token,

@@ -159,7 +159,7 @@ for (const format of ['ollama', 'openai', 'anthropic'])
             const wanted = new Map();
             model.reply((request) => wanted.get(request.prompt));
             await inParallel(
-                Array.from({ length: 80 }, (_, i) => i + 1),
+                Array.from({ length: 50 }, (_, i) => i + 1),
                 async (seed) => {
                     const pick = random(seed * 7919);
                     const [text, visible, tags] = randomText(pick);
