@@ -196,8 +196,9 @@ int pg_pool_lend(struct pg_pool *p, int64_t until_ms, bool patient, struct pg_co
 void pg_pool_return(struct pg_pool *p, struct pg_conn *c)
 {
     struct pg_conn *dead = NULL;
+    bool lost = c->lost; /* once it is in the list it is somebody else's */
     pthread_mutex_lock(&p->lock);
-    if (c->lost) {
+    if (lost) {
         dead = p->idle;
         p->idle = NULL;
         p->open--;
@@ -207,9 +208,9 @@ void pg_pool_return(struct pg_pool *p, struct pg_conn *c)
         c->next = p->idle;
         p->idle = c;
     }
-    pthread_cond_signal(&p->changed);
+    (void)(lost ? pthread_cond_broadcast(&p->changed) : pthread_cond_signal(&p->changed));
     pthread_mutex_unlock(&p->lock);
-    if (c->lost) {
+    if (lost) {
         close_all(dead);
         pg_conn_close(c);
     }
