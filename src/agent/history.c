@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "llm/join.h"
+#include "llm/pick.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,18 +64,33 @@ static int find_thread(struct db_conn *c, const char *user_id, const char *sessi
                         DB_ARGS(DB_TEXT(user_id), DB_TEXT(session_id)), ret);
 }
 
+/* The inside of a JSON string, unescaped, in the arena. */
+static const char *picked_text(struct arena *a, const struct pick *p)
+{
+    if (p->type != PICK_STRING)
+        return "";
+    if (!memchr(p->raw, '\\', p->len))
+        return arena_strndup(a, p->raw, p->len);
+    _cleanup_buf_ struct buf text = BUF_INIT(p->len + 4);
+    struct joiner j = {0};
+    join_json(&j, &text, p->raw, p->len);
+    join_finish(&j, &text);
+    return text.failed ? NULL : arena_strndup(a, text.data ? text.data : "", text.len);
+}
+
 /* The visible text of a stored response, with what its flows brought, as a later turn shows it. */
 static const char *answer_text(struct arena *a, const char *response)
 {
-    _cleanup_json_ json_t *j = json_parse_own(response, strlen(response));
-    const char *text = json_str(j, "text", "");
-    const json_t *actions = json_object_get(j, "actions");
-    if (json_array_size(actions) == 0)
-        return arena_strdup(a, text);
-    const char *shown = json_text(a, actions);
-    size_t len = shown ? utf8_floor(shown, strlen(shown), ACTIONS_SHOWN_MAX) : 0;
+    static const char *const paths[] = {"text", "actions"};
+    struct pick field[2];
+    if (pick_fields(response, strlen(response), paths, 2, field) < 0)
+        return "";
+    const char *text = picked_text(a, &field[0]);
+    if (!text || field[1].type != PICK_ARRAY || field[1].len <= 2)
+        return text;
+    size_t len = utf8_floor(field[1].raw, field[1].len, ACTIONS_SHOWN_MAX);
     return arena_printf(a, "%s\n\n(Results of the actions of this answer: %.*s)", text, (int)len,
-                        shown ? shown : "");
+                        field[1].raw);
 }
 
 static int load_history(struct db_conn *c, struct load *l)
