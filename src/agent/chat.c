@@ -16,6 +16,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#define ARENA_MAX (64 * 1024 * 1024)
 #define PASSAGES_MOST 8
 #define FLOWS_WAITING_MOST 100000 /* works queued for flow workers: at most two a turn */
 #define TEMPERATURE 0.7
@@ -77,6 +78,7 @@ struct begin {
     const struct chat_message *message;
     struct chat_refusal *refusal;
     struct turn *turn;
+    struct arena arena;          /* what nobody needs once the model has its request */
     struct event_stream *stream; /* the caller's reference, once there is one */
     struct chat_context context;
     struct attachments attachments;
@@ -98,7 +100,7 @@ static int refuse_store(struct begin *b, int r)
 static int parse_attachments(struct begin *b)
 {
     const char *sentence = NULL;
-    int r = attachments_parse(&b->turn->arena, b->message->attachments, &b->attachments, &sentence);
+    int r = attachments_parse(&b->arena, b->message->attachments, &b->attachments, &sentence);
     if (r == -ENOMEM)
         return refuse(b, ERR_OVERLOADED, NULL);
     if (r < 0) {
@@ -117,7 +119,7 @@ static int load(struct begin *b)
                                            : chat_default_session(&t->arena, t->who);
     if (!t->message || !t->session_id)
         return refuse(b, ERR_OVERLOADED, NULL);
-    int r = history_load(chat->env.db, &t->arena, t->who, t->session_id, &b->context);
+    int r = history_load(chat->env.db, &b->arena, t->who, t->session_id, &b->context);
     if (r < 0)
         return refuse_store(b, r);
     if (b->context.workspace_id == 0)
@@ -162,9 +164,9 @@ static int retrieve(struct begin *b)
 {
     struct turn *t = b->turn;
     struct action_env *env = &b->chat->env;
-    int r = retrieval_find(env->retrieval, &t->arena, t->who->user_id, t->message, PASSAGES_MOST, &t->found);
+    int r = retrieval_find(env->retrieval, &b->arena, t->who->user_id, t->message, PASSAGES_MOST, &t->found);
     if (r == 0)
-        r = flow_catalog_offer(b->chat->catalog, &t->arena, t->who, &b->flows, &b->n_flows);
+        r = flow_catalog_offer(b->chat->catalog, &b->arena, t->who, &b->flows, &b->n_flows);
     return r < 0 ? refuse_store(b, r) : 0;
 }
 
@@ -186,8 +188,8 @@ static int ground(struct begin *b, size_t n_passages, struct llm_grounding *ret)
 {
     struct turn *t = b->turn;
     size_t n = n_passages + b->attachments.n_texts;
-    struct llm_passage *passages = arena_alloc(&t->arena, (n + 1) * sizeof *passages);
-    struct llm_flow *flows = arena_alloc(&t->arena, (b->n_flows + 1) * sizeof *flows);
+    struct llm_passage *passages = arena_alloc(&b->arena, (n + 1) * sizeof *passages);
+    struct llm_flow *flows = arena_alloc(&b->arena, (b->n_flows + 1) * sizeof *flows);
     if (!passages || !flows)
         return -ENOMEM;
     for (size_t i = 0; i < n_passages; i++) {
@@ -217,7 +219,7 @@ static int make_request(struct begin *b, struct llm_request *ret)
         .message = t->message,
         .window_tokens = t->model.window_tokens,
     };
-    int r = prompt_build(&t->arena, &parts, &prompt);
+    int r = prompt_build(&b->arena, &parts, &prompt);
     if (r < 0)
         return r;
     t->n_sources = prompt.n_passages;
@@ -229,19 +231,45 @@ static int make_request(struct begin *b, struct llm_request *ret)
     return ground(b, prompt.n_passages, &ret->grounding);
 }
 
+/* The answer's sources outlive its prompt, without their texts. */
+static int keep_sources(struct turn *t)
+{
+    struct passage *kept = arena_alloc(&t->arena, (t->n_sources + 1) * sizeof *kept);
+    if (!kept)
+        return -ENOMEM;
+    for (size_t i = 0; i < t->n_sources; i++) {
+        const struct passage *p = &t->found.passages[i];
+        kept[i] = (struct passage){.id = arena_strdup(&t->arena, p->id),
+                                   .title = arena_strdup(&t->arena, p->title),
+                                   .kind = arena_strdup(&t->arena, p->kind),
+                                   .score = p->score};
+        if (!kept[i].id || !kept[i].title || !kept[i].kind)
+            return -ENOMEM;
+    }
+    t->found.passages = kept;
+    t->found.n = t->n_sources;
+    return 0;
+}
+
 /* From here on a failure is an event, but for a full queue before the model. */
 static int start(struct begin *b)
 {
     struct turn *t = b->turn;
     struct llm_request request;
     int r = make_request(b, &request);
+    if (r == 0)
+        r = keep_sources(t);
     if (r < 0)
         return refuse(b, ERR_OVERLOADED, NULL);
     if (open_stream(b) < 0)
         return -1;
     t->has_fallback = b->chat->env.cfg->llm_fallback && t->model.provider != LLM_EXTRACTIVE;
-    t->fallback = request;
-    t->fallback.model = llm_extractive();
+    if (t->has_fallback) {
+        t->kept = b->arena;
+        arena_init(&b->arena, ARENA_MAX);
+        t->fallback = request;
+        t->fallback.model = llm_extractive();
+    }
     turn_show_stage(t, STAGE_THINKING);
     r = turn_start(t, &request);
     if (r == -EINVAL) /* a text of the store is not UTF-8 */
@@ -273,7 +301,10 @@ int chat_begin(struct chat *chat, const struct chat_message *message, struct eve
     b.turn = turn_new(chat, message->who);
     if (!b.turn)
         return refuse(&b, ERR_OVERLOADED, NULL);
-    if (begin(&b) == 0) {
+    arena_init(&b.arena, ARENA_MAX);
+    int r = begin(&b);
+    arena_free(&b.arena);
+    if (r == 0) {
         *ret = b.stream;
         return 0;
     }

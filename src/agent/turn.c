@@ -44,6 +44,7 @@ static void release(void *ctx)
     buf_free(&t->response);
     json_decref(t->actions);
     arena_free(&t->arena);
+    arena_free(&t->kept);
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
@@ -115,6 +116,7 @@ static void end(struct turn *t)
     json_decref(t->actions);
     t->actions = NULL;
     arena_free(&t->arena);
+    arena_free(&t->kept);
     unlist(chat, t);
     event_stream_end(stream);
     event_stream_unref(stream);
@@ -132,6 +134,7 @@ struct turn *turn_new(struct chat *chat, struct identity *who)
     t->event = BUF_INIT(EVENT_MAX);
     t->response = BUF_INIT(RESPONSE_MAX);
     arena_init(&t->arena, ARENA_MAX);
+    arena_init(&t->kept, ARENA_MAX);
     pthread_mutex_init(&t->lock, NULL);
     tags_init(&t->tags, show_visible, t);
     uuid_make(t->uuid);

@@ -38,6 +38,7 @@ struct turn {
     struct llm_model model;
     struct retrieval_result found;
     size_t n_sources;
+    struct arena kept;           /* what `fallback` points to */
     struct llm_request fallback; /* the same question for `extractive`, where LLM_FALLBACK says so */
     bool has_fallback;
 
