@@ -248,7 +248,7 @@ static int run_params(struct pg_conn *c, const char *sql, const struct db_value 
     size_t key_len = make_key(key, sql, args, (size_t)p->n);
     if (key_len == 0)
         return run_once(c, sql, p, ret);
-    struct pg_stmt *s;
+    struct pg_stmt *s = NULL;
     int r = acquire(c, sql, key, key_len, p, &s);
     if (r < 0)
         return r;
