@@ -22,10 +22,12 @@
 #include <errno.h>
 #include <netdb.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 
 #define CONNECTION_MEMORY (20 * 1024) /* headers of 16 KiB and the write buffer of an answer */
 #define ARENA_MAX (64 * 1024 * 1024)
+#define LIBRARY_BATCH 128
 #define SMALL_BODY ((size_t)16 * 1024)
 #define HELD_BODIES_MAX ((size_t)256 * 1024 * 1024)
 #define HELD_BODIES_UNKNOWN_MAX ((size_t)64 * 1024 * 1024)
@@ -307,6 +309,14 @@ static int listen_on(const struct config *cfg)
     }
     freeaddrinfo(found);
     return fd;
+}
+
+/* libmicrohttpd 0.9.75 asks for 128 events, and when exactly so many are ready it waits once more, with the
+ * old time-out, before it serves them: the server stands still for seconds. Its call ends here, and a batch
+ * of its own size never comes. For everybody else this is the system's epoll_wait. */
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
+{
+    return epoll_pwait(fd, events, most == LIBRARY_BATCH ? LIBRARY_BATCH - 1 : most, timeout_ms, NULL);
 }
 
 static int start_daemon(struct http_server *s, int fd)
