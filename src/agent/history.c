@@ -2,6 +2,7 @@
 #include "agent/history.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "llm/join.h"
 #include "llm/pick.h"
@@ -83,7 +84,7 @@ static const char *answer_text(struct arena *a, const char *response)
 {
     static const char *const paths[] = {"text", "actions"};
     struct pick field[2];
-    if (pick_fields(response, strlen(response), paths, 2, field) < 0)
+    if (pick_fields(response, strlen(response), JSON_OWN_MAX_DEPTH, paths, 2, field) < 0)
         return "";
     const char *text = picked_text(a, &field[0]);
     if (!text || field[1].type != PICK_ARRAY || field[1].len <= 2)

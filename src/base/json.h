@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #define JSON_MAX_DEPTH 64
+/* Of values put together from such ones: the stored results of an answer's flows, for one. */
+#define JSON_OWN_MAX_DEPTH (2 * JSON_MAX_DEPTH)
 #define JSON_MAX_CONTAINERS 65536 /* objects and arrays */
 #define JSON_MAX_VALUES 300000    /* that follow a comma; a full batch of the longest vectors fits */
 

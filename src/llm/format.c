@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "llm/format.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -49,7 +51,7 @@ void parser_think(struct llm_parser *p, const struct pick *text)
 int parser_pick(struct llm_parser *p, const char *json, size_t len, const char *const *paths, size_t n,
                 struct pick *ret)
 {
-    int r = pick_fields(json, len, paths, n, ret);
+    int r = pick_fields(json, len, JSON_MAX_DEPTH, paths, n, ret);
     if (r < 0)
         parser_fail(p, SAYS_UNREADABLE);
     return r;

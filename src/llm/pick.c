@@ -4,7 +4,6 @@
  * "" means that the value is the one asked for, NULL that the path went elsewhere. */
 #include "llm/pick.h"
 
-#include "base/json.h"
 #include "base/text.h"
 #include "llm/join.h"
 
@@ -16,6 +15,7 @@
 
 struct scan {
     const char *at, *end;
+    int max_depth;
     struct pick *picks;
     size_t n;
 };
@@ -182,12 +182,12 @@ static bool scan_any(struct scan *s, const char *const *rest, int depth, struct 
     case '{':
         s->at++;
         type = PICK_OBJECT;
-        ok = depth < JSON_MAX_DEPTH && scan_object(s, rest, depth + 1);
+        ok = depth < s->max_depth && scan_object(s, rest, depth + 1);
         break;
     case '[':
         s->at++;
         type = PICK_ARRAY;
-        ok = depth < JSON_MAX_DEPTH && scan_array(s, rest, depth + 1);
+        ok = depth < s->max_depth && scan_array(s, rest, depth + 1);
         break;
     case 't':
         type = PICK_TRUE;
@@ -220,9 +220,10 @@ static bool scan_value(struct scan *s, const char *const *rest, int depth)
     return true;
 }
 
-int pick_fields(const char *json, size_t len, const char *const *paths, size_t n, struct pick *ret)
+int pick_fields(const char *json, size_t len, int max_depth, const char *const *paths, size_t n,
+                struct pick *ret)
 {
-    struct scan s = {.at = json, .end = json + len, .picks = ret, .n = n};
+    struct scan s = {.at = json, .end = json + len, .max_depth = max_depth, .picks = ret, .n = n};
     memset(ret, 0, n * sizeof *ret);
     skip_space(&s);
     if (!scan_value(&s, paths, 0))

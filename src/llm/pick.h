@@ -2,7 +2,7 @@
 /* Takes a few fields out of a JSON text without building a tree: a token of a model is one small object of
  * which one string matters, and there are thousands a second. The whole text is checked against the grammar.
  * Unlike a tree it keeps strings as they were written, so that halves of surrogate pairs and bytes that
- * aren't UTF-8 can be mended (join.h). Depth is limited to JSON_MAX_DEPTH; of equal keys the last counts.
+ * aren't UTF-8 can be mended (join.h). Depth is limited by the caller; of equal keys the last counts.
  * Pure and thread-safe. */
 #ifndef LLM_PICK_H
 #define LLM_PICK_H
@@ -31,9 +31,11 @@ struct pick {
 };
 
 /* paths: keys and the array index 0 (which also finds a key "0"), joined by dots: "choices.0.delta.content";
- * n of them (at most PICK_MAX), one pick each. 0, or -EINVAL when the text is not exactly one well-formed
- * JSON value; ret is then undefined. */
-int pick_fields(const char *json, size_t len, const char *const *paths, size_t n, struct pick *ret);
+ * n of them (at most PICK_MAX), one pick each. max_depth: JSON_MAX_DEPTH for text from outside,
+ * JSON_OWN_MAX_DEPTH for our own. 0, or -EINVAL when the text is not exactly one well-formed JSON value
+ * within that depth; ret is then undefined. */
+int pick_fields(const char *json, size_t len, int max_depth, const char *const *paths, size_t n,
+                struct pick *ret);
 
 /* A whole number of at most 18 digits, else the fallback. */
 int64_t pick_int(const struct pick *p, int64_t fallback);

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (memchr(s, '\0', size)) /* jansson takes it for the end of the text */
         return 0;
     struct pick picks[ARRAY_LEN(paths)];
-    int r = pick_fields(s, size, paths, ARRAY_LEN(paths), picks);
+    int r = pick_fields(s, size, JSON_MAX_DEPTH, paths, ARRAY_LEN(paths), picks);
     _cleanup_json_ json_t *top = json_parse(s, size);
     check(!top || r == 0);
     check(top || r < 0 || !is_plain(s, size));

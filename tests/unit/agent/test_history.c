@@ -191,6 +191,25 @@ static void results_of_flows_are_shown_behind_the_text_cut_at_a_character(void *
     assert_true(utf8_valid(answer, strlen(answer)));
 }
 
+/* A flow may bring a value as deep as any from outside; its place in the stored response adds to that. */
+static void an_answer_with_a_deep_result_is_remembered(void **state)
+{
+    struct world *w = *state;
+    char uuid[UUID_SIZE];
+    uuid_make(uuid);
+    json_t *deep = json_array();
+    for (int i = 1; i < JSON_MAX_DEPTH; i++)
+        deep = json_pack("[o]", deep);
+    json_t *response =
+        json_pack("{s:s, s:[{s:{s:o}}]}", "text", "Here it is", "actions", "results", "deep", deep);
+    struct exchange_record x = record(w, &w->anna, "s", uuid, "how deep?", json_text(&w->arena, response));
+    json_decref(response);
+    assert_int_equal(db_write(w->db, history_store_unit, &x), 0);
+    const char *answer = load(w, &w->anna, "s").history[0].answer;
+    assert_non_null(strstr(answer, "Here it is"));
+    assert_non_null(strstr(answer, "[[[[["));
+}
+
 static void a_response_that_is_not_ours_is_no_failure(void **state)
 {
     struct world *w = *state;
@@ -317,6 +336,7 @@ int main(void)
         TEST(a_thread_is_of_one_user_and_one_session),
         TEST(only_the_newest_exchanges_are_loaded_oldest_first),
         TEST(results_of_flows_are_shown_behind_the_text_cut_at_a_character),
+        TEST(an_answer_with_a_deep_result_is_remembered),
         TEST(a_response_that_is_not_ours_is_no_failure),
         TEST(the_same_answer_is_stored_once),
         TEST(many_stores_at_once_make_one_thread_and_one_row_each),

@@ -2,6 +2,7 @@
 #include "llm/pick.h"
 
 #include "base/cleanup.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 static struct pick pick_one(const char *json, const char *path, int expected)
 {
     struct pick p;
-    assert_int_equal(pick_fields(json, strlen(json), &path, 1, &p), expected);
+    assert_int_equal(pick_fields(json, strlen(json), JSON_MAX_DEPTH, &path, 1, &p), expected);
     return p;
 }
 
@@ -26,7 +27,7 @@ static void paths_lead_to_values(void **state)
         "\"f\":true,\"g\":{},\"h\":1.5e3} ";
     static const char *const paths[] = {"a.b.0.c", "d", "e", "f", "g", "a.b", "h", "a.x", "a.b.c", "d.e"};
     struct pick p[ARRAY_LEN(paths)];
-    assert_int_equal(pick_fields(json, sizeof json - 1, paths, ARRAY_LEN(paths), p), 0);
+    assert_int_equal(pick_fields(json, sizeof json - 1, JSON_MAX_DEPTH, paths, ARRAY_LEN(paths), p), 0);
     assert_int_equal(p[0].type, PICK_STRING);
     assert_true(pick_is(&p[0], "x\\n"));
     assert_int_equal(pick_int(&p[1], 0), -12);
