@@ -55,6 +55,9 @@ const struct setting settings[] = {
     INT("MAX_CONNECTIONS", max_connections, "20000", 16, 1000000, "Most client connections open at a time"),
     INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600,
         "Seconds a request has to arrive whole, and a client may leave its answer untouched"),
+    INT("MAX_UPLOAD_MB", max_upload_mb, "512", 1, 1048576, "Most MiB of a file that is sent to the server"),
+    TEXT("MEDIA_TMP_DIR", media_tmp_dir, NULL,
+         "Directory for files that are arriving or in work. Unset: tmp in the data directory"),
     CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),
     CHOICE("LOG_FORMAT", log_format, "json", "json|text", "Form of a log line"),
 

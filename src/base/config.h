@@ -26,6 +26,8 @@ struct config {
     int64_t worker_threads;
     int64_t max_connections;
     int64_t request_timeout_s;
+    int64_t max_upload_mb;
+    const char *media_tmp_dir;
     const char *log_level;
     const char *log_format;
 

@@ -8,6 +8,8 @@
 #define ERROR_TABLE(X) \
     X(ERR_BAD_REQUEST, 400, "bad_request", "The request can be read in more than one way") \
     X(ERR_MALFORMED_JSON, 400, "malformed_json", "The request body is not valid JSON") \
+    X(ERR_MALFORMED_UPLOAD, 400, "malformed_upload", \
+      "The request body is not well-formed multipart/form-data") \
     X(ERR_MISSING_FIELD, 400, "missing_field", "Missing required fields") \
     X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
     X(ERR_INVALID_QUERY, 400, "invalid_query", "A query parameter has an invalid value") \
@@ -33,6 +35,7 @@
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
+    X(ERR_STORAGE_FULL, 503, "storage_full", "There is no room left for files") \
     X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
     X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \
     X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A request's way, on one page. At the headers: match, preflight, authenticate from memory, body size and
- * type. With the body: authenticate from the store if need be, rights, read and bind the body, handler. What
- * waits runs on a worker; the rest on the event thread. */
+ * type. With the body: authenticate from the store if need be, rights, read and bind the body, handler. For a
+ * body that goes to a sink, store and rights come before it. What waits runs on a worker; the rest on the
+ * event thread. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/text.h"
@@ -9,6 +10,8 @@
 #include "http/exchange.h"
 #include "http/framing.h"
 #include "http/peers.h"
+#include "http/sink.h"
+#include "http/upload.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,18 +124,32 @@ static bool authenticate(struct http_exchange *x)
     return false;
 }
 
-static size_t max_body(const struct route *route)
+static bool type_is(const struct http_exchange *x, const char *name)
 {
-    if (route->body.kind == BODY_NONE)
-        return DEFAULT_MAX_BODY; /* read and thrown away: clients send `{}` with anything */
-    return route->body.max_bytes ? route->body.max_bytes : DEFAULT_MAX_BODY;
+    const char *type = request_header(&x->rq, "Content-Type");
+    size_t len = type ? strcspn(type, "; ") : 0;
+    return strlen(name) == len && strncasecmp(type, name, len) == 0;
+}
+
+/* Whether the body goes to a sink, and how large it may be. */
+static void choose_reading(struct http_exchange *x)
+{
+    const struct body_spec *spec = &x->rq.route->body;
+    size_t max = spec->max_bytes ? spec->max_bytes : DEFAULT_MAX_BODY; /* `{}` is sent with anything */
+    if (spec->kind == BODY_STREAM) {
+        x->open = spec->open;
+        max = spec->max_bytes ? spec->max_bytes : upload_limit(x->server->config, 0);
+    } else if (spec->upload && type_is(x, "multipart/form-data")) {
+        x->open = upload_open;
+        max = upload_limit(x->server->config, spec->max_file) + UPLOAD_FRAMING_MAX;
+    }
+    x->body = BUF_INIT(max);
 }
 
 static void check_length(struct http_exchange *x)
 {
     const char *length = request_header(&x->rq, "Content-Length");
     int64_t n = 0;
-    x->body = BUF_INIT(max_body(x->rq.route));
     if (length && (parse_int(length, 0, INT64_MAX, &n) < 0 || (uint64_t)n > x->body.max))
         (void)refuse(x, ERR_TOO_LARGE, NULL);
 }
@@ -142,14 +159,18 @@ static void check_type(struct http_exchange *x)
 {
     static const char *const readable[] = {"application/json", "text/plain",
                                            "application/x-www-form-urlencoded"};
+    const struct body_spec *spec = &x->rq.route->body;
     const char *type = request_header(&x->rq, "Content-Type");
-    if (x->refused || x->rq.route->body.kind == BODY_NONE || !type || str_is_blank(type))
+    if (x->refused || x->open || spec->kind == BODY_NONE)
         return;
-    size_t len = strcspn(type, "; ");
-    for (size_t i = 0; i < ARRAY_LEN(readable); i++)
-        if (strlen(readable[i]) == len && strncasecmp(type, readable[i], len) == 0)
-            return;
-    (void)refuse(x, ERR_UNSUPPORTED_TYPE, NULL);
+    bool json = spec->kind != BODY_UPLOAD && (!type || str_is_blank(type));
+    for (size_t i = 0; i < ARRAY_LEN(readable) && spec->kind != BODY_UPLOAD; i++)
+        json = json || type_is(x, readable[i]);
+    if (!json)
+        (void)refuse(x, ERR_UNSUPPORTED_TYPE,
+                     spec->upload ? spec->kind == BODY_UPLOAD ? "The body must be multipart/form-data"
+                                                              : "The body must be JSON or multipart/form-data"
+                                  : NULL);
 }
 
 void dispatch_headers(struct http_exchange *x, const char *method, const char *url)
@@ -165,6 +186,7 @@ void dispatch_headers(struct http_exchange *x, const char *method, const char *u
     }
     if (!match(x, method, url) || !authenticate(x) || !check_query(x))
         return;
+    choose_reading(x);
     check_length(x);
     check_type(x);
 }
@@ -174,8 +196,10 @@ static bool resolve(struct http_exchange *x)
     const struct http_auth *auth = &x->server->auth;
     enum error_id error = ERR_UNAUTHORIZED;
     if (!x->needs_store ||
-        auth->resolve(auth->ctx, request_token(&x->rq), x->rq.client_ip, &x->rq.who, &error) == 0)
+        auth->resolve(auth->ctx, request_token(&x->rq), x->rq.client_ip, &x->rq.who, &error) == 0) {
+        x->needs_store = false;
         return true;
+    }
     (void)refuse(x, error, NULL);
     return false;
 }
@@ -194,7 +218,7 @@ static bool permit(struct http_exchange *x)
 static bool parse_body(struct http_exchange *x)
 {
     const struct body_spec *spec = &x->rq.route->body;
-    if (spec->kind == BODY_NONE)
+    if (spec->kind == BODY_NONE || x->sink)
         return true;
     if (x->body.len > 0)
         x->rq.json = json_parse(x->body.data, x->body.len);
@@ -208,7 +232,7 @@ static bool bind_body(struct http_exchange *x)
 {
     const struct body_spec *spec = &x->rq.route->body;
     struct body_error error = {0};
-    if (spec->kind != BODY_FIELDS)
+    if (spec->kind != BODY_FIELDS || x->sink)
         return true;
     _cleanup_json_ json_t *empty = x->rq.json ? NULL : json_object();
     x->rq.body = arena_alloc(&x->rq.arena, spec->size);
@@ -227,6 +251,44 @@ static void forget_body(struct http_exchange *x)
     json_decref(x->rq.json);
     x->rq.json = NULL;
     x->rq.body = NULL;
+}
+
+static void open_sink(struct http_exchange *x)
+{
+    log_set_request(x->rq.id);
+    if (resolve(x) && permit(x)) {
+        x->sink = x->open(&x->rq);
+        x->refused = !x->sink;
+        if (!x->sink && !x->status)
+            (void)reply_error(&x->rq, ERR_OVERLOADED, NULL);
+    }
+    log_set_request(NULL);
+}
+
+static void open_on_worker(void *arg)
+{
+    struct http_exchange *x = arg;
+    open_sink(x);
+    x->phase = PHASE_OPENED;
+    MHD_resume_connection(x->connection);
+}
+
+bool dispatch_open(struct http_exchange *x)
+{
+    if (x->rq.route->kind == FAST && !x->needs_store) {
+        open_sink(x);
+        return true;
+    }
+    /* from here on a worker may have the exchange at any moment */
+    x->phase = PHASE_OPENING;
+    peer_pause(x->peer);
+    MHD_suspend_connection(x->connection);
+    if (pool_submit(x->server->workers, open_on_worker, x) < 0) {
+        (void)refuse(x, ERR_OVERLOADED, NULL);
+        x->phase = PHASE_OPENED;
+        MHD_resume_connection(x->connection);
+    }
+    return false;
 }
 
 static void serve(struct http_exchange *x)

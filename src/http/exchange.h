@@ -16,6 +16,7 @@
 
 struct peer;
 struct reader;
+struct sink;
 
 struct http_server {
     const struct config *config;
@@ -37,6 +38,8 @@ struct reply_header_line {
 
 enum exchange_phase {
     PHASE_BODY,    /* the body is arriving (or there is none) */
+    PHASE_OPENING, /* suspended; a worker decides at the headers whether the body may come */
+    PHASE_OPENED,  /* it has decided */
     PHASE_WORKING, /* suspended; a worker has it */
     PHASE_ANSWER,  /* the reply is made and must be queued */
     PHASE_SENT,    /* queued */
@@ -55,8 +58,10 @@ struct http_exchange {
     bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
     bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
-    struct buf body;
-    size_t held; /* bytes of the body, as counted by the server */
+    struct sink *(*open)(struct request *rq); /* NULL where the body is collected in `body` */
+    struct sink *sink;                        /* a reference, until the end or the refusal */
+    struct buf body;                          /* its maximum goes for bodies that a sink takes, too */
+    size_t held;                              /* bytes of the body, as counted by the server */
     size_t received;
     int64_t started_us;
 
@@ -74,12 +79,19 @@ struct http_exchange {
 /* What dispatch decides at the headers: whether to go on reading; else the reply stands. */
 void dispatch_headers(struct http_exchange *x, const char *method, const char *url);
 
+/* The headers are good and the body goes to a sink: true if it was opened or refused; false if the connection
+ * sleeps until a worker has done so, and x must not be touched. */
+bool dispatch_open(struct http_exchange *x);
+
 /* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made
  * it, and x must not be touched. */
 bool dispatch_run(struct http_exchange *x);
 
 /* The X-Forwarded-For lines of a request as one list, in its arena; NULL if there is none. */
 const char *request_forwarded_for(struct request *rq);
+
+/* Whether so many bytes more may be kept for this request; exchange_drop_body gives them back. */
+bool exchange_hold(struct http_exchange *x, size_t size);
 
 /* Frees the body and gives its bytes back to the others. */
 void exchange_drop_body(struct http_exchange *x);

@@ -46,6 +46,23 @@ static json_t *responses(const struct route *route)
     return r;
 }
 
+static json_t *body_content(const struct body_spec *body)
+{
+    json_t *content = json_object();
+    if (body->kind == BODY_FIELDS)
+        (void)json_object_set_new(content, "application/json",
+                                  json_pack("{s:o}", "schema", body_schema(body->fields)));
+    if (body->kind == BODY_JSON)
+        (void)json_object_set_new(content, "application/json", json_pack("{s:{}}", "schema"));
+    if (body->kind == BODY_STREAM)
+        (void)json_object_set_new(content, "*/*", json_pack("{s:{}}", "schema"));
+    if (body->upload)
+        (void)json_object_set_new(content, "multipart/form-data",
+                                  json_pack("{s:{s:s, s:{s:{s:s, s:s}}}}", "schema", "type", "object",
+                                            "properties", "file", "type", "string", "format", "binary"));
+    return content;
+}
+
 static json_t *operation(const struct route *route, json_t *parameters)
 {
     json_t *op = json_pack("{s:s, s:o}", "summary", route->summary, "responses", responses(route));
@@ -53,13 +70,13 @@ static json_t *operation(const struct route *route, json_t *parameters)
         (void)json_object_set(op, "parameters", parameters);
     if (op && route->auth != AUTH_NONE)
         (void)json_object_set_new(op, "security", json_pack("[{s:[]}]", "bearer"));
-    if (op && route->body.kind == BODY_FIELDS)
-        (void)json_object_set_new(op, "requestBody",
-                                  json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
-                                            "application/json", "schema", body_schema(route->body.fields)));
-    else if (op && route->body.kind == BODY_JSON)
-        (void)json_object_set_new(op, "requestBody",
-                                  json_pack("{s:{s:{s:{}}}}", "content", "application/json", "schema"));
+    json_t *content = op ? body_content(&route->body) : NULL;
+    if (json_object_size(content) > 0)
+        (void)json_object_set_new(
+            op, "requestBody",
+            json_pack("{s:b, s:o}", "required", route->body.kind != BODY_JSON, "content", content));
+    else
+        json_decref(content);
     return op;
 }
 

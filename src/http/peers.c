@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "http/reader.h"
+#include "http/sleeper.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,7 +28,9 @@ struct peer {
     uint64_t id;
     int fd;
     int64_t waiting_since_ms, deadline_ms; /* 0 = none */
-    struct reader *reader;
+    int64_t paused_ms;                     /* since when its time stands still; 0 = it runs */
+    int64_t received;
+    struct sleeper *watched;
     UT_hash_handle hh;
     struct peer *prev, *next;
 };
@@ -61,16 +63,16 @@ static void cut_overdue(struct peers *ps)
 static void tell_gone(struct peers *ps, uint64_t id)
 {
     struct peer *p;
-    struct reader *reader = NULL;
+    struct sleeper *sleeper = NULL;
     pthread_mutex_lock(&ps->lock);
     HASH_FIND(hh, ps->by_id, &id, sizeof id, p);
-    if (p && p->reader)
-        reader = reader_ref(p->reader);
+    if (p && p->watched)
+        sleeper = sleeper_ref(p->watched);
     pthread_mutex_unlock(&ps->lock);
-    if (!reader)
+    if (!sleeper)
         return;
-    reader_gone(reader);
-    reader_unref(reader);
+    sleeper_gone(sleeper);
+    sleeper_unref(sleeper);
 }
 
 static void *mind(void *arg)
@@ -171,10 +173,42 @@ void peer_remove(struct peer *p)
     free(p);
 }
 
+static void set_deadline(struct peer *p)
+{
+    p->deadline_ms = p->waiting_since_ms + p->peers->timeout_ms + p->received * 1000 / BODY_BYTES_PER_SECOND;
+}
+
+/* Its time runs on from where it stood. */
+static void run_on(struct peer *p)
+{
+    if (p->paused_ms)
+        p->waiting_since_ms += clock_monotonic_ms() - p->paused_ms;
+    p->paused_ms = 0;
+}
+
 void peer_progress(struct peer *p, int64_t received)
 {
     pthread_mutex_lock(&p->peers->lock);
-    p->deadline_ms = p->waiting_since_ms + p->peers->timeout_ms + received * 1000 / BODY_BYTES_PER_SECOND;
+    run_on(p);
+    p->received = received;
+    set_deadline(p);
+    pthread_mutex_unlock(&p->peers->lock);
+}
+
+void peer_pause(struct peer *p)
+{
+    pthread_mutex_lock(&p->peers->lock);
+    if (!p->paused_ms)
+        p->paused_ms = clock_monotonic_ms();
+    p->deadline_ms = 0;
+    pthread_mutex_unlock(&p->peers->lock);
+}
+
+void peer_go_on(struct peer *p)
+{
+    pthread_mutex_lock(&p->peers->lock);
+    run_on(p);
+    set_deadline(p);
     pthread_mutex_unlock(&p->peers->lock);
 }
 
@@ -189,15 +223,17 @@ void peer_waiting(struct peer *p)
 {
     pthread_mutex_lock(&p->peers->lock);
     p->waiting_since_ms = clock_monotonic_ms();
-    p->deadline_ms = p->waiting_since_ms + p->peers->timeout_ms;
+    p->paused_ms = 0;
+    p->received = 0;
+    set_deadline(p);
     pthread_mutex_unlock(&p->peers->lock);
 }
 
-void peer_watch(struct peer *p, struct reader *reader)
+void peer_watch(struct peer *p, struct sleeper *sleeper)
 {
     struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLHUP | EPOLLET, .data.u64 = p->id};
     pthread_mutex_lock(&p->peers->lock);
-    p->reader = reader_ref(reader);
+    p->watched = sleeper_ref(sleeper);
     pthread_mutex_unlock(&p->peers->lock);
     (void)epoll_ctl(p->peers->epoll, EPOLL_CTL_ADD, p->fd, &ev);
 }
@@ -205,13 +241,13 @@ void peer_watch(struct peer *p, struct reader *reader)
 void peer_unwatch(struct peer *p)
 {
     pthread_mutex_lock(&p->peers->lock);
-    struct reader *reader = p->reader;
-    p->reader = NULL;
+    struct sleeper *sleeper = p->watched;
+    p->watched = NULL;
     pthread_mutex_unlock(&p->peers->lock);
-    if (!reader)
+    if (!sleeper)
         return;
     (void)epoll_ctl(p->peers->epoll, EPOLL_CTL_DEL, p->fd, NULL);
-    reader_unref(reader);
+    sleeper_unref(sleeper);
 }
 
 void peers_shutdown_all(struct peers *ps)
@@ -220,8 +256,8 @@ void peers_shutdown_all(struct peers *ps)
     pthread_mutex_lock(&ps->lock);
     DL_FOREACH (ps->list, p) {
         (void)shutdown(p->fd, SHUT_RDWR);
-        if (p->reader)
-            reader_gone(p->reader);
+        if (p->watched)
+            sleeper_gone(p->watched);
     }
     pthread_mutex_unlock(&ps->lock);
 }

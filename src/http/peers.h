@@ -3,8 +3,9 @@
  *   - a connection must deliver its next whole request within REQUEST_TIMEOUT_S (libmicrohttpd's own
  *     timer is reset by any byte, so a byte a second would hold a connection for ever); a body gets more
  *     time in proportion to what has come;
- *   - a connection whose answer is a stream is watched for the client's departure, which libmicrohttpd
- *     does not notice while the connection is suspended. */
+ *   - a connection whose answer is a stream, or whose request goes on to somebody else while it arrives, is
+ *     watched for the client's departure, which libmicrohttpd does not notice while the connection is
+ *     suspended. */
 #ifndef HTTP_PEERS_H
 #define HTTP_PEERS_H
 
@@ -13,7 +14,7 @@
 
 struct peers;
 struct peer;
-struct reader;
+struct sleeper;
 
 int peers_start(int64_t request_timeout_ms, struct peers **ret);
 void peers_stop(struct peers *peers);
@@ -25,14 +26,19 @@ void peer_remove(struct peer *peer);
 /* `received` bytes of a body have arrived; moves the deadline. */
 void peer_progress(struct peer *peer, int64_t received);
 
+/* The client is not to blame for what takes time now: its time stands still, and runs on. */
+void peer_pause(struct peer *peer);
+void peer_go_on(struct peer *peer);
+
 /* The request is whole: no deadline. */
 void peer_serving(struct peer *peer);
 
 /* The answer is over: the next request is awaited. */
 void peer_waiting(struct peer *peer);
 
-/* Calls reader_gone(reader) when the client leaves; holds a reference of the reader until peer_unwatch. */
-void peer_watch(struct peer *peer, struct reader *reader);
+/* Calls sleeper_gone(sleeper) when the client leaves; holds a reference of it until peer_unwatch. One at a
+ * time. */
+void peer_watch(struct peer *peer, struct sleeper *sleeper);
 void peer_unwatch(struct peer *peer);
 
 /* Shuts every connection's socket down and ends its stream (the owner then notices). */

@@ -6,6 +6,7 @@
 #define HTTP_READER_H
 
 #include "base/cleanup.h"
+#include "http/sleeper.h"
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -29,8 +30,9 @@ DEFINE_CLEANUP(struct reader *, reader_unref);
 /* The producer has something. May be called with the producer's locks held. */
 void reader_wake(struct reader *r);
 
-/* The client has left: the connection is closed at the next pull, which comes at once. */
-void reader_gone(struct reader *r);
+/* How it sleeps. When that says that the client has left, the connection is closed at the next pull, which
+ * comes at once. */
+struct sleeper *reader_sleeper(struct reader *r);
 
 /* Makes libmicrohttpd's answer of it; the answer takes a reference over. plain: for a client that knows no
  * chunks (HTTP/1.0). NULL without memory. */

@@ -111,6 +111,16 @@ bool request_is_tls(const struct request *rq)
            str_equal_nocase(request_header(rq, "X-Forwarded-Proto"), "https");
 }
 
+const struct config *request_config(const struct request *rq)
+{
+    return rq->exchange->server->config;
+}
+
+struct pool *request_workers(const struct request *rq)
+{
+    return rq->exchange->server->workers;
+}
+
 const struct route_set *request_routes(const struct request *rq)
 {
     return rq->exchange->server->routes;

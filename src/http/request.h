@@ -13,11 +13,14 @@
 
 #define REQUEST_MAX_PARAMS 4
 
+struct config;
+struct pool;
 struct app;      /* the services handlers use; defined by the layer that owns the handlers */
 struct identity; /* who asks; defined by auth */
 struct route;
 struct route_set;
 struct http_exchange; /* the server's side of it */
+struct upload;
 
 struct request {
     const struct route *route;
@@ -29,6 +32,7 @@ struct request {
     const char *params[REQUEST_MAX_PARAMS]; /* path parameters in order of the route's path */
     struct identity *who;                   /* NULL on public routes; a reference that the request owns */
     void *body;                             /* the bound struct of the route's descriptors */
+    const struct upload *upload;            /* what came as multipart/form-data (http/upload.h), else NULL */
     json_t *json; /* the whole body as parsed, NULL where there was none; owned by the request */
     struct http_exchange *exchange;
 };
@@ -57,6 +61,10 @@ bool request_is_local(const struct request *rq);
 
 /* Whether the client's side of the connection is TLS (a trusted proxy says X-Forwarded-Proto: https). */
 bool request_is_tls(const struct request *rq);
+
+/* The settings, and the workers for what waits. */
+const struct config *request_config(const struct request *rq);
+struct pool *request_workers(const struct request *rq);
 
 /* The routes that are served. */
 const struct route_set *request_routes(const struct request *rq);

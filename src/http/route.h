@@ -7,6 +7,8 @@
 #include "http/body.h"
 #include "http/reply.h"
 
+struct sink;
+
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_METHODS };
 
 enum route_auth {
@@ -25,13 +27,22 @@ enum route_kind {
     BLOCKING, /* plain sequential code: runs on the worker pool */
 };
 
-enum body_kind { BODY_NONE, BODY_FIELDS, BODY_JSON };
+enum body_kind {
+    BODY_NONE,
+    BODY_FIELDS,
+    BODY_JSON,
+    BODY_UPLOAD, /* multipart/form-data alone */
+    BODY_STREAM, /* goes to a sink of the route's own as it arrives, whatever its type */
+};
 
 struct body_spec {
     enum body_kind kind;
     const struct field *fields;
-    size_t size;      /* of the bound struct */
-    size_t max_bytes; /* 0 = 1 MiB */
+    size_t size;                              /* of the bound struct */
+    size_t max_bytes;                         /* 0 = 1 MiB; of a stream: 0 = MAX_UPLOAD_MB */
+    bool upload;                              /* multipart/form-data with one file is taken, too */
+    size_t max_file;                          /* bytes of that file; 0 = MAX_UPLOAD_MB */
+    struct sink *(*open)(struct request *rq); /* of a stream: see http/sink.h. NULL: the reply stands */
 };
 
 /* clang-format off */
@@ -42,6 +53,15 @@ struct body_spec {
     {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct), .max_bytes = (bytes)}
 /* Any JSON value (or none), in rq->json. */
 #define ANY_JSON {.kind = BODY_JSON}
+/* A form with a file, in rq->upload (http/upload.h); its rows are BLOCKING. */
+#define UPLOAD(file_bytes) {.kind = BODY_UPLOAD, .upload = true, .max_file = (file_bytes)}
+/* JSON or such a form, by its Content-Type: rq->upload is NULL for JSON. */
+#define BODY_OR_UPLOAD(strct, table, file_bytes) \
+    {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct), .upload = true, \
+     .max_file = (file_bytes)}
+#define ANY_JSON_OR_UPLOAD(file_bytes) {.kind = BODY_JSON, .upload = true, .max_file = (file_bytes)}
+/* Bytes for the sink that open makes; rq->body is open's to set. */
+#define STREAM(open_sink, bytes) {.kind = BODY_STREAM, .open = (open_sink), .max_bytes = (bytes)}
 /* clang-format on */
 
 struct route {

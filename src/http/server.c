@@ -3,6 +3,8 @@
  *   - it calls answer() once with the headers, then per piece of the body, then once when the request is
  *     whole; a reply can only be queued at the first or the last of these, so a refused body is drained
  *     (within reason) first;
+ *   - suspended at the first of these, the connection comes there again, so a worker may refuse a body before
+ *     the client is told to send it;
  *   - its time limit counts while a connection is not suspended and nothing moves: it is what cuts a client
  *     that takes nothing of its answer;
  *   - after MHD_resume_connection it calls answer() again, where the finished reply is queued;
@@ -15,6 +17,7 @@
 #include "base/text.h"
 #include "http/client_address.h"
 #include "http/exchange.h"
+#include "http/intake.h"
 #include "http/peers.h"
 #include "http/reader.h"
 
@@ -107,6 +110,7 @@ static void exchange_free(struct http_exchange *x)
     if (x->rq.who)
         server->auth.unref(x->rq.who);
     json_decref(x->rq.json);
+    intake_close(x);
     exchange_drop_body(x);
     arena_free(&x->rq.arena);
     free(x);
@@ -122,7 +126,8 @@ static struct MHD_Response *make_response(struct http_exchange *x)
         return NULL;
     }
     (void)MHD_set_response_options(response, MHD_RF_SEND_KEEP_ALIVE_HEADER, MHD_RO_END);
-    peer_watch(x->peer, x->stream);
+    peer_unwatch(x->peer); /* from the sink's hands to the stream's */
+    peer_watch(x->peer, reader_sleeper(x->stream));
     return response;
 }
 
@@ -146,10 +151,10 @@ static enum MHD_Result queue(struct http_exchange *x)
     return r;
 }
 
-/* The headers are there: decide, and answer at once where the body need not be sent or can't be drained. */
-static enum MHD_Result begin(struct http_exchange *x, const char *method, const char *url)
+/* What was decided at the headers: answer at once where the body need not be sent or can't be drained. */
+static enum MHD_Result decided(struct http_exchange *x)
 {
-    dispatch_headers(x, method, url);
+    x->phase = PHASE_BODY;
     if (!x->refused)
         return MHD_YES;
     const char *length = request_header(&x->rq, "Content-Length");
@@ -159,13 +164,19 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
     return x->hang_up ? queue(x) : MHD_YES;
 }
 
+static enum MHD_Result begin(struct http_exchange *x, const char *method, const char *url)
+{
+    dispatch_headers(x, method, url);
+    if (!x->refused && x->open && !dispatch_open(x))
+        return MHD_YES;
+    return decided(x);
+}
+
 /* Whether this much more may be held. Who is not known yet (no token, or one that the store has to be asked
  * about) gets less, so that nobody without an account can take the room of those who have one. */
-static bool hold(struct http_exchange *x, size_t size)
+bool exchange_hold(struct http_exchange *x, size_t size)
 {
     size_t most = x->rq.who ? HELD_BODIES_MAX : HELD_BODIES_UNKNOWN_MAX;
-    if (x->body.len + size <= SMALL_BODY)
-        return true; /* or a few strangers with large ones could refuse everybody's small ones */
     if (atomic_fetch_add(&x->server->held_bodies, size) + size > most) {
         atomic_fetch_sub(&x->server->held_bodies, size);
         return false;
@@ -176,7 +187,11 @@ static bool hold(struct http_exchange *x, size_t size)
 
 static bool add_body(struct http_exchange *x, const char *data, size_t size)
 {
-    return x->rq.route->body.kind == BODY_NONE || (hold(x, size) && buf_add(&x->body, data, size) == 0);
+    if (x->rq.route->body.kind == BODY_NONE)
+        return true;
+    /* small ones are free, or a few strangers with large ones could refuse everybody's */
+    bool room = x->body.len + size <= SMALL_BODY || exchange_hold(x, size);
+    return room && buf_add(&x->body, data, size) == 0;
 }
 
 static void keep_body(struct http_exchange *x, const char *data, size_t size)
@@ -191,6 +206,8 @@ static void keep_body(struct http_exchange *x, const char *data, size_t size)
 
 static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *size)
 {
+    if (x->sink)
+        return intake_take(x, data, size) ? MHD_YES : MHD_NO;
     x->received += *size;
     peer_progress(x->peer, (int64_t)x->received);
     if (!x->refused)
@@ -212,6 +229,16 @@ static struct http_exchange *enter(struct http_server *server, struct MHD_Connec
     return x;
 }
 
+/* The request has arrived whole. */
+static enum MHD_Result whole(struct http_exchange *x)
+{
+    enum intake intake = x->sink ? intake_end(x) : INTAKE_SETTLED;
+    if (intake != INTAKE_SETTLED)
+        return intake == INTAKE_SLEEPS ? MHD_YES : MHD_NO;
+    peer_serving(x->peer);
+    return dispatch_run(x) ? queue(x) : MHD_YES;
+}
+
 static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *data, size_t *size,
                               void **state)
@@ -228,10 +255,11 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, cons
         return take_body(x, data, size);
     if (x->phase == PHASE_ANSWER)
         return queue(x);
-    if (x->phase != PHASE_BODY)
-        return MHD_YES;
-    peer_serving(x->peer);
-    return dispatch_run(x) ? queue(x) : MHD_YES;
+    if (x->phase == PHASE_OPENED) {
+        peer_go_on(x->peer);
+        return decided(x);
+    }
+    return x->phase == PHASE_BODY ? whole(x) : MHD_YES;
 }
 
 static void finish(void *cls, struct MHD_Connection *connection, void **state,
