@@ -17,6 +17,7 @@ struct app;      /* the services handlers use; defined by the layer that owns th
 struct identity; /* who asks; defined by auth */
 struct route;
 struct route_set;
+struct idempotency_claim;
 struct http_exchange; /* the server's side of it */
 
 struct request {
@@ -31,6 +32,9 @@ struct request {
     bool by_secret;       /* let in by a shared secret, as a service (http/secret.h) */
     void *body;           /* the bound struct of the route's descriptors */
     json_t *json;         /* the whole body as parsed, NULL where there was none; owned by the request */
+    /* Not NULL where the client sent an Idempotency-Key: a handler that writes in one unit settles it there
+     * (limits/idempotency.h), so that the effect and the kept answer are never apart. */
+    const struct idempotency_claim *claim;
     struct http_exchange *exchange;
 };
 

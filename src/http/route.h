@@ -49,6 +49,16 @@ struct body_spec {
 #define ANY_JSON {.kind = BODY_JSON}
 /* clang-format on */
 
+/* How often one client (IPv6: one /64) may ask, failures too. It is counted at the headers, before anything
+ * else, by all servers on one store together; so its name must not change. */
+struct rate_limit {
+    const char *name;
+    int64_t limit, window_s;
+};
+
+#define RATE_WINDOW_MAX_S 86400
+
+/* The columns behind the summary are named where a row needs them: {…, "Summary", .idempotent = true}. */
 struct route {
     enum http_method method;
     const char *path; /* "/api/items/:collection/:id": a ":name" segment is a parameter */
@@ -58,6 +68,8 @@ struct route {
     reply (*handler)(struct request *rq);
     struct body_spec body;
     const char *summary;
+    const struct rate_limit *rate; /* NULL: none */
+    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING; its answers hold no secrets */
 };
 
 /* clang-format off */
@@ -66,8 +78,8 @@ struct route {
 
 struct route_set; /* the tables compiled for look-up; immutable, thread-safe */
 
-/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows,
- * -EINVAL for one with too many parameters or segments, or -ENOMEM. */
+/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows, -EINVAL for
+ * one with too many parameters or segments or columns that don't go together, or -ENOMEM. */
 int routes_compile(const struct route *const *tables, struct route_set **ret);
 void routes_free(struct route_set *set);
 

@@ -148,9 +148,8 @@ static enum MHD_Result queue(struct http_exchange *x)
 }
 
 /* The headers are there: decide, and answer at once where the body need not be sent or can't be drained. */
-static enum MHD_Result begin(struct http_exchange *x, const char *method, const char *url)
+static enum MHD_Result begin(struct http_exchange *x)
 {
-    dispatch_headers(x, method, url);
     if (!x->refused)
         return MHD_YES;
     const char *length = request_header(&x->rq, "Content-Length");
@@ -223,7 +222,11 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, cons
         if (!x)
             return MHD_NO;
         x->http_1_0 = strcmp(version, "HTTP/1.0") == 0;
-        return begin(x, method, url);
+        return dispatch_headers(x, method, url) ? begin(x) : MHD_YES;
+    }
+    if (x->phase == PHASE_COUNTED) {
+        dispatch_counted(x);
+        return begin(x);
     }
     if (x->phase == PHASE_BODY && *size > 0)
         return take_body(x, data, size);
@@ -342,6 +345,19 @@ static void free_server(struct http_server *s)
     free(s);
 }
 
+static void look_for_limits(void *ctx, const struct route *route)
+{
+    bool *any = ctx;
+    *any = *any || route->rate || route->idempotent;
+}
+
+static bool has_limits(const struct route_set *routes)
+{
+    bool any = false;
+    routes_each(routes, look_for_limits, &any);
+    return any;
+}
+
 int http_start(const struct http_options *options, struct http_server **ret)
 {
     struct http_server *s = calloc(1, sizeof *s);
@@ -349,12 +365,15 @@ int http_start(const struct http_options *options, struct http_server **ret)
         return -ENOMEM;
     s->config = options->config;
     s->auth = options->auth;
+    s->limits = options->limits;
     s->workers = options->workers;
     s->app = options->app;
     raise_descriptor_limit(s->config->max_connections);
     int r = routes_compile(options->tables, &s->routes), fd = -1;
     if (r < 0)
         (void)log_error(r, "the route table is inconsistent");
+    if (r == 0 && !s->limits.count && has_limits(s->routes))
+        r = log_error(-EINVAL, "the route table has limits that nobody keeps");
     if (r == 0)
         r = peers_start(s->config->request_timeout_s * 1000, &s->peers);
     if (r == 0)

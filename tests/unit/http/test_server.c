@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The server on a real socket, with a route table and identities of our own. */
+#include "gate.h"
 #include "support.h"
 
 #include "base/clock.h"
@@ -1149,7 +1150,7 @@ static void a_server_that_cannot_start_says_so(void **state)
     struct place *p = *state;
     struct http_server *server = NULL;
     struct config config = p->site.config;
-    struct http_options options = {&config, inconsistent, p->site.auth, p->site.pool, &p->app};
+    struct http_options options = {&config, inconsistent, p->site.auth, p->site.pool, &p->app, {0}};
     assert_int_equal(http_start(&options, &server), -EEXIST);
     options.tables = tables;
     config.bind_address = "localhost-by-name";
