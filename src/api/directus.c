@@ -67,7 +67,7 @@ const struct route directus_routes[] = {
     {HTTP_PATCH, ME, AUTH_USER, WRITES, BLOCKING, directus_me_update, ANY_JSON, "Change one's own profile"},
     {HTTP_GET, ITEMS, AUTH_USER, READS, BLOCKING, directus_items_list, NO_BODY, "Rows of a collection"},
     {HTTP_POST, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_create, ANY_JSON,
-     "Create a row, or several"},
+     "Create a row, or several", .idempotent = true},
     {HTTP_PATCH, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_update, ANY_JSON, "Change several rows"},
     {HTTP_DELETE, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_delete, ANY_JSON, "Delete several rows"},
     {HTTP_GET, ITEM, AUTH_USER, READS, BLOCKING, directus_item_read, NO_BODY, "One row"},

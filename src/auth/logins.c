@@ -14,12 +14,12 @@
 #include "auth/familiar.h"
 #include "auth/passwords.h"
 #include "auth/rights.h"
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/text.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -237,19 +237,6 @@ static void begin_session(struct logins *logins, struct arena *a, const struct l
 
 /* ---- log-in */
 
-/* IPv6 counts per /64: whoever has one address there has them all. */
-static void address_key(const char *ip, char *ret, size_t size)
-{
-    unsigned char v6[16];
-    if (!ip || inet_pton(AF_INET6, ip, v6) != 1) {
-        (void)snprintf(ret, size, "%s", ip ? ip : "");
-        return;
-    }
-    char hex[17];
-    hex_encode(v6, 8, hex);
-    (void)snprintf(ret, size, "%s", hex);
-}
-
 /* Under what an attempt is counted. */
 struct attempt {
     char account[ACCOUNT_EMAIL_MAX + 1], address[FAMILIAR_PLACE_MAX + 1];
@@ -261,7 +248,7 @@ static int make_attempt(struct logins *logins, const char *email, const char *ip
     int r = account_email(email, ret->account);
     if (r < 0)
         return r;
-    address_key(ip, ret->address, sizeof ret->address);
+    address_network(ip, ret->address);
     bool known = familiar_has(logins->familiar, ret->account, ret->address);
     (void)snprintf(ret->account_key, sizeof ret->account_key, "%s%s%s", known ? ret->address : "",
                    known ? " " : "", ret->account);

@@ -17,6 +17,8 @@
     X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", \
       "The model can't read an attachment of this kind") \
     X(ERR_FIELD_NOT_ALLOWED, 400, "field_not_allowed", "This field can't be changed here") \
+    X(ERR_INVALID_IDEMPOTENCY_KEY, 400, "invalid_idempotency_key", \
+      "Idempotency-Key must be 1 to 128 visible ASCII characters") \
     X(ERR_UNAUTHORIZED, 401, "unauthorized", "Invalid or expired token") \
     X(ERR_TOKEN_EXPIRED, 401, "token_expired", "Invalid or expired token") \
     X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
@@ -26,8 +28,14 @@
     X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", "This method is not allowed here") \
     X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", "The request did not arrive in time") \
     X(ERR_CONFLICT, 409, "conflict", "The request conflicts with the present state") \
+    X(ERR_IDEMPOTENCY_IN_PROGRESS, 409, "idempotency_in_progress", \
+      "A request with this Idempotency-Key is still being worked on") \
+    X(ERR_IDEMPOTENCY_NOT_KEPT, 409, "idempotency_not_kept", \
+      "This request was carried out before; its answer was too large to be kept") \
     X(ERR_TOO_LARGE, 413, "body_too_large", "The request body is too large") \
     X(ERR_UNSUPPORTED_TYPE, 415, "unsupported_media_type", "The body must be JSON") \
+    X(ERR_IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", \
+      "This Idempotency-Key was used for another request") \
     X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are too large") \
     X(ERR_RATE_LIMITED, 429, "rate_limited", "Too many requests, try again later") \
     X(ERR_INTERNAL, 500, "internal_error", "Something went wrong on our side") \

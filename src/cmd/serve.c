@@ -13,6 +13,7 @@
 #include "http/events.h"
 #include "http/server.h"
 #include "items/items.h"
+#include "limits/limits.h"
 #include "llm/llm.h"
 #include "retrieval/retrieval.h"
 
@@ -26,6 +27,7 @@
 struct services {
     struct app app;
     struct pool *workers;
+    struct limits *limits;
     struct http_server *server;
 };
 
@@ -92,6 +94,7 @@ static int start_http(struct services *s)
                  identity_unref},
         .workers = s->workers,
         .app = &s->app,
+        .limits = limits_hooks(s->limits),
     };
     return http_start(&options, &s->server);
 }
@@ -104,6 +107,8 @@ static int start_services(struct services *s)
         r = auth_open(app->cfg, app->db, &app->auth);
     if (r == 0)
         r = logins_open(app->cfg, app->db, app->auth, &app->logins);
+    if (r == 0)
+        r = limits_open(app->cfg, app->db, &s->limits);
     if (r == 0)
         r = llm_open(app->cfg, &app->llm);
     if (r == 0)
@@ -136,6 +141,8 @@ static void stop_services(struct services *s)
         retrieval_close(app->retrieval);
     if (app->llm)
         llm_close(app->llm);
+    if (s->limits)
+        limits_close(s->limits);
     if (app->logins)
         logins_close(app->logins);
     if (app->auth)

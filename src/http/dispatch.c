@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A request's way, on one page. At the headers: match, preflight, authenticate from memory, body size and
- * type. With the body: authenticate from the store if need be, rights, read and bind the body, handler. For a
- * body that goes to a sink, store and rights come before it. What waits runs on a worker; the rest on the
- * event thread. */
+/* A request's way, on one page. At the headers: match, preflight, count where the row has a rate limit,
+ * authenticate from memory, body size and type. With the body: authenticate from the store if need be,
+ * rights, read and bind the body, claim the idempotency key if there is one, handler. For a body that goes to
+ * a sink, store and rights come before it. What waits runs on a worker; the rest on the event thread. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/text.h"
@@ -10,6 +10,7 @@
 #include "http/exchange.h"
 #include "http/framing.h"
 #include "http/peers.h"
+#include "http/secret.h"
 #include "http/sink.h"
 #include "http/upload.h"
 
@@ -19,7 +20,7 @@
 #define DEFAULT_MAX_BODY (1024 * 1024)
 #define REQUEST_ID_MAX 64
 
-static reply refuse(struct http_exchange *x, enum error_id error, const char *sentence)
+reply dispatch_refuse(struct http_exchange *x, enum error_id error, const char *sentence)
 {
     x->refused = true;
     return reply_error(&x->rq, error, sentence);
@@ -54,7 +55,7 @@ static void preflight(struct http_exchange *x)
     (void)reply_empty(&x->rq, 204);
     reply_header(&x->rq, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
     reply_header(&x->rq, "Access-Control-Allow-Headers",
-                 asked ? asked : "Authorization, Content-Type, Last-Event-ID");
+                 asked ? asked : "Authorization, Content-Type, Idempotency-Key, Last-Event-ID");
     reply_header(&x->rq, "Access-Control-Max-Age", "86400");
     x->refused = true;
 }
@@ -76,7 +77,7 @@ static bool match(struct http_exchange *x, const char *method, const char *url)
     unsigned allowed = 0;
     bool known = parse_method(method, &x->method);
     if (!copy || !utf8_valid(url, strlen(url))) {
-        (void)refuse(x, copy ? ERR_NOT_FOUND : ERR_OVERLOADED, NULL);
+        (void)dispatch_refuse(x, copy ? ERR_NOT_FOUND : ERR_OVERLOADED, NULL);
         return false;
     }
     x->rq.route = routes_find(x->server->routes, x->method, copy, x->rq.params, &allowed);
@@ -86,9 +87,9 @@ static bool match(struct http_exchange *x, const char *method, const char *url)
         preflight(x);
     } else if (allowed) {
         allow_header(x, allowed);
-        (void)refuse(x, ERR_METHOD_NOT_ALLOWED, NULL);
+        (void)dispatch_refuse(x, ERR_METHOD_NOT_ALLOWED, NULL);
     } else {
-        (void)refuse(x, ERR_NOT_FOUND, NULL);
+        (void)dispatch_refuse(x, ERR_NOT_FOUND, NULL);
     }
     return false;
 }
@@ -105,23 +106,36 @@ static bool check_query(struct http_exchange *x)
     bool valid = true;
     request_each_query(&x->rq, check_query_text, &valid);
     if (!valid)
-        (void)refuse(x, ERR_INVALID_QUERY, "The query is not UTF-8");
+        (void)dispatch_refuse(x, ERR_INVALID_QUERY, "The query is not UTF-8");
     return valid;
 }
 
-/* The half of authentication that needs no store. */
-static bool authenticate(struct http_exchange *x)
+/* The half of verifying a token that needs no store. */
+static bool authenticate_token(struct http_exchange *x)
 {
     const struct http_auth *auth = &x->server->auth;
     enum error_id error = ERR_UNAUTHORIZED;
-    if (x->rq.route->auth == AUTH_NONE)
-        return true;
     int r = auth->lookup(auth->ctx, request_token(&x->rq), &x->rq.who, &error);
     x->needs_store = r == -EAGAIN;
     if (r == 0 || r == -EAGAIN)
         return true;
-    (void)refuse(x, error, NULL);
+    (void)dispatch_refuse(x, error, NULL);
     return false;
+}
+
+static bool authenticate(struct http_exchange *x)
+{
+    enum route_auth auth = x->rq.route->auth;
+    if (auth == AUTH_NONE)
+        return true;
+    enum secret_outcome secret = secret_check(x->server->config, auth, request_header(&x->rq, SECRET_HEADER));
+    if (secret == SECRET_WRONG || (auth == AUTH_SECRET && secret != SECRET_RIGHT)) {
+        (void)dispatch_refuse(x, ERR_UNAUTHORIZED, NULL);
+        return false;
+    }
+    bool has_token = request_token(&x->rq) != NULL;
+    x->rq.by_secret = secret == SECRET_RIGHT && (auth == AUTH_SECRET || !has_token);
+    return (x->rq.by_secret && !has_token) || authenticate_token(x);
 }
 
 static bool type_is(const struct http_exchange *x, const char *name)
@@ -151,7 +165,7 @@ static void check_length(struct http_exchange *x)
     const char *length = request_header(&x->rq, "Content-Length");
     int64_t n = 0;
     if (length && (parse_int(length, 0, INT64_MAX, &n) < 0 || (uint64_t)n > x->body.max))
-        (void)refuse(x, ERR_TOO_LARGE, NULL);
+        (void)dispatch_refuse(x, ERR_TOO_LARGE, NULL);
 }
 
 /* JSON comes as application/json, as text/plain, without a type, or (`curl -d`) under a form's. */
@@ -166,14 +180,31 @@ static void check_type(struct http_exchange *x)
     bool json = spec->kind != BODY_UPLOAD && (!type || str_is_blank(type));
     for (size_t i = 0; i < ARRAY_LEN(readable) && spec->kind != BODY_UPLOAD; i++)
         json = json || type_is(x, readable[i]);
-    if (!json)
-        (void)refuse(x, ERR_UNSUPPORTED_TYPE,
-                     spec->upload ? spec->kind == BODY_UPLOAD ? "The body must be multipart/form-data"
-                                                              : "The body must be JSON or multipart/form-data"
-                                  : NULL);
+    if (json)
+        return;
+    const char *both = spec->upload ? "The body must be JSON or multipart/form-data" : NULL;
+    (void)dispatch_refuse(x, ERR_UNSUPPORTED_TYPE,
+                          spec->kind == BODY_UPLOAD ? "The body must be multipart/form-data" : both);
 }
 
-void dispatch_headers(struct http_exchange *x, const char *method, const char *url)
+/* What is decided at the headers once they are counted. */
+static void admit(struct http_exchange *x)
+{
+    if (!authenticate(x) || !check_query(x) || !idempotency_read_key(x))
+        return;
+    choose_reading(x);
+    check_length(x);
+    check_type(x);
+}
+
+void dispatch_counted(struct http_exchange *x)
+{
+    x->phase = PHASE_BODY;
+    if (!x->refused)
+        admit(x);
+}
+
+bool dispatch_headers(struct http_exchange *x, const char *method, const char *url)
 {
     x->rq.path = url;
     x->method_name = method;
@@ -181,14 +212,17 @@ void dispatch_headers(struct http_exchange *x, const char *method, const char *u
     enum error_id framing = framing_check(x->connection);
     if (framing != ERR_NONE) {
         x->hang_up = true;
-        (void)refuse(x, framing, NULL);
-        return;
+        (void)dispatch_refuse(x, framing, NULL);
+        return true;
     }
-    if (!match(x, method, url) || !authenticate(x) || !check_query(x))
-        return;
-    choose_reading(x);
-    check_length(x);
-    check_type(x);
+    if (!match(x, method, url))
+        return true;
+    if (x->rq.route->rate) {
+        rate_count(x);
+        return false;
+    }
+    admit(x);
+    return true;
 }
 
 static bool resolve(struct http_exchange *x)
@@ -200,7 +234,7 @@ static bool resolve(struct http_exchange *x)
         x->needs_store = false;
         return true;
     }
-    (void)refuse(x, error, NULL);
+    (void)dispatch_refuse(x, error, NULL);
     return false;
 }
 
@@ -208,10 +242,11 @@ static bool permit(struct http_exchange *x)
 {
     const struct http_auth *auth = &x->server->auth;
     const struct route *route = x->rq.route;
-    if (route->auth == AUTH_ADMIN && !auth->is_admin(x->rq.who))
-        (void)refuse(x, ERR_FORBIDDEN, NULL);
+    bool admins = route->auth == AUTH_ADMIN || route->auth == AUTH_ADMIN_OR_SECRET;
+    if (admins && !x->rq.by_secret && !auth->is_admin(x->rq.who))
+        (void)dispatch_refuse(x, ERR_FORBIDDEN, NULL);
     else if (route->access == WRITES && x->rq.who && auth->is_read_only(x->rq.who))
-        (void)refuse(x, ERR_READ_ONLY, NULL);
+        (void)dispatch_refuse(x, ERR_READ_ONLY, NULL);
     return !x->refused;
 }
 
@@ -223,7 +258,7 @@ static bool parse_body(struct http_exchange *x)
     if (x->body.len > 0)
         x->rq.json = json_parse(x->body.data, x->body.len);
     if (x->body.len > 0 && !x->rq.json)
-        (void)refuse(x, ERR_MALFORMED_JSON, NULL);
+        (void)dispatch_refuse(x, ERR_MALFORMED_JSON, NULL);
     exchange_drop_body(x);
     return !x->refused;
 }
@@ -237,7 +272,7 @@ static bool bind_body(struct http_exchange *x)
     _cleanup_json_ json_t *empty = x->rq.json ? NULL : json_object();
     x->rq.body = arena_alloc(&x->rq.arena, spec->size);
     if (!x->rq.body)
-        (void)refuse(x, ERR_OVERLOADED, NULL);
+        (void)dispatch_refuse(x, ERR_OVERLOADED, NULL);
     else if (body_bind(spec->fields, x->rq.json ? x->rq.json : empty, x->rq.body, &error) < 0) {
         x->refused = true;
         (void)reply_field_error(&x->rq, error.error, error.field, error.sentence);
@@ -284,7 +319,7 @@ bool dispatch_open(struct http_exchange *x)
     peer_pause(x->peer);
     MHD_suspend_connection(x->connection);
     if (pool_submit(x->server->workers, open_on_worker, x) < 0) {
-        (void)refuse(x, ERR_OVERLOADED, NULL);
+        (void)dispatch_refuse(x, ERR_OVERLOADED, NULL);
         x->phase = PHASE_OPENED;
         MHD_resume_connection(x->connection);
     }
@@ -294,8 +329,11 @@ bool dispatch_open(struct http_exchange *x)
 static void serve(struct http_exchange *x)
 {
     log_set_request(x->rq.id);
-    if (resolve(x) && permit(x) && parse_body(x) && bind_body(x))
+    if (resolve(x) && permit(x) && idempotency_digest(x) && parse_body(x) && bind_body(x) &&
+        idempotency_claim(x)) {
         (void)x->rq.route->handler(&x->rq);
+        idempotency_settle(x);
+    }
     if (x->stream)
         forget_body(x);
     log_set_request(NULL);
@@ -321,7 +359,7 @@ bool dispatch_run(struct http_exchange *x)
     x->phase = PHASE_WORKING;
     MHD_suspend_connection(x->connection);
     if (pool_submit(x->server->workers, serve_on_worker, x) < 0) {
-        (void)refuse(x, ERR_OVERLOADED, NULL);
+        (void)dispatch_refuse(x, ERR_OVERLOADED, NULL);
         x->phase = PHASE_ANSWER;
         MHD_resume_connection(x->connection);
     }

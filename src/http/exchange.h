@@ -21,6 +21,7 @@ struct sink;
 struct http_server {
     const struct config *config;
     struct http_auth auth;
+    struct http_limits limits;
     struct pool *workers;
     struct app *app;
     struct route_set *routes;
@@ -38,6 +39,7 @@ struct reply_header_line {
 
 enum exchange_phase {
     PHASE_BODY,    /* the body is arriving (or there is none) */
+    PHASE_COUNTED, /* its headers were counted on a worker, while it slept */
     PHASE_OPENING, /* suspended; a worker decides at the headers whether the body may come */
     PHASE_OPENED,  /* it has decided */
     PHASE_WORKING, /* suspended; a worker has it */
@@ -64,6 +66,8 @@ struct http_exchange {
     size_t held;                              /* bytes of the body, as counted by the server */
     size_t received;
     int64_t started_us;
+    const char *idempotency_key; /* NULL: none, or the route takes none */
+    uint8_t digest[IDEMPOTENCY_DIGEST_SIZE];
 
     /* the reply */
     int status;
@@ -76,8 +80,11 @@ struct http_exchange {
     char made_id[UUID_SIZE], peer_text[INET6_ADDRSTRLEN], client_text[INET6_ADDRSTRLEN];
 };
 
-/* What dispatch decides at the headers: whether to go on reading; else the reply stands. */
-void dispatch_headers(struct http_exchange *x, const char *method, const char *url);
+/* What dispatch decides at the headers: whether to go on reading, or the reply stands (x->refused). False if
+ * the connection sleeps until a worker has counted it, and x must not be touched; then comes
+ * dispatch_counted(). */
+bool dispatch_headers(struct http_exchange *x, const char *method, const char *url);
+void dispatch_counted(struct http_exchange *x);
 
 /* The headers are good and the body goes to a sink: true if it was opened or refused; false if the connection
  * sleeps until a worker has done so, and x must not be touched. */
@@ -86,6 +93,18 @@ bool dispatch_open(struct http_exchange *x);
 /* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made
  * it, and x must not be touched. */
 bool dispatch_run(struct http_exchange *x);
+
+/* Makes the reply that stands instead of the handler's. */
+reply dispatch_refuse(struct http_exchange *x, enum error_id error, const char *sentence);
+
+/* rate.c: the connection sleeps until a worker has counted the request, or refused it. */
+void rate_count(struct http_exchange *x);
+
+/* idempotency.c, in this order: false where the reply stands. Settling comes when the handler has replied. */
+bool idempotency_read_key(struct http_exchange *x);
+bool idempotency_digest(struct http_exchange *x);
+bool idempotency_claim(struct http_exchange *x);
+void idempotency_settle(struct http_exchange *x);
 
 /* The X-Forwarded-For lines of a request as one list, in its arena; NULL if there is none. */
 const char *request_forwarded_for(struct request *rq);

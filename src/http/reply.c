@@ -44,7 +44,7 @@ static reply bare_error(struct request *rq)
 {
     static const char text[] =
         "{\"ok\":false,\"error\":\"Something went wrong on our side\",\"code\":\"internal_error\"}";
-    return set(rq, 500, "application/json; charset=utf-8", text, sizeof text - 1);
+    return set(rq, 500, REPLY_JSON_TYPE, text, sizeof text - 1);
 }
 
 reply reply_value(struct request *rq, int status, json_t *value)
@@ -53,7 +53,7 @@ reply reply_value(struct request *rq, int status, json_t *value)
     const char *text = owned ? json_text(&rq->arena, owned) : NULL;
     if (!text)
         return bare_error(rq);
-    return set(rq, status, "application/json; charset=utf-8", text, strlen(text));
+    return set(rq, status, REPLY_JSON_TYPE, text, strlen(text));
 }
 
 reply reply_json(struct request *rq, int status, const char *fmt, ...)
@@ -104,6 +104,10 @@ static const struct {
     {ERR_NOT_FOUND, 404, "ROUTE_NOT_FOUND"},
     {ERR_METHOD_NOT_ALLOWED, 405, "METHOD_NOT_ALLOWED"},
     {ERR_CONFLICT, 400, "RECORD_NOT_UNIQUE"},
+    {ERR_INVALID_IDEMPOTENCY_KEY, 400, "INVALID_IDEMPOTENCY_KEY"},
+    {ERR_IDEMPOTENCY_IN_PROGRESS, 409, "IDEMPOTENCY_IN_PROGRESS"},
+    {ERR_IDEMPOTENCY_NOT_KEPT, 409, "IDEMPOTENCY_NOT_KEPT"},
+    {ERR_IDEMPOTENCY_MISMATCH, 422, "IDEMPOTENCY_MISMATCH"},
     {ERR_TOO_LARGE, 413, "CONTENT_TOO_LARGE"},
     {ERR_UNSUPPORTED_TYPE, 415, "UNSUPPORTED_MEDIA_TYPE"},
     {ERR_RATE_LIMITED, 429, "REQUESTS_EXCEEDED"},
@@ -144,7 +148,7 @@ reply reply_field_error(struct request *rq, enum error_id error, const char *fie
     const struct error_info *info = error_info(error);
     if (!sentence || !utf8_valid(sentence, strlen(sentence)))
         sentence = info->sentence;
-    if (info->status == 503)
+    if (info->status == 503 || error == ERR_IDEMPOTENCY_IN_PROGRESS)
         reply_header(rq, "Retry-After", "1");
     if (str_has_prefix(rq->path, "/api/directus"))
         return directus_error(rq, error, sentence);
@@ -165,6 +169,8 @@ reply reply_store_error(struct request *rq, int r)
 {
     if (r == -EEXIST)
         return reply_error(rq, ERR_CONFLICT, NULL);
+    if (r == -ECANCELED)
+        return reply_error(rq, ERR_IDEMPOTENCY_IN_PROGRESS, NULL);
     if (r == -ENOMEM)
         return reply_error(rq, ERR_OVERLOADED, NULL);
     return reply_error(rq, ERR_STORE_UNAVAILABLE, NULL);
@@ -179,6 +185,8 @@ void reply_common_headers(struct http_exchange *x)
     if (!origin || !(str_equal(allowed, "*") || config_list_has(allowed, origin)))
         return;
     reply_header(&x->rq, "Access-Control-Allow-Origin", origin);
-    reply_header(&x->rq, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    reply_header(&x->rq, "Access-Control-Expose-Headers",
+                 "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+                 "Idempotent-Replayed");
     reply_header(&x->rq, "Vary", "Origin");
 }

@@ -6,6 +6,8 @@
 
 #include "http/request.h"
 
+#define REPLY_JSON_TYPE "application/json; charset=utf-8"
+
 /* What a handler returns; made only by the functions below. */
 typedef struct {
     int status;
@@ -29,7 +31,7 @@ reply reply_error(struct request *rq, enum error_id error, const char *sentence)
 reply reply_field_error(struct request *rq, enum error_id error, const char *field, const char *sentence);
 
 /* The error for a store's negative errno: -ETIMEDOUT, -ENOSPC, -EIO … → 503 store_unavailable; -EEXIST
- * → 409. */
+ * → 409; -ECANCELED (of idempotency_settle_unit) → 409 idempotency_in_progress. */
 reply reply_store_error(struct request *rq, int r);
 
 /* Adds a header to the answer; the texts are copied. Before the reply is returned. */

@@ -19,6 +19,7 @@ struct app;      /* the services handlers use; defined by the layer that owns th
 struct identity; /* who asks; defined by auth */
 struct route;
 struct route_set;
+struct idempotency_claim;
 struct http_exchange; /* the server's side of it */
 struct upload;
 
@@ -30,10 +31,14 @@ struct request {
     const char *path;                       /* decoded path */
     const char *client_ip;                  /* the socket's, or the one a trusted proxy named */
     const char *params[REQUEST_MAX_PARAMS]; /* path parameters in order of the route's path */
-    struct identity *who;                   /* NULL on public routes; a reference that the request owns */
-    void *body;                             /* the bound struct of the route's descriptors */
-    const struct upload *upload;            /* what came as multipart/form-data (http/upload.h), else NULL */
+    struct identity *who; /* NULL on public routes, and by_secret without a token; owned by the request */
+    bool by_secret;       /* let in by a shared secret, as a service (http/secret.h) */
+    void *body;           /* the bound struct of the route's descriptors */
+    const struct upload *upload; /* what came as multipart/form-data (http/upload.h), else NULL */
     json_t *json; /* the whole body as parsed, NULL where there was none; owned by the request */
+    /* Not NULL where the client sent an Idempotency-Key: a handler that writes in one unit settles it there
+     * (limits/idempotency.h), so that the effect and the kept answer are never apart. */
+    const struct idempotency_claim *claim;
     struct http_exchange *exchange;
 };
 

@@ -50,8 +50,19 @@ static struct node *child_for(struct node *parent, const char *segment, size_t l
     return n;
 }
 
+static bool is_sound(const struct route *route)
+{
+    const struct rate_limit *rate = route->rate;
+    if (route->idempotent && (route->kind != BLOCKING || route->method == HTTP_GET))
+        return false;
+    return !rate ||
+           (rate->name && rate->limit > 0 && rate->window_s > 0 && rate->window_s <= RATE_WINDOW_MAX_S);
+}
+
 static int add_route(struct route_set *set, const struct route *route)
 {
+    if (!is_sound(route))
+        return -EINVAL;
     struct node *n = &set->root;
     int params = 0, segments = 0;
     for (const char *s = route->path; *s;) {

@@ -12,9 +12,14 @@ struct sink;
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_METHODS };
 
 enum route_auth {
-    AUTH_NONE,  /* public */
-    AUTH_USER,  /* any active user */
-    AUTH_ADMIN, /* admin rights from the database */
+    AUTH_NONE,            /* public */
+    AUTH_USER,            /* any active user */
+    AUTH_ADMIN,           /* admin rights from the database */
+    AUTH_SECRET,          /* the shared secret; nobody's token replaces it */
+    AUTH_USER_OR_SECRET,  /* any active user; without a token, the shared secret */
+    AUTH_ADMIN_OR_SECRET, /* admin rights; without a token, the shared secret */
+    AUTH_USER_OR_SERVICE, /* as AUTH_USER_OR_SECRET, by the secret of the credentials service where one is set
+                           */
 };
 
 enum route_access {
@@ -64,6 +69,16 @@ struct body_spec {
 #define STREAM(open_sink, bytes) {.kind = BODY_STREAM, .open = (open_sink), .max_bytes = (bytes)}
 /* clang-format on */
 
+/* How often one client (IPv6: one /64) may ask, failures too. It is counted at the headers, before anything
+ * else, by all servers on one store together; so its name must not change. */
+struct rate_limit {
+    const char *name;
+    int64_t limit, window_s;
+};
+
+#define RATE_WINDOW_MAX_S 86400
+
+/* The columns behind the summary are named where a row needs them: {…, "Summary", .idempotent = true}. */
 struct route {
     enum http_method method;
     const char *path; /* "/api/items/:collection/:id": a ":name" segment is a parameter */
@@ -73,6 +88,8 @@ struct route {
     reply (*handler)(struct request *rq);
     struct body_spec body;
     const char *summary;
+    const struct rate_limit *rate; /* NULL: none */
+    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING; its answers hold no secrets */
 };
 
 /* clang-format off */
@@ -81,8 +98,8 @@ struct route {
 
 struct route_set; /* the tables compiled for look-up; immutable, thread-safe */
 
-/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows,
- * -EINVAL for one with too many parameters or segments, or -ENOMEM. */
+/* Compiles tables (ended by NULL) of rows (ended by ROUTES_END). 0, -EEXIST for two equal rows, -EINVAL for
+ * one with too many parameters or segments or columns that don't go together, or -ENOMEM. */
 int routes_compile(const struct route *const *tables, struct route_set **ret);
 void routes_free(struct route_set *set);
 

@@ -84,7 +84,8 @@ static void log_exchange(struct http_exchange *x)
     log_set_request(x->rq.id);
     log_event(LOG_INFO, "request", LOG_S("method", x->method_name), LOG_S("path", x->rq.path),
               LOG_N("status", x->status), LOG_N("us", clock_monotonic_us() - x->started_us),
-              LOG_S("ip", x->rq.client_ip), LOG_S("user", user), LOG_S("impersonated_by", impersonator));
+              LOG_S("ip", x->rq.client_ip), LOG_S("user", user), LOG_S("impersonated_by", impersonator),
+              LOG_S("by", x->rq.by_secret ? "secret" : NULL));
     log_set_request(NULL);
 }
 
@@ -164,9 +165,9 @@ static enum MHD_Result decided(struct http_exchange *x)
     return x->hang_up ? queue(x) : MHD_YES;
 }
 
-static enum MHD_Result begin(struct http_exchange *x, const char *method, const char *url)
+/* The headers are there, and counted where the route counts them. */
+static enum MHD_Result begin(struct http_exchange *x)
 {
-    dispatch_headers(x, method, url);
     if (!x->refused && x->open && !dispatch_open(x))
         return MHD_YES;
     return decided(x);
@@ -176,7 +177,7 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
  * about) gets less, so that nobody without an account can take the room of those who have one. */
 bool exchange_hold(struct http_exchange *x, size_t size)
 {
-    size_t most = x->rq.who ? HELD_BODIES_MAX : HELD_BODIES_UNKNOWN_MAX;
+    size_t most = x->rq.who || x->rq.by_secret ? HELD_BODIES_MAX : HELD_BODIES_UNKNOWN_MAX;
     if (atomic_fetch_add(&x->server->held_bodies, size) + size > most) {
         atomic_fetch_sub(&x->server->held_bodies, size);
         return false;
@@ -249,7 +250,11 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, cons
         if (!x)
             return MHD_NO;
         x->http_1_0 = strcmp(version, "HTTP/1.0") == 0;
-        return begin(x, method, url);
+        return dispatch_headers(x, method, url) ? begin(x) : MHD_YES;
+    }
+    if (x->phase == PHASE_COUNTED) {
+        dispatch_counted(x);
+        return begin(x);
     }
     if (x->phase == PHASE_BODY && *size > 0)
         return take_body(x, data, size);
@@ -369,6 +374,19 @@ static void free_server(struct http_server *s)
     free(s);
 }
 
+static void look_for_limits(void *ctx, const struct route *route)
+{
+    bool *any = ctx;
+    *any = *any || route->rate || route->idempotent;
+}
+
+static bool has_limits(const struct route_set *routes)
+{
+    bool any = false;
+    routes_each(routes, look_for_limits, &any);
+    return any;
+}
+
 int http_start(const struct http_options *options, struct http_server **ret)
 {
     struct http_server *s = calloc(1, sizeof *s);
@@ -376,12 +394,15 @@ int http_start(const struct http_options *options, struct http_server **ret)
         return -ENOMEM;
     s->config = options->config;
     s->auth = options->auth;
+    s->limits = options->limits;
     s->workers = options->workers;
     s->app = options->app;
     raise_descriptor_limit(s->config->max_connections);
     int r = routes_compile(options->tables, &s->routes), fd = -1;
     if (r < 0)
         (void)log_error(r, "the route table is inconsistent");
+    if (r == 0 && !s->limits.count && has_limits(s->routes))
+        r = log_error(-EINVAL, "the route table has limits that nobody keeps");
     if (r == 0)
         r = peers_start(s->config->request_timeout_s * 1000, &s->peers);
     if (r == 0)

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/pool.h"
+#include "http/limits.h"
 #include "http/route.h"
 
 struct http_server;
@@ -32,6 +33,7 @@ struct http_options {
     struct http_auth auth;
     struct pool *workers;
     struct app *app;
+    struct http_limits limits; /* may be empty where no row needs it; else the start fails */
 };
 
 /* Listens and serves. 0, or negative errno with a log line. What options point to must outlive the server. */

@@ -60,7 +60,7 @@ static void the_versions_are_in_order_and_the_same_on_both_engines(void **state)
 {
     (void)state;
     for (int i = 0; i < migration_count(); i++)
-        assert_int_equal(sqlite_migrations[i].version, i + 1);
+        assert_true(sqlite_migrations[i].version > (i ? sqlite_migrations[i - 1].version : 0));
     for (int i = 0; sqlite_migrations[i].name || postgres_migrations[i].name; i++) {
         assert_int_equal(sqlite_migrations[i].version, postgres_migrations[i].version);
         assert_string_equal(sqlite_migrations[i].name, postgres_migrations[i].name);

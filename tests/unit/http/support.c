@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "gate.h"
 #include "support.h"
 
 #include "base/clock.h"
@@ -46,7 +47,7 @@ void site_init(struct site *site)
 void site_start(struct site *site, const struct route *const *tables, struct app *app)
 {
     assert_int_equal(pool_start("test", site->workers, site->waiting, &site->pool), 0);
-    struct http_options options = {&site->config, tables, site->auth, site->pool, app};
+    struct http_options options = {&site->config, tables, site->auth, site->pool, app, site->limits};
     assert_int_equal(http_start(&options, &site->server), 0);
     site->port = http_port(site->server);
     assert_true(site->port > 0);

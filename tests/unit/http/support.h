@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "http/server.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define PATIENCE_MS 10000
@@ -18,6 +17,7 @@ struct site {
     struct config config; /* may be changed before site_start */
     int workers, waiting; /* threads of the pool, and works that may wait */
     struct http_auth auth;
+    struct http_limits limits; /* none */
     struct pool *pool;
     struct http_server *server;
     int port;
@@ -65,17 +65,5 @@ bool client_await(struct client *c, const char *text);
 /* Waits until *value is what is wanted. */
 bool await_count(atomic_int *value, int wanted);
 void sleep_ms(int ms);
-
-/* Where handlers wait for the test. */
-struct gate {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int arrived;
-    bool open;
-};
-void gate_init(struct gate *g);
-void gate_pass(struct gate *g);         /* says that it has come, and waits until it is open */
-void gate_await(struct gate *g, int n); /* waits for n to have come */
-void gate_open(struct gate *g);
 
 #endif

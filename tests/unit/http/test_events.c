@@ -2,6 +2,7 @@
 /* Event streams as a client sees them: a real server hands out the streams that the test produces. */
 #include "http/events.h"
 
+#include "gate.h"
 #include "support.h"
 
 #include "base/clock.h"
