@@ -31,6 +31,7 @@ struct request {
     struct identity *who; /* NULL on public routes, and by_secret without a token; owned by the request */
     bool by_secret;       /* let in by a shared secret, as a service (http/secret.h) */
     void *body;           /* the bound struct of the route's descriptors */
+    void *query;          /* the same for the query */
     json_t *json;         /* the whole body as parsed, NULL where there was none; owned by the request */
     /* Not NULL where the client sent an Idempotency-Key: a handler that writes in one unit settles it there
      * (limits/idempotency.h), so that the effect and the kept answer are never apart. */

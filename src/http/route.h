@@ -4,6 +4,7 @@
 #ifndef HTTP_ROUTE_H
 #define HTTP_ROUTE_H
 
+#include "http/answer.h"
 #include "http/body.h"
 #include "http/reply.h"
 
@@ -39,7 +40,16 @@ struct body_spec {
     size_t max_bytes; /* 0 = 1 MiB */
 };
 
+/* Query parameters by descriptors: bound into rq->query, or (QUERY_SEEN) read by the handler itself and only
+ * described here. A list is a text with commas. */
+struct query_spec {
+    const struct field *fields;
+    size_t size; /* of the bound struct; 0: none */
+};
+
 /* clang-format off */
+#define QUERY(strct, table) {.fields = (table), .size = sizeof(struct strct)}
+#define QUERY_SEEN(table) {.fields = (table)}
 #define NO_BODY {.kind = BODY_NONE}
 /* A JSON object bound by descriptors. */
 #define BODY(strct, table) {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct)}
@@ -68,6 +78,8 @@ struct route {
     reply (*handler)(struct request *rq);
     struct body_spec body;
     const char *summary;
+    struct query_spec query;
+    struct answer_spec answer;
     const struct rate_limit *rate; /* NULL: none */
     bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING; its answers hold no secrets */
 };

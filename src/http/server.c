@@ -108,6 +108,7 @@ static void exchange_free(struct http_exchange *x)
     if (x->rq.who)
         server->auth.unref(x->rq.who);
     json_decref(x->rq.json);
+    json_decref(x->query);
     exchange_drop_body(x);
     arena_free(&x->rq.arena);
     free(x);
