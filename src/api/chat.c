@@ -31,6 +31,29 @@ static const struct field chat_fields[] = {
 };
 /* clang-format on */
 
+struct history_query {
+    const char *session_id;
+    int64_t limit, before;
+};
+
+/* clang-format off */
+static const struct field history_query_fields[] = {
+    FIELD_STR(history_query, session_id, "sessionId"),
+    FIELD_INT(history_query, limit, "limit", RANGE(1, HISTORY_LIMIT_MAX), DEFAULT(HISTORY_LIMIT_DEFAULT)),
+    FIELD_INT(history_query, before, "before", RANGE(0, INT64_MAX)),
+    FIELD_END
+};
+/* clang-format on */
+
+static const struct field history_row[] = {
+    HAS_INT("chatId"),         HAS_STR("prompt"),     HAS_STR("response"), HAS_LIST("sources", NULL),
+    HAS_LIST("actions", NULL), HAS_TIME("createdAt"), FIELD_END,
+};
+static const struct field history_meta[] = {HAS_INT("total_count"), FIELD_END};
+static const struct field history_answer[] = {HAS_BOOL("ok"), HAS_LIST("data", history_row),
+                                              HAS_OBJECT("meta", history_meta), FIELD_END};
+static const struct field stop_answer[] = {HAS_BOOL("ok"), HAS_BOOL("stopped"), FIELD_END};
+
 static reply no_stream(struct request *rq)
 {
     return reply_error(rq, ERR_NOT_FOUND, "There is no such stream to resume");
@@ -80,17 +103,13 @@ static reply chat_end(struct request *rq)
 
 static reply chat_history(struct request *rq)
 {
-    const char *session = request_query(rq, "sessionId");
-    int64_t limit, before, total;
+    const struct history_query *q = rq->query;
+    const char *session = q->session_id;
+    int64_t total;
     json_t *rows;
     if (!session || !session[0])
         session = chat_default_session(&rq->arena, rq->who);
-    if (request_query_int(rq, "limit", HISTORY_LIMIT_DEFAULT, 1, HISTORY_LIMIT_MAX, &limit) < 0)
-        return reply_field_error(rq, ERR_INVALID_QUERY, "limit",
-                                 "limit must be a whole number from 1 to 200");
-    if (request_query_int(rq, "before", 0, 0, INT64_MAX, &before) < 0)
-        return reply_field_error(rq, ERR_INVALID_QUERY, "before", "before must be a chat id");
-    int r = history_list(rq->app->db, rq->who, session, limit, before, &rows, &total);
+    int r = history_list(rq->app->db, rq->who, session, q->limit, q->before, &rows, &total);
     if (r < 0)
         return reply_store_error(rq, r);
     return reply_json(rq, 200, "{s:b, s:o, s:{s:I}}", "ok", 1, "data", rows, "meta", "total_count",
@@ -100,13 +119,14 @@ static reply chat_history(struct request *rq)
 /* clang-format off */
 const struct route chat_routes[] = {
     { HTTP_POST,   "/api/genie/stream-chat",     AUTH_USER, WRITES, BLOCKING, chat_send,
-      BODY_MAX(chat_body, chat_fields, BODY_BYTES_MAX), "Send a message; the answer is a stream of events" },
+      BODY_MAX(chat_body, chat_fields, BODY_BYTES_MAX), "Send a message; the answer is a stream of events", .answer = ANSWER_EVENTS },
     { HTTP_GET,    "/api/genie/stream-chat/:id", AUTH_USER, READS,  FAST,     chat_resume, NO_BODY,
-      "Go on reading an answer after the event named by Last-Event-ID" },
+      "Go on reading an answer after the event named by Last-Event-ID", .answer = ANSWER_EVENTS },
     { HTTP_DELETE, "/api/genie/stream-chat/:id", AUTH_USER, WRITES, FAST,     chat_end,    NO_BODY,
-      "Stop an answer" },
+      "Stop an answer", .answer = ANSWER(stop_answer) },
     { HTTP_GET,    "/api/genie/history",         AUTH_USER, READS,  BLOCKING, chat_history, NO_BODY,
-      "The exchanges of a session, oldest first" },
+      "The exchanges of a session, oldest first",
+      .query = QUERY(history_query, history_query_fields), .answer = ANSWER(history_answer) },
     ROUTES_END
 };
 /* clang-format on */

@@ -50,6 +50,47 @@ reply directus_refuse_items(struct request *rq, int r, const struct items_error 
     return reply_store_error(rq, r);
 }
 
+/* The parameters that the handlers read by themselves (items/params.h); filters come also in brackets. */
+static const struct field fields_query[] = {{.name = "fields", .type = FIELD_TYPE_ARRAY}, FIELD_END};
+static const struct field list_query[] = {
+    {.name = "fields", .type = FIELD_TYPE_ARRAY},
+    {.name = "filter", .type = FIELD_TYPE_ANY},
+    {.name = "sort", .type = FIELD_TYPE_ARRAY},
+    {.name = "search", .type = FIELD_TYPE_STR},
+    {.name = "limit", .type = FIELD_TYPE_INT, .min = -1, .max = 1000},
+    {.name = "offset", .type = FIELD_TYPE_INT},
+    {.name = "page", .type = FIELD_TYPE_INT},
+    {.name = "meta", .type = FIELD_TYPE_ARRAY},
+    FIELD_END,
+};
+
+static const struct field tokens[] = {HAS_INT("expires"), HAS_STR("access_token", MAY_BE_ABSENT),
+                                      HAS_STR("refresh_token", MAY_BE_ABSENT), FIELD_END};
+static const struct field tokens_answer[] = {HAS_OBJECT("data", tokens), FIELD_END};
+static const struct field row_answer[] = {HAS_OBJECT("data", NULL), FIELD_END};
+static const struct field created_answer[] = {HAS_ANY("data"), FIELD_END};
+static const struct field meta[] = {HAS_INT("total_count", MAY_BE_ABSENT),
+                                    HAS_INT("filter_count", MAY_BE_ABSENT), FIELD_END};
+static const struct field list_answer[] = {HAS_LIST("data", NULL), HAS_OBJECT("meta", meta, MAY_BE_ABSENT),
+                                           FIELD_END};
+static const struct field me[] = {
+    HAS_UUID("id", MAY_BE_ABSENT),
+    HAS_STR("email", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("first_name", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("last_name", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("avatar", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("title", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("description", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("location", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("language", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_ANY("tags", MAY_BE_ABSENT),
+    HAS_STR("subscription_tier", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("onboarding_state", MAY_BE_ABSENT, MAY_BE_NULL),
+    HAS_STR("role", MAY_BE_ABSENT, MAY_BE_NULL),
+    FIELD_END,
+};
+static const struct field me_answer[] = {HAS_OBJECT("data", me), FIELD_END};
+
 #define LOGIN_BODY BODY(login_body, directus_login_fields)
 #define SESSION_BODY BODY(session_body, directus_session_fields)
 #define ITEMS "/api/directus/items/:collection"
@@ -58,20 +99,29 @@ reply directus_refuse_items(struct request *rq, int r, const struct items_error 
 
 const struct route directus_routes[] = {
     {HTTP_POST, "/api/directus/auth/login", AUTH_NONE, READS, BLOCKING, directus_login, LOGIN_BODY,
-     "Log in with e-mail and password"},
+     "Log in with e-mail and password", .answer = ANSWER(tokens_answer)},
     {HTTP_POST, "/api/directus/auth/refresh", AUTH_NONE, READS, BLOCKING, directus_refresh, SESSION_BODY,
-     "Trade a refresh token for a new one and an access token"},
+     "Trade a refresh token for a new one and an access token", .answer = ANSWER(tokens_answer)},
     {HTTP_POST, "/api/directus/auth/logout", AUTH_NONE, READS, BLOCKING, directus_logout, SESSION_BODY,
-     "End a session"},
-    {HTTP_GET, ME, AUTH_USER, READS, BLOCKING, directus_me_read, NO_BODY, "One's own profile"},
-    {HTTP_PATCH, ME, AUTH_USER, WRITES, BLOCKING, directus_me_update, ANY_JSON, "Change one's own profile"},
-    {HTTP_GET, ITEMS, AUTH_USER, READS, BLOCKING, directus_items_list, NO_BODY, "Rows of a collection"},
+     "End a session", .answer = ANSWER_EMPTY},
+    {HTTP_GET, ME, AUTH_USER, READS, BLOCKING, directus_me_read, NO_BODY, "One's own profile",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(me_answer)},
+    {HTTP_PATCH, ME, AUTH_USER, WRITES, BLOCKING, directus_me_update, ANY_JSON, "Change one's own profile",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(me_answer)},
+    {HTTP_GET, ITEMS, AUTH_USER, READS, BLOCKING, directus_items_list, NO_BODY, "Rows of a collection",
+     .query = QUERY_SEEN(list_query), .answer = ANSWER(list_answer)},
     {HTTP_POST, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_create, ANY_JSON,
-     "Create a row, or several", .idempotent = true},
-    {HTTP_PATCH, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_update, ANY_JSON, "Change several rows"},
-    {HTTP_DELETE, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_delete, ANY_JSON, "Delete several rows"},
-    {HTTP_GET, ITEM, AUTH_USER, READS, BLOCKING, directus_item_read, NO_BODY, "One row"},
-    {HTTP_PATCH, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_update, ANY_JSON, "Change a row"},
-    {HTTP_DELETE, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_delete, NO_BODY, "Delete a row"},
+     "Create a row, or several", .query = QUERY_SEEN(fields_query), .answer = ANSWER(created_answer),
+     .idempotent = true},
+    {HTTP_PATCH, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_update, ANY_JSON, "Change several rows",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(list_answer)},
+    {HTTP_DELETE, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_delete, ANY_JSON, "Delete several rows",
+     .answer = ANSWER_EMPTY},
+    {HTTP_GET, ITEM, AUTH_USER, READS, BLOCKING, directus_item_read, NO_BODY, "One row",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer)},
+    {HTTP_PATCH, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_update, ANY_JSON, "Change a row",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer)},
+    {HTTP_DELETE, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_delete, NO_BODY, "Delete a row",
+     .answer = ANSWER_EMPTY},
     ROUTES_END,
 };

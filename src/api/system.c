@@ -70,14 +70,27 @@ static reply docs(struct request *rq)
     return reply_bytes(rq, 200, "text/html; charset=utf-8", docs_page, docs_page_len);
 }
 
+static const struct field ping_answer[] = {HAS_BOOL("online"), FIELD_END};
+static const struct field healthz_answer[] = {HAS_BOOL("ok"), FIELD_END};
+static const struct field dependencies[] = {HAS_STR("store", CHOICES("up|down")),
+                                            HAS_STR("model", CHOICES("up|down")), FIELD_END};
+static const struct field readyz_answer[] = {
+    HAS_BOOL("ok"), HAS_OBJECT("dependencies", dependencies, MAY_BE_ABSENT), FIELD_END};
+
 /* clang-format off */
 const struct route system_routes[] = {
-    { HTTP_GET, "/api/ping",         AUTH_NONE, READS, FAST,     ping,    NO_BODY, "Whether the server answers" },
-    { HTTP_GET, "/healthz",          AUTH_NONE, READS, FAST,     healthz, NO_BODY, "Whether the process lives" },
-    { HTTP_GET, "/readyz",           AUTH_NONE, READS, BLOCKING, readyz,  NO_BODY, "Whether what it needs is up" },
-    { HTTP_GET, "/metrics",          AUTH_NONE, READS, FAST,     metrics, NO_BODY, "Counters for Prometheus" },
-    { HTTP_GET, "/api/openapi.json", AUTH_NONE, READS, FAST,     openapi, NO_BODY, "This description" },
-    { HTTP_GET, "/api/docs",         AUTH_NONE, READS, FAST,     docs,    NO_BODY, "A page that shows it" },
+    { HTTP_GET, "/api/ping",         AUTH_NONE, READS, FAST,     ping,    NO_BODY, "Whether the server answers",
+      .answer = ANSWER(ping_answer) },
+    { HTTP_GET, "/healthz",          AUTH_NONE, READS, FAST,     healthz, NO_BODY, "Whether the process lives",
+      .answer = ANSWER(healthz_answer) },
+    { HTTP_GET, "/readyz",           AUTH_NONE, READS, BLOCKING, readyz,  NO_BODY, "Whether what it needs is up",
+      .answer = ANSWER_TWO(200, 503, readyz_answer) },
+    { HTTP_GET, "/metrics",          AUTH_NONE, READS, FAST,     metrics, NO_BODY, "Counters for Prometheus",
+      .answer = ANSWER_OF_TYPE("text/plain") },
+    { HTTP_GET, "/api/openapi.json", AUTH_NONE, READS, FAST,     openapi, NO_BODY, "This description",
+      .answer = ANSWER(NULL) },
+    { HTTP_GET, "/api/docs",         AUTH_NONE, READS, FAST,     docs,    NO_BODY, "A page that shows it",
+      .answer = ANSWER_OF_TYPE("text/html") },
     ROUTES_END
 };
 /* clang-format on */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "http/body.h"
+#include "http/answer.h"
 
 #include "base/text.h"
 #include "base/uuid.h"
@@ -175,33 +175,47 @@ static json_t *choices_schema(const char *choices)
     return list;
 }
 
-static json_t *field_schema(const struct field *f)
+static const char *type_name(enum field_type type)
 {
     static const char *const types[] = {
         [FIELD_TYPE_STR] = "string",  [FIELD_TYPE_UUID] = "string",  [FIELD_TYPE_INT] = "integer",
         [FIELD_TYPE_NUM] = "number",  [FIELD_TYPE_BOOL] = "boolean", [FIELD_TYPE_OBJECT] = "object",
         [FIELD_TYPE_ARRAY] = "array", [FIELD_TYPE_ANY] = NULL,
     };
+    return types[type];
+}
+
+/* What bodies and answers have in common. */
+static json_t *type_schema(const struct field *f)
+{
     json_t *s = json_object();
-    if (types[f->type])
-        (void)json_object_set_new(s, "type", json_string(types[f->type]));
-    if (f->type == FIELD_TYPE_UUID)
-        (void)json_object_set_new(s, "format", json_string("uuid"));
+    const char *type = type_name(f->type);
+    if (type)
+        (void)json_object_set_new(s, "type",
+                                  f->nullable ? json_pack("[s, s]", type, "null") : json_string(type));
+    if (f->type == FIELD_TYPE_UUID || f->format)
+        (void)json_object_set_new(s, "format", json_string(f->format ? f->format : "uuid"));
+    if (f->min || f->max) {
+        (void)json_object_set_new(s, "minimum", json_integer(f->min));
+        (void)json_object_set_new(s, "maximum", json_integer(f->max));
+    }
+    if (f->choices)
+        (void)json_object_set_new(s, "enum", choices_schema(f->choices));
+    return s;
+}
+
+json_t *field_schema(const struct field *f)
+{
+    json_t *s = type_schema(f);
     if (f->type == FIELD_TYPE_STR)
         (void)json_object_set_new(s, "maxLength", json_integer((json_int_t)max_len(f)));
     if (f->min_len)
         (void)json_object_set_new(s, "minLength", json_integer((json_int_t)f->min_len));
     if (f->type == FIELD_TYPE_ARRAY)
         (void)json_object_set_new(s, "maxItems", json_integer((json_int_t)max_len(f)));
-    if (f->min || f->max) {
-        (void)json_object_set_new(s, "minimum", json_integer(f->min));
-        (void)json_object_set_new(s, "maximum", json_integer(f->max));
-    }
     if (f->fallback)
         (void)json_object_set_new(s, "default",
                                   f->type == FIELD_TYPE_BOOL ? json_true() : json_integer(f->fallback));
-    if (f->choices)
-        (void)json_object_set_new(s, "enum", choices_schema(f->choices));
     return s;
 }
 
@@ -211,6 +225,37 @@ json_t *body_schema(const struct field *fields)
     for (const struct field *f = fields; f->name; f++) {
         (void)json_object_set_new(properties, f->name, field_schema(f));
         if (f->required)
+            (void)json_array_append_new(required, json_string(f->name));
+    }
+    json_t *schema = json_pack("{s:s, s:O}", "type", "object", "properties", properties);
+    if (schema && json_array_size(required) > 0)
+        (void)json_object_set(schema, "required", required);
+    return schema;
+}
+
+/* Depth is that of our own tables. */
+static json_t *shown_schema(const struct field *f)
+{
+    json_t *s = type_schema(f);
+    if (!f->of)
+        return s;
+    if (f->type == FIELD_TYPE_ARRAY) {
+        (void)json_object_set_new(s, "items", f->of[0].name[0] ? answer_schema(f->of) : shown_schema(f->of));
+        return s;
+    }
+    _cleanup_json_ json_t *members = answer_schema(f->of);
+    (void)json_object_set(s, "properties", json_object_get(members, "properties"));
+    if (json_object_get(members, "required"))
+        (void)json_object_set(s, "required", json_object_get(members, "required"));
+    return s;
+}
+
+json_t *answer_schema(const struct field *fields)
+{
+    _cleanup_json_ json_t *properties = json_object(), *required = json_array();
+    for (const struct field *f = fields; f->name; f++) {
+        (void)json_object_set_new(properties, f->name, shown_schema(f));
+        if (!f->optional)
             (void)json_array_append_new(required, json_string(f->name));
     }
     json_t *schema = json_pack("{s:s, s:O}", "type", "object", "properties", properties);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Bodies as tables. A row of descriptors says what a field is called, of what type and within which limits;
- * from it come the parser into a struct, the 400 sentences, and the OpenAPI schema.
+ * from it come the parser into a struct, the 400 sentences, and the OpenAPI schema. Queries are bound by the
+ * same tables, and answers (http/answer.h) are described by them.
  *
  *   struct chat_body { const char *message; const char *session_id; };
  *   static const struct field chat_fields[] = {
@@ -44,6 +45,11 @@ struct field {
     const char *charset;       /* allowed characters with ranges, as in "A-Za-z0-9._-" */
     const char *alias;         /* a second name it may come under */
     enum error_id blank_error; /* instead of missing_field, where a route promises another code */
+
+    /* for the description of answers alone */
+    const struct field *of; /* members of an object, or of each item of an array */
+    const char *format;     /* of a text: "date-time" */
+    bool nullable, optional;
 };
 
 /* clang-format off */
@@ -80,7 +86,8 @@ struct body_error {
 /* Binds an object into the struct at `to` (zeroed by the caller): 0, or -EINVAL with *ret_error. Pure. */
 int body_bind(const struct field *fields, const json_t *object, void *to, struct body_error *ret_error);
 
-/* The JSON schema of the fields, for OpenAPI; a new reference or NULL without memory. */
+/* The JSON schema of the fields, or of one of them, for OpenAPI; a new reference or NULL without memory. */
 json_t *body_schema(const struct field *fields);
+json_t *field_schema(const struct field *field);
 
 #endif

@@ -281,8 +281,11 @@ static bool bind_body(struct http_exchange *x)
 }
 
 /* A stream may stay open for long; nothing needs the body any more. */
-static void forget_body(struct http_exchange *x)
+static void forget_input(struct http_exchange *x)
 {
+    json_decref(x->query);
+    x->query = NULL;
+    x->rq.query = NULL;
     json_decref(x->rq.json);
     x->rq.json = NULL;
     x->rq.body = NULL;
@@ -329,13 +332,13 @@ bool dispatch_open(struct http_exchange *x)
 static void serve(struct http_exchange *x)
 {
     log_set_request(x->rq.id);
-    if (resolve(x) && permit(x) && idempotency_digest(x) && parse_body(x) && bind_body(x) &&
+    if (resolve(x) && permit(x) && query_bind(x) && idempotency_digest(x) && parse_body(x) && bind_body(x) &&
         idempotency_claim(x)) {
         (void)x->rq.route->handler(&x->rq);
         idempotency_settle(x);
     }
     if (x->stream)
-        forget_body(x);
+        forget_input(x);
     log_set_request(NULL);
 }
 

@@ -68,6 +68,7 @@ struct http_exchange {
     int64_t started_us;
     const char *idempotency_key; /* NULL: none, or the route takes none */
     uint8_t digest[IDEMPOTENCY_DIGEST_SIZE];
+    json_t *query; /* what rq.query's texts live in */
 
     /* the reply */
     int status;
@@ -93,6 +94,14 @@ bool dispatch_open(struct http_exchange *x);
 /* The request is whole: true if the reply stands now; false if the connection sleeps until a worker has made
  * it, and x must not be touched. */
 bool dispatch_run(struct http_exchange *x);
+
+/* query.c: binds the query by the row's descriptors; false where the reply stands. */
+bool query_bind(struct http_exchange *x);
+
+enum error_shape { ERROR_PLAIN, ERROR_WITH_SUCCESS, ERROR_OF_DIRECTUS };
+
+/* In which shape the clients of a path expect errors. */
+enum error_shape error_shape(const char *path);
 
 /* Makes the reply that stands instead of the handler's. */
 reply dispatch_refuse(struct http_exchange *x, enum error_id error, const char *sentence);

@@ -143,6 +143,14 @@ static reply directus_error(struct request *rq, enum error_id error, const char 
                       code);
 }
 
+enum error_shape error_shape(const char *path)
+{
+    if (str_has_prefix(path, "/api/directus"))
+        return ERROR_OF_DIRECTUS;
+    bool says_success = str_has_prefix(path, "/api/skills") || str_has_prefix(path, "/api/credentials");
+    return says_success ? ERROR_WITH_SUCCESS : ERROR_PLAIN;
+}
+
 reply reply_field_error(struct request *rq, enum error_id error, const char *field, const char *sentence)
 {
     const struct error_info *info = error_info(error);
@@ -150,12 +158,13 @@ reply reply_field_error(struct request *rq, enum error_id error, const char *fie
         sentence = info->sentence;
     if (info->status == 503 || error == ERR_IDEMPOTENCY_IN_PROGRESS)
         reply_header(rq, "Retry-After", "1");
-    if (str_has_prefix(rq->path, "/api/directus"))
+    enum error_shape shape = error_shape(rq->path);
+    if (shape == ERROR_OF_DIRECTUS)
         return directus_error(rq, error, sentence);
     json_t *body = json_pack("{s:b, s:s, s:s}", "ok", 0, "error", sentence, "code", info->code);
     if (body && field)
         (void)json_object_set_new(body, "field", json_string(field));
-    if (body && (str_has_prefix(rq->path, "/api/skills") || str_has_prefix(rq->path, "/api/credentials")))
+    if (body && shape == ERROR_WITH_SUCCESS)
         (void)json_object_set_new(body, "success", json_false());
     return reply_value(rq, info->status, body);
 }

@@ -35,6 +35,7 @@ struct request {
     bool by_secret;       /* let in by a shared secret, as a service (http/secret.h) */
     void *body;           /* the bound struct of the route's descriptors */
     const struct upload *upload; /* what came as multipart/form-data (http/upload.h), else NULL */
+    void *query;                 /* the bound struct of the route's query descriptors */
     json_t *json; /* the whole body as parsed, NULL where there was none; owned by the request */
     /* Not NULL where the client sent an Idempotency-Key: a handler that writes in one unit settles it there
      * (limits/idempotency.h), so that the effect and the kept answer are never apart. */

@@ -4,6 +4,7 @@
 #ifndef HTTP_ROUTE_H
 #define HTTP_ROUTE_H
 
+#include "http/answer.h"
 #include "http/body.h"
 #include "http/reply.h"
 
@@ -50,7 +51,16 @@ struct body_spec {
     struct sink *(*open)(struct request *rq); /* of a stream: see http/sink.h. NULL: the reply stands */
 };
 
+/* Query parameters by descriptors: bound into rq->query, or (QUERY_SEEN) read by the handler itself and only
+ * described here. A list is a text with commas. */
+struct query_spec {
+    const struct field *fields;
+    size_t size; /* of the bound struct; 0: none */
+};
+
 /* clang-format off */
+#define QUERY(strct, table) {.fields = (table), .size = sizeof(struct strct)}
+#define QUERY_SEEN(table) {.fields = (table)}
 #define NO_BODY {.kind = BODY_NONE}
 /* A JSON object bound by descriptors. */
 #define BODY(strct, table) {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct)}
@@ -88,6 +98,8 @@ struct route {
     reply (*handler)(struct request *rq);
     struct body_spec body;
     const char *summary;
+    struct query_spec query;
+    struct answer_spec answer;
     const struct rate_limit *rate; /* NULL: none */
     bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING; its answers hold no secrets */
 };

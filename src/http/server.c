@@ -111,6 +111,7 @@ static void exchange_free(struct http_exchange *x)
     if (x->rq.who)
         server->auth.unref(x->rq.who);
     json_decref(x->rq.json);
+    json_decref(x->query);
     intake_close(x);
     exchange_drop_body(x);
     arena_free(&x->rq.arena);

@@ -18,6 +18,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { contractOf } from './contract.mjs';
 import { removeDir, tempDir } from './dirs.mjs';
 import { request } from './http.mjs';
 import { decode } from './jwt.mjs';
@@ -219,8 +220,11 @@ export class Genie {
         }
     }
 
-    request(path, options) {
-        return request(this.url + path, options);
+    /** As request() of http.mjs; what comes back must be what the OpenAPI document says. */
+    async request(path, options) {
+        const answer = await request(this.url + path, options);
+        contractOf(GENIE_BIN).check(options?.method ?? 'GET', path, answer);
+        return answer;
     }
 
     /**

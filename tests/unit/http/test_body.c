@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "http/body.h"
+#include "http/answer.h"
 
 #include "base/text.h"
 
@@ -232,6 +232,40 @@ static void the_schema_says_what_the_table_says(void **state)
     }
 }
 
+static void an_answer_is_described_by_its_table(void **state)
+{
+    static const struct field texts[] = {HAS_STR(""), FIELD_END};
+    static const struct field row[] = {HAS_UUID("id"), HAS_TIME("at", MAY_BE_NULL), FIELD_END};
+    static const struct field answer[] = {HAS_BOOL("ok"),
+                                          HAS_LIST("rows", row),
+                                          HAS_LIST("tags", texts, MAY_BE_ABSENT),
+                                          HAS_OBJECT("meta", row),
+                                          HAS_OBJECT("free", NULL),
+                                          HAS_ANY("any", MAY_BE_ABSENT),
+                                          HAS_NUM("n"),
+                                          HAS_STR("c", CHOICES("a|b")),
+                                          FIELD_END};
+    static const char row_text[] =
+        "\"properties\":{\"id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+        "\"at\":{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}},\"required\":[\"id\",\"at\"]";
+    char expected[2000];
+    (void)state;
+    (void)snprintf(expected, sizeof expected,
+                   "{\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"},"
+                   "\"rows\":{\"type\":\"array\",\"items\":{\"type\":\"object\",%s}},"
+                   "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+                   "\"meta\":{\"type\":\"object\",%s},\"free\":{\"type\":\"object\"},\"any\":{},"
+                   "\"n\":{\"type\":\"number\"},\"c\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}},"
+                   "\"required\":[\"ok\",\"rows\",\"meta\",\"free\",\"n\",\"c\"]}",
+                   row_text, row_text);
+    _cleanup_json_ json_t *schema = answer_schema(answer), *want = json_parse(expected, strlen(expected));
+    assert_non_null(want);
+    if (!json_equal(schema, want)) {
+        char *text = json_dumps(schema, JSON_INDENT(1));
+        fail_msg("%s", text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_route_may_promise_another_code_for_blank),
         cmocka_unit_test(without_a_limit_of_its_own_a_text_has_1024_bytes),
         cmocka_unit_test(the_schema_says_what_the_table_says),
+        cmocka_unit_test(an_answer_is_described_by_its_table),
     };
     return cmocka_run_group_tests_name("http/body", tests, NULL, NULL);
 }

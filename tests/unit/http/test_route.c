@@ -161,6 +161,88 @@ static void openapi_has_every_row(void **state)
     routes_free(set);
 }
 
+static const struct rate_limit rate = {"test", 10, 900};
+static const struct field page_query[] = {
+    {.name = "limit", .type = FIELD_TYPE_INT, .min = 1, .max = 50, .fallback = 20},
+    {.name = "tags", .type = FIELD_TYPE_ARRAY},
+    FIELD_END,
+};
+static const struct field ok_answer[] = {HAS_BOOL("ok"), FIELD_END};
+
+static const struct route full[] = {
+    {HTTP_POST, "/api/full/:id", AUTH_ADMIN_OR_SECRET, WRITES, BLOCKING, never, ANY_JSON, "All columns",
+     .query = QUERY_SEEN(page_query), .answer = ANSWER_TWO(201, 503, ok_answer), .rate = &rate,
+     .idempotent = true},
+    {HTTP_GET, "/api/credentials/x", AUTH_SECRET, READS, FAST, never, NO_BODY, "Few columns"},
+    {HTTP_DELETE, "/api/directus/x", AUTH_USER, READS, FAST, never, NO_BODY, "Empty", .answer = ANSWER_EMPTY},
+    ROUTES_END,
+};
+static const struct route *const full_tables[] = {full, NULL};
+
+/* The member at a path of keys and indexes, as text; "" where there is none. */
+static char *text_at(json_t *root, const char *const *keys)
+{
+    for (; root && *keys; keys++)
+        root = json_is_array(root) ? json_array_get(root, strtoul(*keys, NULL, 10))
+                                   : json_object_get(root, *keys);
+    return root ? json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : strdup("");
+}
+
+#define CONTENT "content", "application/json", "schema"
+
+static void openapi_shows_every_column(void **state)
+{
+    static const struct {
+        const char *path, *method, *keys[8], *text;
+    } cases[] = {
+        {"/api/full/{id}", "post", {"x-auth"}, "\"admin-or-secret\""},
+        {"/api/full/{id}", "post", {"x-access"}, "\"writes\""},
+        {"/api/full/{id}", "post", {"x-kind"}, "\"blocking\""},
+        {"/api/full/{id}", "post", {"x-rate-limit"}, "{\"limit\":10,\"window_s\":900}"},
+        {"/api/full/{id}", "post", {"security"}, "[{\"bearer\":[]},{\"secret\":[]}]"},
+        {"/api/full/{id}", "post", {"parameters", "0", "in"}, "\"path\""},
+        {"/api/full/{id}",
+         "post",
+         {"parameters", "1", "schema"},
+         "{\"default\":20,\"maximum\":50,\"minimum\":1,\"type\":\"integer\"}"},
+        {"/api/full/{id}", "post", {"parameters", "2", "explode"}, "false"},
+        {"/api/full/{id}", "post", {"parameters", "3", "name"}, "\"Idempotency-Key\""},
+        {"/api/full/{id}", "post", {"responses", "201", CONTENT, "required"}, "[\"ok\"]"},
+        {"/api/full/{id}", "post", {"responses", "503", CONTENT, "required"}, "[\"ok\"]"},
+        {"/api/full/{id}",
+         "post",
+         {"responses", "429", CONTENT},
+         "{\"$ref\":\"#/components/schemas/Error\"}"},
+        {"/api/full/{id}",
+         "post",
+         {"responses", "422", "description"},
+         "\"The key was used for another request\""},
+        {"/api/credentials/x", "get", {"security"}, "[{\"secret\":[]}]"},
+        {"/api/credentials/x", "get", {"responses", "2XX", "description"}, "\"Done\""},
+        {"/api/credentials/x",
+         "get",
+         {"responses", "401", CONTENT},
+         "{\"$ref\":\"#/components/schemas/ErrorWithSuccess\"}"},
+        {"/api/credentials/x", "get", {"responses", "429"}, ""},
+        {"/api/directus/x", "delete", {"responses", "204", "content"}, ""},
+        {"/api/directus/x",
+         "delete",
+         {"responses", "default", CONTENT},
+         "{\"$ref\":\"#/components/schemas/DirectusError\"}"},
+    };
+    struct route_set *set;
+    (void)state;
+    assert_int_equal(routes_compile(full_tables, &set), 0);
+    _cleanup_json_ json_t *document = openapi_document(set);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        json_t *item = json_object_get(json_object_get(document, "paths"), cases[i].path);
+        _cleanup_free_ char *text = text_at(json_object_get(item, cases[i].method), cases[i].keys);
+        if (strcmp(text, cases[i].text) != 0)
+            fail_msg("%s of %s: %s", cases[i].keys[0], cases[i].path, text);
+    }
+    routes_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +250,7 @@ int main(void)
         cmocka_unit_test(inconsistent_tables_are_refused),
         cmocka_unit_test(rows_are_visited_in_the_order_of_the_tables),
         cmocka_unit_test(openapi_has_every_row),
+        cmocka_unit_test(openapi_shows_every_column),
     };
     return cmocka_run_group_tests_name("http/route", tests, NULL, NULL);
 }

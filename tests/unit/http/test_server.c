@@ -112,6 +112,29 @@ static reply see_limit(struct request *rq)
     return reply_json(rq, 200, "{s:I}", "limit", limit);
 }
 
+struct search_query {
+    const char *kind, *id;
+    int64_t limit;
+    bool deep;
+    const json_t *tags;
+};
+
+static const struct field search_fields[] = {
+    FIELD_STR(search_query, kind, "kind", CHOICES("a|b"), ALIAS("type")),
+    FIELD_UUID(search_query, id, "id"),
+    FIELD_INT(search_query, limit, "limit", RANGE(1, 50), DEFAULT(10)),
+    FIELD_BOOL(search_query, deep, "deep"),
+    FIELD_ARRAY(search_query, tags, "tags", MAX_LEN(3)),
+    FIELD_END,
+};
+
+static reply search(struct request *rq)
+{
+    const struct search_query *q = rq->query;
+    return reply_json(rq, 200, "{s:s?, s:s?, s:I, s:b, s:I}", "kind", q->kind, "id", q->id, "limit", q->limit,
+                      "deep", q->deep, "tags", (json_int_t)json_array_size(q->tags));
+}
+
 struct echo_body {
     const char *text;
     int64_t times;
@@ -182,6 +205,8 @@ static const struct route table[] = {
     {HTTP_POST, "/user-or-service", AUTH_USER_OR_SERVICE, WRITES, FAST, who_am_i, NO_BODY, ""},
     {HTTP_GET, "/see/:a/:b", AUTH_NONE, READS, FAST, see_path, NO_BODY, ""},
     {HTTP_GET, "/limit", AUTH_NONE, READS, FAST, see_limit, NO_BODY, ""},
+    {HTTP_GET, "/search", AUTH_NONE, READS, FAST, search, NO_BODY, "",
+     .query = QUERY(search_query, search_fields)},
     {HTTP_POST, "/echo", AUTH_NONE, READS, BLOCKING, echo, ECHO, ""},
     {HTTP_PUT, "/echo", AUTH_NONE, READS, FAST, echo, ECHO, ""},
     {HTTP_POST, "/small", AUTH_NONE, READS, FAST, echo, SMALL, ""},
@@ -608,6 +633,50 @@ static void what_a_handler_sees_of_a_request(void **state)
         assert_int_equal(a.status, cases[i].status);
         _cleanup_json_ json_t *body = answer_json(&a);
         assert_int_equal(json_int(body, "limit", 0), cases[i].limit);
+        answer_free(&a);
+    }
+}
+
+#define AN_ID "11111111-1111-4111-8111-111111111111"
+
+static void queries_are_bound_by_descriptors(void **state)
+{
+    struct place *p = *state;
+    static const struct {
+        const char *query, *body; /* or the parameter to blame */
+    } cases[] = {
+        {"", "{\"kind\":null,\"id\":null,\"limit\":10,\"deep\":false,\"tags\":0}"},
+        {"?unknown=1&limit", "{\"kind\":null,\"id\":null,\"limit\":10,\"deep\":false,\"tags\":0}"},
+        {"?kind=a&limit=50&deep=true&tags=x,%20y,&id=" AN_ID,
+         "{\"kind\":\"a\",\"id\":\"" AN_ID "\",\"limit\":50,\"deep\":true,\"tags\":2}"},
+        {"?type=b&limit=1&limit=x", "{\"kind\":\"b\",\"id\":null,\"limit\":1,\"deep\":false,\"tags\":0}"},
+        {"?limit=51", "limit"},
+        {"?limit=0", "limit"},
+        {"?limit=", "limit"},
+        {"?limit=1.5", "limit"},
+        {"?limit=true", "limit"},
+        {"?limit=99999999999999999999", "limit"},
+        {"?kind=c", "kind"},
+        {"?kind=", "kind"},
+        {"?id=1", "id"},
+        {"?deep=1", "deep"},
+        {"?deep=%7B", "deep"},
+        {"?tags=a,b,c,d", "tags"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char request[200];
+        struct answer a;
+        (void)snprintf(request, sizeof request, "GET /search%s HTTP/1.1\r\n" HOST "\r\n", cases[i].query);
+        ask(p->site.port, request, &a);
+        if (cases[i].body[0] == '{') {
+            assert_string_equal(a.body, cases[i].body);
+        } else {
+            _cleanup_json_ json_t *body = answer_json(&a);
+            assert_int_equal(a.status, 400);
+            assert_string_equal(json_str(body, "code", ""), "invalid_query");
+            assert_string_equal(json_str(body, "field", ""), cases[i].body);
+            assert_true(str_has_prefix(json_str(body, "error", ""), cases[i].body));
+        }
         answer_free(&a);
     }
 }
@@ -1178,6 +1247,7 @@ int main(void)
         ON_SITE(a_client_that_asks_before_it_sends),
         ON_SITE(request_ids),
         ON_SITE(what_a_handler_sees_of_a_request),
+        ON_SITE(queries_are_bound_by_descriptors),
         ON_SITE(addresses_behind_a_proxy),
         ON_SITE(cross_origin_calls),
         cmocka_unit_test(only_listed_origins_may_call),

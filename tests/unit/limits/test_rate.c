@@ -137,6 +137,26 @@ static void a_request_is_counted_before_its_body_comes(void **state)
     client_close(&c);
 }
 
+/* Whoever asks before it sends is told at once, and sends nothing. */
+static void a_client_that_waits_is_refused_before_it_sends(void **state)
+{
+    struct place *p = *state;
+    struct client c;
+    struct answer a;
+    for (int i = 0; i < LIMIT; i++)
+        expect(p, GOOD(""), 200);
+    for (int i = 0; i < 2; i++) {
+        client_open(&c, place_port(p, 0));
+        client_send(&c, i ? POST("/limited", "", "9999999", "")
+                          : POST("/limited", "Expect: 100-continue\r\n", "12", ""));
+        assert_true(client_answer(&c, false, &a));
+        assert_int_equal(a.status, 429);
+        answer_free(&a);
+        client_await_end(&c);
+        client_close(&c);
+    }
+}
+
 static void a_large_body(void **state)
 {
     struct place *p = *state;
@@ -327,6 +347,7 @@ int main(void)
         AT_PLACE(exactly_the_limit_passes),
         AT_PLACE(failures_count),
         AT_PLACE(a_request_is_counted_before_its_body_comes),
+        AT_PLACE(a_client_that_waits_is_refused_before_it_sends),
         AT_PLACE(a_large_body),
         AT_PLACE(a_window_ends),
         AT_PLACE(each_address_is_counted_by_itself),
