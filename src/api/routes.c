@@ -8,5 +8,6 @@ const struct route *const api_route_tables[] = {
     chat_routes,
     directus_routes,
     system_routes,
+    usage_routes,
     NULL,
 };

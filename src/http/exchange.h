@@ -55,6 +55,7 @@ struct http_exchange {
     bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
     bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
+    bool later;              /* the handler wants to be run again where it may wait */
     struct buf body;
     size_t held; /* bytes of the body, as counted by the server */
     size_t received;
