@@ -229,6 +229,9 @@ static void whatever_is_wrong_is_named_with_its_place(void **state)
     }
 }
 
+#define OPEN "[[[[[[[[[[[[[["
+#define CLOSE "]]]]]]]]]]]]]]"
+
 static void text_that_is_no_json_is_shown_with_its_line(void **state)
 {
     static const struct {
@@ -240,7 +243,9 @@ static void text_that_is_no_json_is_shown_with_its_line(void **state)
         {"", 0, "line 1, column 0: '[' or '{' expected near end of file"},
         {"{\"a\":1,\"a\":2}", 0, "line 1, column 10: duplicate object key near '\"a\"'"},
         {"7", 0, "the file must be a JSON object"},
-        {"{}\0", 3, "it is not JSON that can be read: it holds a NUL, or is nested too deeply"},
+        {"{}\0", 3, "line 1, column 3: end of file expected near end of file"},
+        {OPEN OPEN OPEN OPEN OPEN "0" CLOSE CLOSE CLOSE CLOSE CLOSE, 0,
+         "it is not JSON that can be read: it holds a NUL, or is nested too deeply"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
