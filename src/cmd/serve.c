@@ -168,10 +168,12 @@ static int serve(struct cmd_env *env, bool demo)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
-    sigaddset(&signals,
-              SIGPIPE); /* blocked, never awaited: a write to a closed socket is an error of that write */
+    /* blocked, never awaited: a write to a closed socket, or past a file's largest size, is its own error */
+    sigaddset(&signals, SIGPIPE);
+    sigaddset(&signals, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     sigdelset(&signals, SIGPIPE);
+    sigdelset(&signals, SIGXFSZ);
     _cleanup_(db_closeP) struct db *db = NULL;
     if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
         return CMD_FAILED;
