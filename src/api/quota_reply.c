@@ -37,8 +37,7 @@ reply reply_quota_refused(struct request *rq, const struct quota_outcome *outcom
     const char *message = sentence(rq, outcome);
     if (str_has_prefix(rq->path, "/api/directus"))
         return reply_error(rq, ERR_TIER_LIMIT, message);
-    json_t *body =
-        json_pack("{s:b, s:s, s:s, s:s, s:s}", "ok", 0, "error", info->sentence, "code", info->code, "reason",
-                  quota_reason_name(outcome->reason), "message", message);
+    json_t *body = json_pack("{s:b, s:s, s:s, s:s, s:s}", "ok", 0, "error", info->sentence, "code",
+                             info->code, "reason", quota_reason_name(outcome->reason), "message", message);
     return reply_value(rq, info->status, numbers(body, outcome));
 }

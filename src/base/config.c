@@ -99,7 +99,8 @@ const struct setting settings[] = {
         "Seconds of silence before a heartbeat comment"),
     INT("ACTION_STEP_TIMEOUT_S", action_step_timeout_s, "120", 1, 3600, "Seconds a step of a flow may take"),
     TEXT("TIERS_FILE", tiers_file, NULL,
-         "File of the plans and their limits, read again on SIGHUP. Unset: config/tier_rate_limits.json in the "
+         "File of the plans and their limits, read again on SIGHUP. Unset: config/tier_rate_limits.json in "
+         "the "
          "working directory where there is one, else what is built in"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,

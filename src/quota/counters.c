@@ -42,11 +42,11 @@ int counter_read(struct db_conn *c, const char *user_id, enum feature feature, c
                  int64_t *ret)
 {
     *ret = 0;
-    int r = db_query_int(c,
-                         "SELECT count FROM user_usage_counts"
-                         " WHERE user_id = ?1 AND feature_key = ?2 AND billing_cycle_start = ?3",
-                         DB_ARGS(DB_TEXT(user_id), DB_TEXT(features[feature].key), DB_TEXT(cycle_start)),
-                         ret);
+    int r =
+        db_query_int(c,
+                     "SELECT count FROM user_usage_counts"
+                     " WHERE user_id = ?1 AND feature_key = ?2 AND billing_cycle_start = ?3",
+                     DB_ARGS(DB_TEXT(user_id), DB_TEXT(features[feature].key), DB_TEXT(cycle_start)), ret);
     return r < 0 ? r : 0;
 }
 
@@ -73,21 +73,22 @@ int counter_lower(struct db_conn *c, const char *user_id, const char *feature_ke
 {
     char now[ISO_TIME_LEN];
     clock_format_iso(clock_now_ms(), now);
-    return db_exec(c,
-                   "UPDATE user_usage_counts"
-                   " SET count = CASE WHEN count > ?4 THEN count - ?4 ELSE 0 END, date_updated = ?5"
-                   " WHERE user_id = ?1 AND feature_key = ?2 AND billing_cycle_start = ?3",
-                   DB_ARGS(DB_TEXT(user_id), DB_TEXT(feature_key), DB_TEXT(cycle_start), DB_INT(amount),
-                           DB_TEXT(now)),
-                   NULL);
+    return db_exec(
+        c,
+        "UPDATE user_usage_counts"
+        " SET count = CASE WHEN count > ?4 THEN count - ?4 ELSE 0 END, date_updated = ?5"
+        " WHERE user_id = ?1 AND feature_key = ?2 AND billing_cycle_start = ?3",
+        DB_ARGS(DB_TEXT(user_id), DB_TEXT(feature_key), DB_TEXT(cycle_start), DB_INT(amount), DB_TEXT(now)),
+        NULL);
 }
 
 int level_read(struct db_conn *c, const char *user_id, enum feature feature, int64_t *ret)
 {
     if (feature != FEATURE_SCHEDULED_POSTS)
         return -EINVAL;
-    int r = db_query_int(c, "SELECT count(*) FROM scheduled_posts WHERE user_id = ?1 AND status = 'scheduled'",
-                         DB_ARGS(DB_TEXT(user_id)), ret);
+    int r =
+        db_query_int(c, "SELECT count(*) FROM scheduled_posts WHERE user_id = ?1 AND status = 'scheduled'",
+                     DB_ARGS(DB_TEXT(user_id)), ret);
     return r < 0 ? r : 0;
 }
 
@@ -97,9 +98,9 @@ static void decide(int64_t limit, int64_t used, int64_t amount, struct quota_out
     ret->limit = limit;
     ret->used = used;
     ret->remaining = limit < 0 ? TIERS_UNLIMITED : used < limit ? limit - used : 0;
-    ret->reason = limit == 0                              ? QUOTA_NOT_IN_TIER
+    ret->reason = limit == 0                             ? QUOTA_NOT_IN_TIER
                   : limit > 0 && amount > ret->remaining ? QUOTA_LIMIT_REACHED
-                                                          : QUOTA_ALLOWED;
+                                                         : QUOTA_ALLOWED;
     ret->allowed = ret->reason == QUOTA_ALLOWED;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reservations. A hold says where its units were counted, so they go back to that cycle. That it goes from
- * `held` to one of its ends is one UPDATE, which happens once: who finds it changed has nothing left to do. */
+ * `held` to one of its ends is one UPDATE, which happens once: who finds it changed has nothing left to do.
+ */
 #include "quota/internal.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@ struct hold {
     int64_t amount;
 };
 
-#define HOLD_COLUMNS "SELECT job_id, user_id, feature_key, billing_cycle_start, amount FROM quota_reservations"
+#define HOLD_COLUMNS \
+    "SELECT job_id, user_id, feature_key, billing_cycle_start, amount FROM quota_reservations"
 
 static void copy_text(char *to, size_t size, const char *from)
 {
@@ -84,8 +86,8 @@ int quota_settle_in(struct db_conn *c, const char *hold_id, int64_t kept)
     if (kept < 0)
         return -EINVAL;
     struct db_rows *rows = NULL;
-    int r = db_query(c, HOLD_COLUMNS " WHERE job_id = ?1 AND status = 'held'", DB_ARGS(DB_TEXT(hold_id)),
-                     &rows);
+    int r =
+        db_query(c, HOLD_COLUMNS " WHERE job_id = ?1 AND status = 'held'", DB_ARGS(DB_TEXT(hold_id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r > 0)
@@ -95,7 +97,8 @@ int quota_settle_in(struct db_conn *c, const char *hold_id, int64_t kept)
 }
 
 /* The first that are over, in the order in which they ended. */
-static int find_expired(struct db_conn *c, const char *user_id, const char *now, struct hold *ret, size_t *ret_n)
+static int find_expired(struct db_conn *c, const char *user_id, const char *now, struct hold *ret,
+                        size_t *ret_n)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     const char *sql = user_id ? HOLD_COLUMNS " WHERE status = 'held' AND expires_at < ?1 AND user_id = ?3"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Old rows go in batches, each a unit of its own, so that nobody waits behind them for long. A counter is old
- * when no cycle that began with it can still run, whatever the plan: a year and some days. */
+ * when no cycle that began with it can still run, whatever the plan: a year and some days. A settled hold
+ * outlives its job, which the queue keeps for 30 days. */
 #include "quota/internal.h"
 
 #define DAY_MS (24 * 60 * 60 * INT64_C(1000))
 #define COUNTERS_KEPT_MS (400 * DAY_MS)
-#define HOLDS_KEPT_MS (90 * DAY_MS) /* a queue keeps failed jobs for 30 days, which may still be looked at */
+#define HOLDS_KEPT_MS (90 * DAY_MS)
 #define BATCH 500
 #define BATCHES_MOST 200
 

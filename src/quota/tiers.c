@@ -28,9 +28,13 @@ static const char *const tier_names[TIERS] = {
 
 /* Every operation of a media job: one that the file forgets would be neither counted nor refused. */
 static const char *const operations[] = {
-    "convert_image",   "resize_image",   "crop_image",  "resize_video",   "crop_video",
-    "compress_video",  "download_video", "trim_videos", "join_videos",    "apply_watermark",
-    "create_teaser",   "strip_metadata", "ytdlp_info",  "apply_steganographic_watermark",
+    "convert_image",  "resize_image",
+    "crop_image",     "resize_video",
+    "crop_video",     "compress_video",
+    "download_video", "trim_videos",
+    "join_videos",    "apply_watermark",
+    "create_teaser",  "strip_metadata",
+    "ytdlp_info",     "apply_steganographic_watermark",
 };
 #define OPERATIONS ARRAY_LEN(operations)
 
@@ -437,7 +441,8 @@ static json_t *print_operations(const struct tiers *tiers)
     json_t *all = json_object();
     for (size_t o = 0; o < OPERATIONS; o++) {
         enum feature f = tiers->operations[o];
-        (void)json_object_set_new(all, operations[o], json_string(f == FEATURE_FREE ? FREE : features[f].key));
+        (void)json_object_set_new(all, operations[o],
+                                  json_string(f == FEATURE_FREE ? FREE : features[f].key));
     }
     return all;
 }

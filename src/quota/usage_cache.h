@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to src/quota. What was read of users' plans and counters, for the event threads: bounded, and honest
- * about age. It takes the time from its caller. Thread-safe; never waits for anything but a short lock. */
+/* Private to src/quota. What was read of users' plans and counters, for the event threads: bounded, and
+ * honest about age. It takes the time from its caller. Thread-safe; never waits for anything but a short
+ * lock. */
 #ifndef QUOTA_USAGE_CACHE_H
 #define QUOTA_USAGE_CACHE_H
 

@@ -49,7 +49,7 @@ static void names_of_tiers(void **state)
     static const struct {
         const char *stored;
         enum tier tier;
-    } cases[] = {{"starter", TIER_STARTER}, {"creator", TIER_CREATOR}, {"pro", TIER_PRO},
+    } cases[] = {{"starter", TIER_STARTER}, {"creator", TIER_CREATOR},  {"pro", TIER_PRO},
                  {"studio", TIER_STUDIO},   {"freemium", TIER_STARTER}, {"elite", TIER_STUDIO},
                  {NULL, TIER_STARTER},      {"", TIER_STARTER},         {"Pro", TIER_STARTER},
                  {"platinum", TIER_STARTER}};
@@ -167,7 +167,8 @@ static const struct change changes[] = {
     {"operations", "make_coffee", NULL, "\"free\"", "operations.make_coffee is no operation"},
     {"operations", "ytdlp_info", NULL, "\"nothing\"",
      "operations.ytdlp_info must name a counted feature, or \"free\""},
-    {"operations", "ytdlp_info", NULL, "false", "operations.ytdlp_info must name a counted feature, or \"free\""},
+    {"operations", "ytdlp_info", NULL, "false",
+     "operations.ytdlp_info must name a counted feature, or \"free\""},
     {"operations", "ytdlp_info", NULL, "\"scheduled_queue_size\"",
      "operations.ytdlp_info must name a counted feature, or \"free\""},
     {"operations", "ytdlp_info", NULL, "\"ai_clip_ops\"", NULL},
