@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The beginning of a turn, in order: context, gate, commands, retrieval, prompt, model. The place for a chat
- * quota is behind the gate (docs/chat.md); nothing before the model costs anything. */
+/* The beginning of a turn, in order: context, gate, commands, retrieval, plan, prompt, model. Nothing before
+ * the model costs anything, so the plan is asked last. */
 #include "agent/chat.h"
 
 #include "agent/attachments.h"
@@ -30,6 +30,7 @@ int chat_open(const struct chat_options *options, struct chat **ret)
     chat->env = options->env;
     chat->events = options->events;
     chat->catalog = options->flows;
+    chat->quota = options->quota;
     pthread_mutex_init(&chat->lock, NULL);
     cond_init(&chat->idle);
     int r = pool_start("genie-flows", (int)chat->env.cfg->worker_threads, FLOWS_WAITING_MOST, &chat->flows);
@@ -95,6 +96,13 @@ static int refuse(struct begin *b, enum error_id error, const char *sentence)
 static int refuse_store(struct begin *b, int r)
 {
     return refuse(b, r == -ENOMEM ? ERR_OVERLOADED : ERR_STORE_UNAVAILABLE, NULL);
+}
+
+/* The outcome stands in the refusal already. */
+static int refuse_quota(struct begin *b)
+{
+    b->refusal->error = ERR_TIER_LIMIT;
+    return -1;
 }
 
 static int parse_attachments(struct begin *b)
@@ -180,6 +188,23 @@ static int choose_model(struct begin *b)
         b->refusal->field = "attachments";
         return -1;
     }
+    return 0;
+}
+
+/* A message of the plan, where the tiers count messages: kept when the answer is stored. */
+static int reserve(struct begin *b)
+{
+    struct turn *t = b->turn;
+    struct quota *quota = b->chat->quota;
+    struct quota_outcome *out = &b->refusal->quota;
+    struct quota_ask ask = {.user_id = t->who->user_id, .feature = FEATURE_CHAT, .amount = 1};
+    if (!quota_counts(quota, FEATURE_CHAT))
+        return 0;
+    if (quota_reserve(quota, &ask, t->uuid, TURN_LEASE_MS, out) < 0)
+        quota_fail(quota, FEATURE_CHAT, out);
+    if (!out->allowed)
+        return refuse_quota(b);
+    t->held = true;
     return 0;
 }
 
@@ -289,7 +314,7 @@ static int begin(struct begin *b)
         return answer_whole(b, guidance, NULL);
     if (strncasecmp(b->turn->message, RESET_COMMAND, strlen(RESET_COMMAND)) == 0)
         return reset(b);
-    if (retrieve(b) < 0 || choose_model(b) < 0)
+    if (retrieve(b) < 0 || choose_model(b) < 0 || reserve(b) < 0)
         return -1;
     return start(b);
 }
@@ -308,6 +333,8 @@ int chat_begin(struct chat *chat, const struct chat_message *message, struct eve
         *ret = b.stream;
         return 0;
     }
+    if (b.turn->held)
+        (void)quota_settle(chat->quota, message->who->user_id, b.turn->uuid, QUOTA_RETURN_ALL);
     turn_drop(b.turn);
     if (b.stream)
         event_stream_unref(b.stream);

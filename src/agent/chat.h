@@ -13,12 +13,14 @@
 #include "agent/runner.h"
 #include "base/error.h"
 #include "http/events.h"
+#include "quota/quota.h"
 
 struct chat;
 
 struct chat_options {
     struct action_env env; /* settings, store, models, retrieval */
     struct flow_catalog *flows;
+    struct quota *quota;
     struct event_hub *events;
 };
 
@@ -41,6 +43,7 @@ struct chat_message {
 struct chat_refusal {
     enum error_id error;
     const char *field, *sentence; /* may be NULL */
+    struct quota_outcome quota;   /* of ERR_TIER_LIMIT */
 };
 
 /* Begins a turn. 0 and *ret (a reference), or -1 with *ret_refusal: then nothing has begun. Workers only. */

@@ -201,21 +201,49 @@ static void finalize(struct turn *t, int64_t chat_id)
     end(t);
 }
 
+static int give_back_unit(struct db_conn *c, void *arg)
+{
+    struct turn *t = arg;
+    return quota_settle_in(c, t->uuid, QUOTA_RETURN_ALL);
+}
+
+/* Where it failed, the reservation's lease ends by itself. */
+static void gave_back(void *arg, int r)
+{
+    struct turn *t = arg;
+    (void)r;
+    quota_forget(t->chat->quota, t->who->user_id);
+    finalize(t, 0);
+}
+
+/* Nothing came of it: the message of the plan goes back before the client hears of the end. */
+static void finalize_nothing(struct turn *t)
+{
+    if (!t->held || db_write_async(t->chat->env.db, give_back_unit, t, gave_back) < 0)
+        finalize(t, 0);
+}
+
 /* On the store's writer, or on a worker where the writer's queue was full. */
 static void stored(void *arg, int r)
 {
     struct turn *t = arg;
-    if (r < 0) {
-        (void)log_error(r, "an exchange could not be stored");
-        t->error = "The answer could not be stored, try again shortly";
+    if (r >= 0) {
+        finalize(t, t->record.ret_chat_id);
+        return;
     }
-    finalize(t, r < 0 ? 0 : t->record.ret_chat_id);
+    (void)log_error(r, "an exchange could not be stored");
+    t->error = "The answer could not be stored, try again shortly";
+    finalize_nothing(t);
 }
 
+/* What is stored counts. */
 static int store_unit(struct db_conn *c, void *arg)
 {
     struct turn *t = arg;
-    return history_store_unit(c, &t->record);
+    int r = history_store_unit(c, &t->record);
+    if (r >= 0 && t->held)
+        r = quota_settle_in(c, t->uuid, QUOTA_KEEP_ALL);
+    return r;
 }
 
 static void store_waiting(void *arg)
@@ -229,7 +257,7 @@ static void store(struct turn *t)
     if (t->lost < 0 && !t->error)
         t->error = "The answer grew too large and was cut off";
     if (t->visible.len == 0 && !t->actions) {
-        finalize(t, 0);
+        finalize_nothing(t);
         return;
     }
     t->record = (struct exchange_record){

@@ -14,10 +14,14 @@
 
 #include <pthread.h>
 
+/* Longer than any answer and its flows: a message that was counted for a turn that never ended comes back. */
+#define TURN_LEASE_MS (2 * 60 * 60 * INT64_C(1000))
+
 struct chat {
     struct action_env env;
     struct event_hub *events;
     struct flow_catalog *catalog;
+    struct quota *quota;
     struct pool *flows; /* runs flows, and what must wait */
     pthread_mutex_t lock;
     pthread_cond_t idle;
@@ -59,6 +63,7 @@ struct turn {
     int64_t prompt_tokens, completion_tokens, duration_ms;
     char flow_slug[TAG_SLUG_MAX + 1]; /* chosen out of band */
     json_t *actions;                  /* results of flows, stored with the answer */
+    bool held;                        /* a message of the plan is reserved under the uuid */
     struct exchange_record record;
 
     struct turn *prev, *next;

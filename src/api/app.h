@@ -12,6 +12,7 @@ struct app {
     struct db *db;
     struct auth *auth;
     struct logins *logins;
+    struct quota *quota;
     struct llm *llm;
     struct retrieval *retrieval;
     struct flow_catalog *flows;

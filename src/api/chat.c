@@ -4,6 +4,7 @@
 
 #include "agent/history.h"
 #include "api/app.h"
+#include "api/quota_reply.h"
 #include "api/routes.h"
 #include "base/text.h"
 
@@ -82,7 +83,10 @@ static reply chat_send(struct request *rq)
     struct chat_message message = {in->message, in->session_id, in->attachments, rq->who};
     struct chat_refusal refusal = {0};
     _cleanup_(event_stream_unrefP) struct event_stream *stream = NULL;
-    if (chat_begin(rq->app->chat, &message, &stream, &refusal) < 0)
+    int r = chat_begin(rq->app->chat, &message, &stream, &refusal);
+    if (r < 0 && refusal.error == ERR_TIER_LIMIT)
+        return reply_quota_refused(rq, &refusal.quota);
+    if (r < 0)
         return reply_field_error(rq, refusal.error, refusal.field, refusal.sentence);
     return reply_events(rq, stream, 0);
 }

@@ -8,5 +8,6 @@
 extern const struct route chat_routes[];     /* chat.c */
 extern const struct route directus_routes[]; /* directus.c */
 extern const struct route system_routes[];   /* system.c */
+extern const struct route usage_routes[];    /* usage.c */
 
 #endif

@@ -101,6 +101,10 @@ const struct setting settings[] = {
     INT("STREAM_HEARTBEAT_S", stream_heartbeat_s, "15", 1, 600,
         "Seconds of silence before a heartbeat comment"),
     INT("ACTION_STEP_TIMEOUT_S", action_step_timeout_s, "120", 1, 3600, "Seconds a step of a flow may take"),
+    TEXT("TIERS_FILE", tiers_file, NULL,
+         "File of the plans and their limits, read again on SIGHUP. Unset: config/tier_rate_limits.json in "
+         "the "
+         "working directory where there is one, else what is built in"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
          "Hosts that the http_request step may call, comma separated, as host or host:port (without one: the "

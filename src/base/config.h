@@ -58,6 +58,7 @@ struct config {
     int64_t stream_keep_s;
     int64_t stream_heartbeat_s;
     int64_t action_step_timeout_s;
+    const char *tiers_file;
     const char *stagehand_url;
     const char *http_request_hosts;
     bool allow_private_urls;

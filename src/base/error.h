@@ -19,11 +19,13 @@
     X(ERR_FIELD_NOT_ALLOWED, 400, "field_not_allowed", "This field can't be changed here") \
     X(ERR_INVALID_IDEMPOTENCY_KEY, 400, "invalid_idempotency_key", \
       "Idempotency-Key must be 1 to 128 visible ASCII characters") \
+    X(ERR_UNKNOWN_OPERATION, 400, "unknown_operation", "There is no such operation to count") \
     X(ERR_UNAUTHORIZED, 401, "unauthorized", "Invalid or expired token") \
     X(ERR_TOKEN_EXPIRED, 401, "token_expired", "Invalid or expired token") \
     X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
     X(ERR_READ_ONLY, 403, "read_only", "This account may only read") \
     X(ERR_SUSPENDED, 403, "suspended", "This account is suspended") \
+    X(ERR_TIER_LIMIT, 403, "tier_limit_reached", "tier_limit_reached") \
     X(ERR_NOT_FOUND, 404, "not_found", "Not found") \
     X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", "This method is not allowed here") \
     X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", "The request did not arrive in time") \

@@ -23,8 +23,8 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
-    {"config", cmd_settings, "genie config [--json | --docs | --errors | --access]",
-     "Show the settings and where they stand"},
+    {"config", cmd_settings, "genie config [--json | --docs | --errors | --access | --tiers]",
+     "Show the settings and where they stand, or the plans and their limits"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
     {"version", cmd_version, "genie version", "Print the version"},
 };

@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "http/openapi.h"
 #include "items/access.h"
+#include "quota/tiers.h"
 
 #include <string.h>
 
@@ -33,6 +34,18 @@ static int print_error_docs(struct buf *out)
     return out->failed ? -1 : 0;
 }
 
+/* The file that a server started here would use; so a new one can be checked before it is loaded. */
+static int print_tiers(struct cmd_env *env, struct buf *out)
+{
+    char error[TIERS_ERROR_MAX];
+    _cleanup_(tiers_unrefP) struct tiers *tiers = NULL;
+    if (config_load(&env->load, env->overrides) < 0)
+        return cmd_fail("%s", env->load.error);
+    if (tiers_load(&env->load.config, &tiers, NULL, error) < 0)
+        return cmd_fail("%s", error);
+    return print(out, tiers_print(tiers, out));
+}
+
 int cmd_settings(struct cmd_env *env, int argc, char **argv)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(OUTPUT_MAX);
@@ -42,6 +55,8 @@ int cmd_settings(struct cmd_env *env, int argc, char **argv)
         return print(&out, print_error_docs(&out));
     if (argc == 2 && strcmp(argv[1], "--access") == 0)
         return print(&out, access_print_docs(&out));
+    if (argc == 2 && strcmp(argv[1], "--tiers") == 0)
+        return print_tiers(env, &out);
     if (argc > 1)
         return cmd_usage_error("unknown option '%s'", argv[1]);
     if (config_load(&env->load, env->overrides) < 0)

@@ -15,6 +15,7 @@
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
+#include "quota/quota.h"
 #include "retrieval/retrieval.h"
 
 #include <errno.h>
@@ -66,8 +67,10 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
         retrieval_forget(app->retrieval, user_id);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
-    if (str_equal(collection, "directus_users"))
+    if (str_equal(collection, "directus_users")) {
         auth_forget(app->auth, user_id);
+        quota_forget(app->quota, user_id); /* the tier stands there */
+    }
 }
 
 static int start_chat(struct services *s)
@@ -81,7 +84,8 @@ static int start_chat(struct services *s)
     int r = event_hub_start(&events, &app->events);
     if (r < 0)
         return r;
-    struct chat_options chat = {{app->cfg, app->db, app->llm, app->retrieval}, app->flows, app->events};
+    struct chat_options chat = {
+        {app->cfg, app->db, app->llm, app->retrieval}, app->flows, app->quota, app->events};
     return chat_open(&chat, &app->chat);
 }
 
@@ -109,6 +113,8 @@ static int start_services(struct services *s)
         r = logins_open(app->cfg, app->db, app->auth, &app->logins);
     if (r == 0)
         r = limits_open(app->cfg, app->db, &s->limits);
+    if (r == 0)
+        r = quota_open(app->cfg, app->db, &app->quota);
     if (r == 0)
         r = llm_open(app->cfg, &app->llm);
     if (r == 0)
@@ -143,17 +149,21 @@ static void stop_services(struct services *s)
         llm_close(app->llm);
     if (s->limits)
         limits_close(s->limits);
+    if (app->quota)
+        quota_close(app->quota);
     if (app->logins)
         logins_close(app->logins);
     if (app->auth)
         auth_close(app->auth);
 }
 
-static void wait_for_signal(const sigset_t *signals)
+/* SIGHUP reads again what may change while the server runs; any other ends it. */
+static void wait_for_end(const struct services *s, const sigset_t *signals)
 {
     int got = 0;
-    while (sigwait(signals, &got) != 0)
-        ;
+    while (sigwait(signals, &got) != 0 || got == SIGHUP)
+        if (got == SIGHUP)
+            (void)quota_reload(s->app.quota);
     log_event(LOG_INFO, "stopping", LOG_S("signal", strsignal(got)));
 }
 
@@ -164,10 +174,13 @@ static int serve(struct cmd_env *env, bool demo)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals,
-              SIGPIPE); /* blocked, never awaited: a write to a closed socket is an error of that write */
+    sigaddset(&signals, SIGHUP);
+    /* blocked, never awaited: a write to a closed socket, or past a file's largest size, is its own error */
+    sigaddset(&signals, SIGPIPE);
+    sigaddset(&signals, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     sigdelset(&signals, SIGPIPE);
+    sigdelset(&signals, SIGXFSZ);
     _cleanup_(db_closeP) struct db *db = NULL;
     if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
         return CMD_FAILED;
@@ -178,7 +191,7 @@ static int serve(struct cmd_env *env, bool demo)
                   LOG_N("port", http_port(s.server)));
         if (demo)
             demo_print_tour(s.app.cfg, http_port(s.server));
-        wait_for_signal(&signals);
+        wait_for_end(&s, &signals);
     }
     stop_services(&s);
     return r == 0 ? CMD_OK : cmd_fail("the server could not start: %s", strerror(-r));

@@ -345,6 +345,7 @@ static void serve(struct http_exchange *x)
 static void serve_on_worker(void *arg)
 {
     struct http_exchange *x = arg;
+    x->rq.may_wait = true;
     serve(x);
     x->phase = PHASE_ANSWER;
     MHD_resume_connection(x->connection);
@@ -354,9 +355,10 @@ bool dispatch_run(struct http_exchange *x)
 {
     if (x->refused)
         return true;
-    if (x->rq.route->kind == FAST && !x->needs_store) {
+    if (x->rq.route->kind != BLOCKING && !x->needs_store) {
         serve(x);
-        return true;
+        if (!x->later)
+            return true;
     }
     /* from here on a worker may have the exchange at any moment */
     x->phase = PHASE_WORKING;

@@ -60,6 +60,7 @@ struct http_exchange {
     bool refused;            /* the reply stands already; what still arrives of the body is thrown away */
     bool hang_up;            /* close the connection behind the reply, which is sent without reading on */
     bool needs_store;        /* the identity has to be resolved on a worker */
+    bool later;              /* the handler wants to be run again where it may wait */
     struct sink *(*open)(struct request *rq); /* NULL where the body is collected in `body` */
     struct sink *sink;                        /* a reference, until the end or the refusal */
     struct buf body;                          /* its maximum goes for bodies that a sink takes, too */

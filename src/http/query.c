@@ -39,7 +39,7 @@ bool query_bind(struct http_exchange *x)
 {
     const struct query_spec *spec = &x->rq.route->query;
     struct body_error error = {0};
-    if (spec->size == 0)
+    if (spec->size == 0 || x->rq.query) /* a handler that wants to wait is run twice */
         return true;
     x->query = json_object();
     x->rq.query = arena_alloc(&x->rq.arena, spec->size);

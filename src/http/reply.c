@@ -39,6 +39,12 @@ reply reply_empty(struct request *rq, int status)
     return set(rq, status, NULL, "", 0);
 }
 
+reply reply_later(struct request *rq)
+{
+    rq->exchange->later = true;
+    return (reply){0};
+}
+
 /* For when there is no memory to say anything better. */
 static reply bare_error(struct request *rq)
 {
@@ -101,6 +107,7 @@ static const struct {
     {ERR_SUSPENDED, 401, "USER_SUSPENDED"},
     {ERR_FORBIDDEN, 403, "FORBIDDEN"},
     {ERR_READ_ONLY, 403, "FORBIDDEN"},
+    {ERR_TIER_LIMIT, 403, "LIMIT_EXCEEDED"},
     {ERR_NOT_FOUND, 404, "ROUTE_NOT_FOUND"},
     {ERR_METHOD_NOT_ALLOWED, 405, "METHOD_NOT_ALLOWED"},
     {ERR_CONFLICT, 400, "RECORD_NOT_UNIQUE"},

@@ -34,6 +34,10 @@ reply reply_field_error(struct request *rq, enum error_id error, const char *fie
  * → 409; -ECANCELED (of idempotency_settle_unit) → 409 idempotency_in_progress. */
 reply reply_store_error(struct request *rq, int r);
 
+/* From a FAST_FIRST handler that may not wait (rq->may_wait) and would have to: nothing is answered, and the
+ * handler runs again on a worker, where it may. */
+reply reply_later(struct request *rq);
+
 /* Adds a header to the answer; the texts are copied. Before the reply is returned. */
 void reply_header(struct request *rq, const char *name, const char *value);
 

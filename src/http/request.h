@@ -33,6 +33,7 @@ struct request {
     const char *params[REQUEST_MAX_PARAMS]; /* path parameters in order of the route's path */
     struct identity *who; /* NULL on public routes, and by_secret without a token; owned by the request */
     bool by_secret;       /* let in by a shared secret, as a service (http/secret.h) */
+    bool may_wait;        /* runs on a worker; else the handler may not wait for anything */
     void *body;           /* the bound struct of the route's descriptors */
     const struct upload *upload; /* what came as multipart/form-data (http/upload.h), else NULL */
     void *query;                 /* the bound struct of the route's query descriptors */

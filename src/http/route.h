@@ -29,8 +29,9 @@ enum route_access {
 };
 
 enum route_kind {
-    FAST,     /* memory and indexed reads only: runs on the event thread */
-    BLOCKING, /* plain sequential code: runs on the worker pool */
+    FAST,       /* memory and indexed reads only: runs on the event thread */
+    FAST_FIRST, /* the same; where memory doesn't know, reply_later() and once more on the worker pool */
+    BLOCKING,   /* plain sequential code: runs on the worker pool */
 };
 
 enum body_kind {

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/quota_reply.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+/* What happened, for a person. */
+static const char *sentence(struct request *rq, const struct quota_outcome *o)
+{
+    const char *text;
+    if (o->reason == QUOTA_LIMIT_REACHED)
+        text = arena_printf(&rq->arena, "You have reached your plan limit for %s.", o->label);
+    else if (o->reason == QUOTA_NOT_IN_TIER)
+        text = arena_printf(&rq->arena, "Your plan doesn't include %s.", o->label);
+    else
+        text = "Your plan's limits could not be checked, so nothing was done. Try again shortly.";
+    return text ? text : "You have reached a limit of your plan.";
+}
+
+static json_t *numbers(json_t *body, const struct quota_outcome *o)
+{
+    char resets[ISO_TIME_LEN];
+    if (!body || o->reason == QUOTA_CHECK_FAILED)
+        return body;
+    (void)json_object_set_new(body, "limit", json_integer(o->limit));
+    (void)json_object_set_new(body, "used", json_integer(o->used));
+    if (o->resets_ms) {
+        clock_format_iso(o->resets_ms, resets);
+        (void)json_object_set_new(body, "resets_at", json_string(resets));
+    }
+    return body;
+}
+
+reply reply_quota_refused(struct request *rq, const struct quota_outcome *outcome)
+{
+    const struct error_info *info = error_info(ERR_TIER_LIMIT);
+    const char *message = sentence(rq, outcome);
+    if (str_has_prefix(rq->path, "/api/directus"))
+        return reply_error(rq, ERR_TIER_LIMIT, message);
+    json_t *body = json_pack("{s:b, s:s, s:s, s:s, s:s}", "ok", 0, "error", info->sentence, "code",
+                             info->code, "reason", quota_reason_name(outcome->reason), "message", message);
+    return reply_value(rq, info->status, numbers(body, outcome));
+}
