@@ -46,6 +46,11 @@ const struct setting settings[] = {
     SECRET("JWT_SECRET", jwt_secret,
            "Signs AnythingLLM tokens; several keys, newest first, comma separated. Generated when unset, but "
            "not with DATABASE_URL"),
+    SECRET("RBAC_SYNC_WEBHOOK_SECRET", rbac_sync_webhook_secret,
+           "What other services send as X-RBAC-SYNC-SECRET where an endpoint takes it. Unset: no secret is "
+           "right"),
+    SECRET("CREDENTIALS_SERVICE_SECRET", credentials_service_secret,
+           "What they must send in that header to /api/credentials instead. Unset: the same as elsewhere"),
     TEXT("TRUSTED_PROXIES", trusted_proxies, "127.0.0.1,::1",
          "Peers whose X-Forwarded-For is believed, comma separated; `none` for nobody"),
     TEXT("CORS_ORIGINS", cors_origins, "*", "Origins that may call from a browser, comma separated, or *"),

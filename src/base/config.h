@@ -19,6 +19,8 @@ struct config {
     int64_t database_connections;
     const char *directus_secret;
     const char *jwt_secret;
+    const char *rbac_sync_webhook_secret;
+    const char *credentials_service_secret;
     const char *trusted_proxies;
     const char *cors_origins;
     const char *metrics_token;

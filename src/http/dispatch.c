@@ -9,6 +9,7 @@
 #include "http/exchange.h"
 #include "http/framing.h"
 #include "http/peers.h"
+#include "http/secret.h"
 
 #include <errno.h>
 #include <string.h>
@@ -106,19 +107,32 @@ static bool check_query(struct http_exchange *x)
     return valid;
 }
 
-/* The half of authentication that needs no store. */
-static bool authenticate(struct http_exchange *x)
+/* The half of verifying a token that needs no store. */
+static bool authenticate_token(struct http_exchange *x)
 {
     const struct http_auth *auth = &x->server->auth;
     enum error_id error = ERR_UNAUTHORIZED;
-    if (x->rq.route->auth == AUTH_NONE)
-        return true;
     int r = auth->lookup(auth->ctx, request_token(&x->rq), &x->rq.who, &error);
     x->needs_store = r == -EAGAIN;
     if (r == 0 || r == -EAGAIN)
         return true;
     (void)refuse(x, error, NULL);
     return false;
+}
+
+static bool authenticate(struct http_exchange *x)
+{
+    enum route_auth auth = x->rq.route->auth;
+    if (auth == AUTH_NONE)
+        return true;
+    enum secret_outcome secret = secret_check(x->server->config, auth, request_header(&x->rq, SECRET_HEADER));
+    if (secret == SECRET_WRONG || (auth == AUTH_SECRET && secret != SECRET_RIGHT)) {
+        (void)refuse(x, ERR_UNAUTHORIZED, NULL);
+        return false;
+    }
+    bool has_token = request_token(&x->rq) != NULL;
+    x->rq.by_secret = secret == SECRET_RIGHT && (auth == AUTH_SECRET || !has_token);
+    return (x->rq.by_secret && !has_token) || authenticate_token(x);
 }
 
 static size_t max_body(const struct route *route)
@@ -184,7 +198,8 @@ static bool permit(struct http_exchange *x)
 {
     const struct http_auth *auth = &x->server->auth;
     const struct route *route = x->rq.route;
-    if (route->auth == AUTH_ADMIN && !auth->is_admin(x->rq.who))
+    bool admins = route->auth == AUTH_ADMIN || route->auth == AUTH_ADMIN_OR_SECRET;
+    if (admins && !x->rq.by_secret && !auth->is_admin(x->rq.who))
         (void)refuse(x, ERR_FORBIDDEN, NULL);
     else if (route->access == WRITES && x->rq.who && auth->is_read_only(x->rq.who))
         (void)refuse(x, ERR_READ_ONLY, NULL);

@@ -46,13 +46,23 @@ static json_t *responses(const struct route *route)
     return r;
 }
 
+/* Each member of the list is one sufficient way in. */
+static json_t *security(enum route_auth auth)
+{
+    if (auth == AUTH_SECRET)
+        return json_pack("[{s:[]}]", "secret");
+    if (auth == AUTH_USER || auth == AUTH_ADMIN)
+        return json_pack("[{s:[]}]", "bearer");
+    return json_pack("[{s:[]}, {s:[]}]", "bearer", "secret");
+}
+
 static json_t *operation(const struct route *route, json_t *parameters)
 {
     json_t *op = json_pack("{s:s, s:o}", "summary", route->summary, "responses", responses(route));
     if (op && json_array_size(parameters) > 0)
         (void)json_object_set(op, "parameters", parameters);
     if (op && route->auth != AUTH_NONE)
-        (void)json_object_set_new(op, "security", json_pack("[{s:[]}]", "bearer"));
+        (void)json_object_set_new(op, "security", security(route->auth));
     if (op && route->body.kind == BODY_FIELDS)
         (void)json_object_set_new(op, "requestBody",
                                   json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
@@ -91,9 +101,10 @@ json_t *openapi_document(const struct route_set *routes)
 {
     json_t *paths = json_object();
     routes_each(routes, add_route, paths);
-    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}}, s:{s:o}}}", "openapi", "3.1.0",
-                     "info", "title", "GenieHelper", "version", GENIE_VERSION, "description",
-                     "A self-hosted agent for content creators", "paths", paths, "components",
+    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}}, s:{s:o}}}",
+                     "openapi", "3.1.0", "info", "title", "GenieHelper", "version", GENIE_VERSION,
+                     "description", "A self-hosted agent for content creators", "paths", paths, "components",
                      "securitySchemes", "bearer", "type", "http", "scheme", "bearer", "bearerFormat", "JWT",
-                     "schemas", "Error", error_schema());
+                     "secret", "type", "apiKey", "in", "header", "name", "X-RBAC-SYNC-SECRET", "schemas",
+                     "Error", error_schema());
 }

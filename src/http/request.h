@@ -27,9 +27,10 @@ struct request {
     const char *path;                       /* decoded path */
     const char *client_ip;                  /* the socket's, or the one a trusted proxy named */
     const char *params[REQUEST_MAX_PARAMS]; /* path parameters in order of the route's path */
-    struct identity *who;                   /* NULL on public routes; a reference that the request owns */
-    void *body;                             /* the bound struct of the route's descriptors */
-    json_t *json; /* the whole body as parsed, NULL where there was none; owned by the request */
+    struct identity *who; /* NULL on public routes, and by_secret without a token; owned by the request */
+    bool by_secret;       /* let in by a shared secret, as a service (http/secret.h) */
+    void *body;           /* the bound struct of the route's descriptors */
+    json_t *json;         /* the whole body as parsed, NULL where there was none; owned by the request */
     struct http_exchange *exchange;
 };
 

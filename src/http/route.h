@@ -10,9 +10,14 @@
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_METHODS };
 
 enum route_auth {
-    AUTH_NONE,  /* public */
-    AUTH_USER,  /* any active user */
-    AUTH_ADMIN, /* admin rights from the database */
+    AUTH_NONE,            /* public */
+    AUTH_USER,            /* any active user */
+    AUTH_ADMIN,           /* admin rights from the database */
+    AUTH_SECRET,          /* the shared secret; nobody's token replaces it */
+    AUTH_USER_OR_SECRET,  /* any active user; without a token, the shared secret */
+    AUTH_ADMIN_OR_SECRET, /* admin rights; without a token, the shared secret */
+    AUTH_USER_OR_SERVICE, /* as AUTH_USER_OR_SECRET, by the secret of the credentials service where one is set
+                           */
 };
 
 enum route_access {

@@ -81,7 +81,8 @@ static void log_exchange(struct http_exchange *x)
     log_set_request(x->rq.id);
     log_event(LOG_INFO, "request", LOG_S("method", x->method_name), LOG_S("path", x->rq.path),
               LOG_N("status", x->status), LOG_N("us", clock_monotonic_us() - x->started_us),
-              LOG_S("ip", x->rq.client_ip), LOG_S("user", user), LOG_S("impersonated_by", impersonator));
+              LOG_S("ip", x->rq.client_ip), LOG_S("user", user), LOG_S("impersonated_by", impersonator),
+              LOG_S("by", x->rq.by_secret ? "secret" : NULL));
     log_set_request(NULL);
 }
 
@@ -163,7 +164,7 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
  * about) gets less, so that nobody without an account can take the room of those who have one. */
 static bool hold(struct http_exchange *x, size_t size)
 {
-    size_t most = x->rq.who ? HELD_BODIES_MAX : HELD_BODIES_UNKNOWN_MAX;
+    size_t most = x->rq.who || x->rq.by_secret ? HELD_BODIES_MAX : HELD_BODIES_UNKNOWN_MAX;
     if (x->body.len + size <= SMALL_BODY)
         return true; /* or a few strangers with large ones could refuse everybody's small ones */
     if (atomic_fetch_add(&x->server->held_bodies, size) + size > most) {

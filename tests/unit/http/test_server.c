@@ -92,9 +92,9 @@ static void unref(struct identity *who)
 static reply who_am_i(struct request *rq)
 {
     atomic_fetch_add(&rq->app->served, 1);
-    return reply_json(rq, 200, "{s:b, s:s, s:s, s:s?, s:b, s:b}", "ok", 1, "ip", rq->client_ip, "id", rq->id,
-                      "name", rq->who ? rq->who->name : NULL, "local", request_is_local(rq), "tls",
-                      request_is_tls(rq));
+    return reply_json(rq, 200, "{s:b, s:s, s:s, s:s?, s:b, s:b, s:b}", "ok", 1, "ip", rq->client_ip, "id",
+                      rq->id, "name", rq->who ? rq->who->name : NULL, "local", request_is_local(rq), "tls",
+                      request_is_tls(rq), "by_secret", rq->by_secret);
 }
 
 static reply see_path(struct request *rq)
@@ -174,6 +174,11 @@ static const struct route table[] = {
     {HTTP_GET, "/user", AUTH_USER, READS, FAST, who_am_i, NO_BODY, ""},
     {HTTP_POST, "/user", AUTH_USER, WRITES, FAST, who_am_i, NO_BODY, ""},
     {HTTP_GET, "/admin", AUTH_ADMIN, READS, BLOCKING, who_am_i, NO_BODY, ""},
+    {HTTP_GET, "/secret", AUTH_SECRET, READS, FAST, who_am_i, NO_BODY, ""},
+    {HTTP_POST, "/secret", AUTH_SECRET, WRITES, FAST, who_am_i, NO_BODY, ""},
+    {HTTP_POST, "/user-or-secret", AUTH_USER_OR_SECRET, WRITES, FAST, who_am_i, NO_BODY, ""},
+    {HTTP_POST, "/admin-or-secret", AUTH_ADMIN_OR_SECRET, WRITES, FAST, who_am_i, NO_BODY, ""},
+    {HTTP_POST, "/user-or-service", AUTH_USER_OR_SERVICE, WRITES, FAST, who_am_i, NO_BODY, ""},
     {HTTP_GET, "/see/:a/:b", AUTH_NONE, READS, FAST, see_path, NO_BODY, ""},
     {HTTP_GET, "/limit", AUTH_NONE, READS, FAST, see_limit, NO_BODY, ""},
     {HTTP_POST, "/echo", AUTH_NONE, READS, BLOCKING, echo, ECHO, ""},
@@ -315,6 +320,109 @@ static void rights(void **state)
     expect(p, "GET /user HTTP/1.1\r\n" AS("stored-down"), 503, "store_unavailable");
     expect(p, "GET /admin HTTP/1.1\r\n" AS("stored-user"), 403, "forbidden");
     assert_int_equal(atomic_load(&p->app.resolved), 4);
+}
+
+/* Who a request is served as: a name, "secret", "secret+NAME", or the status of its refusal. */
+static void expect_entry(struct place *p, const char *line, const char *token, const char *secret,
+                         const char *served_as)
+{
+    char request[512], got[64];
+    struct answer a;
+    (void)snprintf(request, sizeof request, "%s HTTP/1.1\r\n" HOST "%s%s%s%s%s%s\r\n", line,
+                   token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "",
+                   secret ? "X-RBAC-SYNC-SECRET: " : "", secret ? secret : "", secret ? "\r\n" : "");
+    ask(p->site.port, request, &a);
+    _cleanup_json_ json_t *body = answer_json(&a);
+    const char *name = json_str(body, "name", "");
+    if (a.status != 200)
+        (void)snprintf(got, sizeof got, "%d", a.status);
+    else
+        (void)snprintf(got, sizeof got, "%s%s%s", json_bool(body, "by_secret", false) ? "secret" : "",
+                       json_bool(body, "by_secret", false) && name[0] ? "+" : "", name);
+    answer_free(&a);
+    if (strcmp(got, served_as) != 0)
+        fail_msg("%s instead of %s:\n%s", got, served_as, request);
+}
+
+static const struct {
+    const char *line, *token, *secret, *served_as;
+} entries[] = {
+    {"GET /secret", NULL, NULL, "401"},
+    {"GET /secret", NULL, "right", "secret"},
+    {"GET /secret", NULL, "wrong", "401"},
+    {"GET /secret", NULL, "", "401"},
+    {"GET /secret", NULL, "righ", "401"},
+    {"GET /secret", NULL, "rightt", "401"},
+    {"GET /secret", "admin", NULL, "401"},
+    {"GET /secret", "admin", "wrong", "401"},
+    {"GET /secret", "admin", "right", "secret+admin"},
+    {"GET /secret", "stored-user", "right", "secret+user"},
+    {"GET /secret", "nobody", "right", "401"},
+    {"GET /secret", "stored-nobody", "right", "401"},
+    {"GET /secret", "suspended", "right", "403"},
+    {"GET /secret", "null", "right", "secret"},
+    {"GET /secret", "reader", "right", "secret+reader"},
+    {"POST /secret", NULL, "right", "secret"},
+    {"POST /secret", "reader", "right", "403"},
+    {"POST /user-or-secret", NULL, NULL, "401"},
+    {"POST /user-or-secret", "user", NULL, "user"},
+    {"POST /user-or-secret", NULL, "right", "secret"},
+    {"POST /user-or-secret", NULL, "wrong", "401"},
+    {"POST /user-or-secret", "user", "right", "user"},
+    {"POST /user-or-secret", "user", "wrong", "401"},
+    {"POST /user-or-secret", "nobody", "right", "401"},
+    {"POST /user-or-secret", "reader", "right", "403"},
+    {"POST /admin-or-secret", "admin", NULL, "admin"},
+    {"POST /admin-or-secret", "user", NULL, "403"},
+    {"POST /admin-or-secret", "user", "right", "403"},
+    {"POST /admin-or-secret", NULL, "right", "secret"},
+    {"POST /admin-or-secret", NULL, "wrong", "401"},
+    {"POST /user-or-service", NULL, "service", "secret"},
+    {"POST /user-or-service", NULL, "right", "401"},
+    {"POST /user-or-service", "user", NULL, "user"},
+    {"POST /user", "user", "wrong", "user"}, /* takes no secret */
+    {"POST /user", NULL, "right", "401"},
+    {"POST /user", NULL, "service", "401"},
+};
+
+static void shared_secrets(void **state)
+{
+    (void)state;
+    struct place p;
+    prepare(&p);
+    p.site.config.rbac_sync_webhook_secret = "right";
+    p.site.config.credentials_service_secret = "service";
+    site_start(&p.site, tables, &p.app);
+    for (size_t i = 0; i < ARRAY_LEN(entries); i++)
+        expect_entry(&p, entries[i].line, entries[i].token, entries[i].secret, entries[i].served_as);
+    expect(&p, "GET /secret HTTP/1.1\r\n" HOST "X-RBAC-SYNC-SECRET: right\r\nX-RBAC-SYNC-SECRET: x\r\n\r\n",
+           400, "bad_request");
+    leave(&p);
+}
+
+static void a_secret_that_is_not_set_matches_nothing(void **state)
+{
+    struct place *p = *state;
+    static const char *const guesses[] = {NULL, "", "null", "right"};
+    for (size_t i = 0; i < ARRAY_LEN(guesses); i++) {
+        expect_entry(p, "GET /secret", NULL, guesses[i], "401");
+        expect_entry(p, "GET /secret", "admin", guesses[i], "401");
+        expect_entry(p, "POST /user-or-secret", NULL, guesses[i], "401");
+        expect_entry(p, "POST /user-or-service", NULL, guesses[i], "401");
+    }
+}
+
+/* Without a secret of its own, the credentials service uses that of all. */
+static void the_service_secret_falls_back(void **state)
+{
+    (void)state;
+    struct place p;
+    prepare(&p);
+    p.site.config.rbac_sync_webhook_secret = "right";
+    site_start(&p.site, tables, &p.app);
+    expect_entry(&p, "POST /user-or-service", NULL, "right", "secret");
+    expect_entry(&p, "POST /user-or-service", NULL, "service", "401");
+    leave(&p);
 }
 
 static void bodies_that_are_refused(void **state)
@@ -1059,6 +1167,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_SITE(paths_and_methods),
         ON_SITE(rights),
+        cmocka_unit_test(shared_secrets),
+        ON_SITE(a_secret_that_is_not_set_matches_nothing),
+        cmocka_unit_test(the_service_secret_falls_back),
         ON_SITE(bodies_that_are_refused),
         ON_SITE(bodies_that_are_read),
         ON_SITE(a_body_of_just_the_limit),
