@@ -6,6 +6,7 @@
 
 const struct route *const api_route_tables[] = {
     chat_routes,
+    credentials_routes,
     directus_routes,
     system_routes,
     NULL,

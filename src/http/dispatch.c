@@ -147,6 +147,7 @@ static void check_length(struct http_exchange *x)
     const char *length = request_header(&x->rq, "Content-Length");
     int64_t n = 0;
     x->body = BUF_INIT(max_body(x->rq.route));
+    x->body.secret = x->rq.route->body.secret;
     if (length && (parse_int(length, 0, INT64_MAX, &n) < 0 || (uint64_t)n > x->body.max))
         (void)refuse(x, ERR_TOO_LARGE, NULL);
 }
@@ -194,15 +195,23 @@ static bool resolve(struct http_exchange *x)
     return false;
 }
 
+/* Of somebody who is known to us. */
+static reply refuse_known(struct http_exchange *x, enum error_id error)
+{
+    if (x->rq.route->body.refused)
+        x->rq.route->body.refused(&x->rq, error);
+    return refuse(x, error, NULL);
+}
+
 static bool permit(struct http_exchange *x)
 {
     const struct http_auth *auth = &x->server->auth;
     const struct route *route = x->rq.route;
     bool admins = route->auth == AUTH_ADMIN || route->auth == AUTH_ADMIN_OR_SECRET;
     if (admins && !x->rq.by_secret && !auth->is_admin(x->rq.who))
-        (void)refuse(x, ERR_FORBIDDEN, NULL);
+        (void)refuse_known(x, ERR_FORBIDDEN);
     else if (route->access == WRITES && x->rq.who && auth->is_read_only(x->rq.who))
-        (void)refuse(x, ERR_READ_ONLY, NULL);
+        (void)refuse_known(x, ERR_READ_ONLY);
     return !x->refused;
 }
 

@@ -37,6 +37,9 @@ struct body_spec {
     const struct field *fields;
     size_t size;      /* of the bound struct */
     size_t max_bytes; /* 0 = 1 MiB */
+    bool secret;      /* it or its answer holds secrets: our copies are wiped, nothing may be cached */
+    /* Told of a known caller who may not send it, before the refusal is sent; may be NULL. */
+    void (*refused)(struct request *rq, enum error_id why);
 };
 
 /* clang-format off */
@@ -45,6 +48,13 @@ struct body_spec {
 #define BODY(strct, table) {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct)}
 #define BODY_MAX(strct, table, bytes) \
     {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct), .max_bytes = (bytes)}
+#define BODY_SECRET(strct, table, bytes, hook) \
+    {.kind = BODY_FIELDS, \
+     .fields = (table), \
+     .size = sizeof(struct strct), \
+     .max_bytes = (bytes), \
+     .secret = true, \
+     .refused = (hook)}
 /* Any JSON value (or none), in rq->json. */
 #define ANY_JSON {.kind = BODY_JSON}
 /* clang-format on */

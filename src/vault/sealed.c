@@ -54,18 +54,32 @@ static bool unwrap(struct cursor *c)
     return behind.left == 0;
 }
 
-static bool all_lower_hex(const char *s, size_t len)
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool all_hex(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
+        if (digit(s[i]) < 0)
             return false;
     return true;
 }
 
+void sealed_bytes(const char *hex, uint8_t *ret, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ret[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+}
+
 static bool take_bytes(struct cursor *c, uint8_t *ret, size_t len)
 {
-    if (c->left < 2 * len || !all_lower_hex(c->at, 2 * len) || hex_decode(c->at, ret, len) < 0)
+    if (c->left < 2 * len || !all_hex(c->at, 2 * len))
         return false;
+    sealed_bytes(c->at, ret, len);
     c->at += 2 * len;
     c->left -= 2 * len;
     return take(c, ":");
@@ -105,7 +119,7 @@ static bool parse_parts(struct cursor *c, struct sealed *s)
         return false;
     s->hex = c->at;
     s->len = c->left / 2;
-    return c->left % 2 == 0 && s->len > 0 && s->len <= VAULT_PLAIN_MAX && all_lower_hex(c->at, c->left);
+    return c->left % 2 == 0 && s->len > 0 && s->len <= VAULT_PLAIN_MAX && all_hex(c->at, c->left);
 }
 
 int sealed_parse(const char *text, struct sealed *ret)

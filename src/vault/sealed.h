@@ -22,6 +22,9 @@ struct sealed {
 /* 0 or -EBADMSG. Pure; allocates nothing. */
 int sealed_parse(const char *text, struct sealed *ret);
 
+/* Decodes 2 * len digits that sealed_parse has checked. */
+void sealed_bytes(const char *hex, uint8_t *ret, size_t len);
+
 /* Whether s may name a key: 1 to VAULT_KEY_ID_MAX letters, digits, dots, dashes, underscores. */
 bool sealed_key_id_valid(const char *s, size_t len);
 

@@ -95,8 +95,8 @@ static int try_key(const struct vault_key *key, const char *record_id, const str
 {
     if (s->format == VAULT_V2 && strcmp(s->key_id, key->id) != 0)
         return -EBADMSG;
-    int r = hex_decode(s->hex, data, s->len);
-    return r < 0 ? -EBADMSG : decrypt(key, record_id, s, data);
+    sealed_bytes(s->hex, data, s->len);
+    return decrypt(key, record_id, s, data);
 }
 
 static struct vault_label label(const struct vault *v, const struct sealed *s, const struct vault_key *key)
