@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* /api/credentials: what a creator logs in to a platform with, sealed at rest. Every call of somebody known is
- * noted in credential_audits. Bodies and answers hold secrets, so each route says BODY_SECRET, and the text in
- * between lives in a buffer that is wiped. */
+/* /api/credentials: what a creator logs in to a platform with, sealed at rest. Every call of somebody known
+ * is noted in credential_audits. Bodies and answers hold secrets, so each route says BODY_SECRET, and the
+ * text in between lives in a buffer that is wiped. */
 #include "api/app.h"
 #include "api/routes.h"
 #include "auth/identity.h"
@@ -204,12 +204,14 @@ static reply update_profile(struct request *rq)
 /* The stored text goes into the answer as it is: no tree, no rounding, fewer copies. */
 static reply answer_revealed(struct request *rq, const char *id, const struct buf *plain)
 {
-    static const char before[] = "{\"success\":true,\"creatorProfileId\":\"", between[] = "\",\"credentials\":";
+    static const char before[] = "{\"success\":true,\"creatorProfileId\":\"",
+                      between[] = "\",\"credentials\":";
     size_t len = sizeof before - 1 + UUID_LEN + sizeof between - 1 + plain->len + 1;
     char *text = arena_alloc(&rq->arena, len + 1);
     if (!text)
         return reply_error(rq, ERR_OVERLOADED, NULL);
-    (void)snprintf(text, len + 1, "%s%.*s%s%.*s}", before, UUID_LEN, id, between, (int)plain->len, plain->data);
+    (void)snprintf(text, len + 1, "%s%.*s%s%.*s}", before, UUID_LEN, id, between, (int)plain->len,
+                   plain->data);
     return reply_bytes(rq, 200, "application/json; charset=utf-8", text, len);
 }
 

@@ -51,9 +51,10 @@ const struct setting settings[] = {
            "right"),
     SECRET("CREDENTIALS_SERVICE_SECRET", credentials_service_secret,
            "What they must send in that header to /api/credentials instead. Unset: the same as elsewhere"),
-    SECRET("CREDENTIALS_ENC_KEY_B64", credentials_enc_key_b64,
-           "Encrypts platform credentials: 32 bytes in base64. Generated when unset, but not with DATABASE_URL; "
-           "without it /api/credentials refuses"),
+    SECRET(
+        "CREDENTIALS_ENC_KEY_B64", credentials_enc_key_b64,
+        "Encrypts platform credentials: 32 bytes in base64. Generated when unset, but not with DATABASE_URL; "
+        "without it /api/credentials refuses"),
     TEXT("CREDENTIALS_KEY_ID", credentials_key_id, "k1", "Name of that key in what it encrypts as v2"),
     SECRET("CREDENTIALS_OLD_KEYS", credentials_old_keys,
            "Further keys that decrypt, as keyId=base64, comma separated"),

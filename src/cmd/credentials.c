@@ -21,15 +21,15 @@ static void show_step(void *ctx, int64_t done, int64_t of)
 static int print_rotation(const struct cmd_env *env, const struct rotation *r)
 {
     if (!env->json) {
-        printf("%lld rows: %lld rotated, %lld were current, %lld can't be decrypted, %lld changed meanwhile.\n",
-               (long long)r->rows, (long long)r->rotated, (long long)r->current, (long long)r->failed,
-               (long long)r->behind);
+        printf(
+            "%lld rows: %lld rotated, %lld were current, %lld can't be decrypted, %lld changed meanwhile.\n",
+            (long long)r->rows, (long long)r->rotated, (long long)r->current, (long long)r->failed,
+            (long long)r->behind);
         return CMD_OK;
     }
-    _cleanup_json_ json_t *out =
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)r->rows, "rotated", (json_int_t)r->rotated,
-                  "current", (json_int_t)r->current, "failed", (json_int_t)r->failed, "behind",
-                  (json_int_t)r->behind);
+    _cleanup_json_ json_t *out = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)r->rows, "rotated", (json_int_t)r->rotated,
+        "current", (json_int_t)r->current, "failed", (json_int_t)r->failed, "behind", (json_int_t)r->behind);
     return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
 }
 

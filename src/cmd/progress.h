@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A progress bar on standard error, for work that takes long; nothing where that is no terminal. One thread. */
+/* A progress bar on standard error, for work that takes long; nothing where that is no terminal. One thread.
+ */
 #ifndef CMD_PROGRESS_H
 #define CMD_PROGRESS_H
 

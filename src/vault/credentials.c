@@ -131,11 +131,11 @@ int credentials_reveal(const struct credentials_caller *who, const char *record_
 static int name_taken(struct db_conn *c, const struct work *w, const char *platform)
 {
     int64_t n = 0;
-    int r = db_query_int(c,
-                         "SELECT count(*) FROM platform_connections WHERE user_id = ?1 AND platform = ?2 AND "
-                         "coalesce(platform_username, '') = ?3 AND id <> ?4",
-                         DB_ARGS(DB_TEXT(w->owner), DB_TEXT(platform), DB_TEXT(w->in->username), DB_TEXT(w->id)),
-                         &n);
+    int r = db_query_int(
+        c,
+        "SELECT count(*) FROM platform_connections WHERE user_id = ?1 AND platform = ?2 AND "
+        "coalesce(platform_username, '') = ?3 AND id <> ?4",
+        DB_ARGS(DB_TEXT(w->owner), DB_TEXT(platform), DB_TEXT(w->in->username), DB_TEXT(w->id)), &n);
     return r < 0 ? r : n > 0;
 }
 

@@ -36,8 +36,7 @@ static int refuse(struct reading *in, const char *fmt, ...)
 
 static struct vault *vault_new(void)
 {
-    struct vault *v =
-        mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct vault *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (v == MAP_FAILED)
         return NULL;
     (void)mlock(v, sizeof *v);

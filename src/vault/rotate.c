@@ -21,18 +21,18 @@
  * sealed is read cut, and so can't be opened. */
 static const struct place {
     const char *table, *count, *read, *replace;
+    bool versioned; /* a column says in which format it is */
 } places[] = {
-    {"platform_connections",
-     "SELECT count(*) FROM platform_connections WHERE encrypted_credentials <> ''",
+    {"platform_connections", "SELECT count(*) FROM platform_connections WHERE encrypted_credentials <> ''",
      "SELECT id, user_id, substr(encrypted_credentials, 1, CAST(?3 AS INTEGER)) FROM platform_connections "
      "WHERE id > ?1 AND encrypted_credentials <> '' ORDER BY id LIMIT ?2",
      "UPDATE platform_connections SET encrypted_credentials = ?1, credentials_version = ?2 WHERE id = ?3 AND "
-     "encrypted_credentials = ?4"},
-    {"platform_sessions",
-     "SELECT count(*) FROM platform_sessions WHERE encrypted_cookies <> ''",
+     "encrypted_credentials = ?4",
+     true},
+    {"platform_sessions", "SELECT count(*) FROM platform_sessions WHERE encrypted_cookies <> ''",
      "SELECT id, user_id, substr(encrypted_cookies, 1, CAST(?3 AS INTEGER)) FROM platform_sessions "
      "WHERE id > ?1 AND encrypted_cookies <> '' ORDER BY id LIMIT ?2",
-     "UPDATE platform_sessions SET encrypted_cookies = ?1 WHERE id = ?2 AND encrypted_cookies = ?3"},
+     "UPDATE platform_sessions SET encrypted_cookies = ?1 WHERE id = ?2 AND encrypted_cookies = ?3", false},
 };
 
 struct row {
@@ -74,8 +74,8 @@ static int read_unit(struct db_conn *c, void *arg)
 {
     struct batch *b = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, b->place->read, DB_ARGS(DB_TEXT(b->after), DB_INT(BATCH_ROWS), DB_INT(VAULT_SEALED_MAX + 1)),
-                     &rows);
+    int r = db_query(c, b->place->read,
+                     DB_ARGS(DB_TEXT(b->after), DB_INT(BATCH_ROWS), DB_INT(VAULT_SEALED_MAX + 1)), &rows);
     while (r >= 0 && has_room(b) && (r = db_next(rows)) > 0)
         r = take_row(b, rows);
     return r < 0 ? r : 0;
@@ -129,7 +129,7 @@ static int audit_row(struct db_conn *c, const struct row *row)
 
 static int replace_row(struct db_conn *c, const struct batch *b, const struct row *row, int64_t *ret_changed)
 {
-    if (strcmp(b->place->table, "platform_connections") == 0)
+    if (b->place->versioned)
         return db_exec(c, b->place->replace,
                        DB_ARGS(DB_TEXT(row->anew), DB_TEXT(vault_version(b->vault)), DB_TEXT(row->id),
                                DB_TEXT(row->sealed)),
@@ -270,8 +270,8 @@ static int inspect_place(struct batch *b, struct db *db,
     return r;
 }
 
-int vault_inspect(const struct vault *v, struct db *db, void (*tell)(void *ctx, const struct sealed_status *s),
-                  void *ctx)
+int vault_inspect(const struct vault *v, struct db *db,
+                  void (*tell)(void *ctx, const struct sealed_status *s), void *ctx)
 {
     struct batch *b = malloc(sizeof *b);
     int r = b ? 0 : -ENOMEM;

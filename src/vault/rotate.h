@@ -29,12 +29,12 @@ int vault_rotate(const struct vault *v, struct db *db, rotate_step_fn step, void
 struct sealed_status {
     const char *table;
     const char *record_id;
-    bool readable;            /* else the label says nothing */
+    bool readable; /* else the label says nothing */
     struct vault_label label;
 };
 
 /* Opens everything that is sealed, without keeping it, and tells of each. 0 or the store's negative errno. */
-int vault_inspect(const struct vault *v, struct db *db, void (*tell)(void *ctx, const struct sealed_status *s),
-                  void *ctx);
+int vault_inspect(const struct vault *v, struct db *db,
+                  void (*tell)(void *ctx, const struct sealed_status *s), void *ctx);
 
 #endif

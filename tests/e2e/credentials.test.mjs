@@ -4,13 +4,14 @@
 // whatever happens; never found in the clear; and rotated under traffic and power cuts.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Genie, startGenie } from '../support/genie.mjs';
+import { Genie, GENIE_BIN, startGenie } from '../support/genie.mjs';
 import { directusToken } from '../support/jwt.mjs';
 import { eventually, quoted, sql } from '../support/talk.mjs';
 
@@ -79,6 +80,7 @@ function assertError(answer, status, code) {
     assert.equal(answer.json.code, code);
     assert.equal(answer.json.success, false);
     assert.equal(answer.json.ok, false);
+    assert.equal(answer.headers['cache-control'], 'no-store');
 }
 
 const audits = (server, where) =>
@@ -346,7 +348,7 @@ describe('settings of the keys', () => {
             [{ CREDENTIALS_FORMAT: 'v3' }, /CREDENTIALS_FORMAT must be one of v1\|v2/],
         ];
         for (const [env, sentence] of cases) {
-            const server = new Genie({ env });
+            const server = new Genie({ env, store: 'sqlite' });
             server.port = 0;
             const { stderr } = await server.cli(['serve'], { expect: 1 });
             assert.match(stderr, sentence);
@@ -516,7 +518,7 @@ describe('nothing is kept in the clear', () => {
 
 // ---- rotation
 
-const MANY = 3000;
+const MANY = 2000;
 
 /** Adds rows sealed by Node: the n-th holds {n}. Their ids. */
 function addMany(server, user, key) {
@@ -524,11 +526,11 @@ function addMany(server, user, key) {
     const values = ids.map(
         (id, n) => `('${id}', '${user.id}', 'x', 'u${n}', ${quoted(wrap(seal(key, { n })))}, 'v1')`,
     );
-    for (let at = 0; at < MANY; at += 300)
+    for (let at = 0; at < MANY; at += 250)
         sql(
             server,
             `INSERT INTO platform_connections (id, user_id, platform, platform_username, encrypted_credentials,
-             credentials_version) VALUES ${values.slice(at, at + 300).join(',')}`,
+             credentials_version) VALUES ${values.slice(at, at + 250).join(',')}`,
         );
     return ids;
 }
@@ -649,8 +651,23 @@ describe('rotation', () => {
         await server.stop();
     });
 
-    test('without a key there is nothing to rotate with', async () => {
-        const server = new Genie();
+    test('on a terminal it shows how far it is', async () => {
+        const server = await startGenie();
+        const user = await server.addUser();
+        addConnection(server, user, seal(server.secrets.CREDENTIALS_ENC_KEY_B64, { a: 1 }));
+        const terminal = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)';
+        const shown = execFileSync('python3', ['-c', terminal, GENIE_BIN, 'credentials', 'rotate'], {
+            encoding: 'utf8',
+            env: { ...server.env, LOG_LEVEL: 'warn' },
+            stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        assert.match(shown, /\rrotating \[ +\] 0\/0\rrotating \[#{30}\] 1\/1\r/);
+        assert.match(shown, /1 rows: 1 rotated/);
+        await server.stop();
+    });
+
+    test('words that it does not know are told', async () => {
+        const server = new Genie({ store: 'sqlite' });
         for (const args of [['credentials'], ['credentials', 'x'], ['credentials', 'rotate', '--fast']])
             await server.cli(args, { expect: 2 });
         await server.stop();

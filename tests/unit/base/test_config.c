@@ -446,7 +446,8 @@ static void processes_that_start_at_once_share_the_secrets(void **state)
         assert_int_equal(status, 0);
     }
     _cleanup_free_ char *text = read_file("data/secrets.env");
-    assert_int_equal(strlen(text), strlen("DIRECTUS_SECRET=\nJWT_SECRET=\nCREDENTIALS_ENC_KEY_B64=\n") + 2 * 64 + 44);
+    assert_int_equal(strlen(text),
+                     strlen("DIRECTUS_SECRET=\nJWT_SECRET=\nCREDENTIALS_ENC_KEY_B64=\n") + 2 * 64 + 44);
 }
 
 static void printing_shows_all_but_secrets(void **state)

@@ -35,7 +35,8 @@
     "50cb01717a5d012ac2552090cc03dfa61c2e2c3d48600ce7677f61ae4ecc39737c8a6d57f1371f108ea9"
 #define WRAP(bare) "{\"enc\":\"" bare "\"}"
 
-static inline struct vault *vault_with(const char *key_id, const char *key, const char *old, const char *format)
+static inline struct vault *vault_with(const char *key_id, const char *key, const char *old,
+                                       const char *format)
 {
     struct config cfg = {.credentials_enc_key_b64 = key,
                          .credentials_key_id = key_id,

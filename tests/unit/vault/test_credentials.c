@@ -61,9 +61,10 @@ static int reveal_as(struct credentials_caller who, const char *id, const char *
 static int64_t audits(struct db *db, const char *action, const char *outcome, const char *actor)
 {
     char sql[512];
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT count(*) FROM credential_audits WHERE action = '%s' AND outcome = '%s' AND actor = '%s'",
-                   action, outcome, actor);
+    (void)snprintf(
+        sql, sizeof sql,
+        "SELECT count(*) FROM credential_audits WHERE action = '%s' AND outcome = '%s' AND actor = '%s'",
+        action, outcome, actor);
     return store_int(db, sql);
 }
 
@@ -138,8 +139,10 @@ static void refusals_are_noted(void **state)
     who = as(&p, anna);
     who.vault = NULL;
     assert_int_equal(reveal_as(who, made.id, NULL), CREDENTIALS_NO_KEY);
-    assert_int_equal(write_as(who, CREDENTIALS_STORE, made.id, NULL, SECRET_TEXT, &record), CREDENTIALS_NO_KEY);
-    assert_int_equal(write_as(who, CREDENTIALS_CREATE, NULL, "new", SECRET_TEXT, &record), CREDENTIALS_NO_KEY);
+    assert_int_equal(write_as(who, CREDENTIALS_STORE, made.id, NULL, SECRET_TEXT, &record),
+                     CREDENTIALS_NO_KEY);
+    assert_int_equal(write_as(who, CREDENTIALS_CREATE, NULL, "new", SECRET_TEXT, &record),
+                     CREDENTIALS_NO_KEY);
     assert_int_equal(credentials_refused(&who, CREDENTIALS_STORE, CREDENTIALS_READ_ONLY), 0);
     run_sql(p.db, "UPDATE platform_connections SET encrypted_credentials = NULL");
     assert_int_equal(reveal_as(as(&p, anna), made.id, NULL), CREDENTIALS_NONE_STORED);
@@ -161,11 +164,13 @@ static void what_does_not_open_is_one_error(void **state)
     assert_int_equal(write_as(as(&p, anna), CREDENTIALS_CREATE, NULL, "one", SECRET_TEXT, &one), 0);
     assert_int_equal(write_as(as(&p, anna), CREDENTIALS_CREATE, NULL, "two", "not json", &two), 0);
     assert_int_equal(reveal_as(as(&p, anna), two.id, NULL), CREDENTIALS_DECRYPT_FAILED);
-    run_sql(p.db, "UPDATE platform_connections SET encrypted_credentials = (SELECT encrypted_credentials FROM "
-                  "platform_connections WHERE platform_username = 'one') WHERE platform_username = 'two'");
+    run_sql(p.db,
+            "UPDATE platform_connections SET encrypted_credentials = (SELECT encrypted_credentials FROM "
+            "platform_connections WHERE platform_username = 'one') WHERE platform_username = 'two'");
     assert_int_equal(reveal_as(as(&p, anna), two.id, NULL), CREDENTIALS_DECRYPT_FAILED);
-    run_sql(p.db, "UPDATE platform_connections SET encrypted_credentials = 'password' WHERE platform_username = "
-                  "'two'");
+    run_sql(p.db,
+            "UPDATE platform_connections SET encrypted_credentials = 'password' WHERE platform_username = "
+            "'two'");
     assert_int_equal(reveal_as(as(&p, anna), two.id, NULL), CREDENTIALS_DECRYPT_FAILED);
     assert_int_equal(reveal_as(as(&p, anna), one.id, SECRET_TEXT), CREDENTIALS_OK);
     assert_int_equal(audits(p.db, "reveal", "decrypt_failed", anna), 3);
@@ -206,7 +211,8 @@ struct creator {
 static void *create_in_thread(void *arg)
 {
     struct creator *c = arg;
-    c->r = write_as(as(c->place, c->place->anna.user_id), CREDENTIALS_CREATE, NULL, NULL, SECRET_TEXT, &c->record);
+    c->r = write_as(as(c->place, c->place->anna.user_id), CREDENTIALS_CREATE, NULL, NULL, SECRET_TEXT,
+                    &c->record);
     return NULL;
 }
 

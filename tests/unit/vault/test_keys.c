@@ -22,11 +22,15 @@ static void expect_refusal(struct config cfg, const char *begins, const char *ho
 static void a_key_is_32_bytes_in_base64(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {
-        "short", "AAECAwQFBgcICQoLDA0ODw==", KEY "AAAA", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
-        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"};
+    static const char *const wrong[] = {"short",
+                                        "AAECAwQFBgcICQoLDA0ODw==",
+                                        KEY "AAAA",
+                                        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+                                        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
+                                        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-        expect_refusal((struct config){.credentials_enc_key_b64 = wrong[i]}, "CREDENTIALS_ENC_KEY_B64 ", "32 bytes");
+        expect_refusal((struct config){.credentials_enc_key_b64 = wrong[i]}, "CREDENTIALS_ENC_KEY_B64 ",
+                       "32 bytes");
 }
 
 static void ids_have_a_form(void **state)
@@ -44,9 +48,9 @@ static void old_keys_have_a_form(void **state)
     static const struct {
         const char *list, *holds;
     } wrong[] = {
-        {OLD_KEY, "keyId=base64"},     {"=" OLD_KEY, "keyId=base64"},
-        {"old", "keyId=base64"},       {"old=", "32 bytes"},
-        {"old=AAEC", "32 bytes"},      {"k1=" OLD_KEY, "already"},
+        {OLD_KEY, "keyId=base64"},       {"=" OLD_KEY, "keyId=base64"},
+        {"old", "keyId=base64"},         {"old=", "32 bytes"},
+        {"old=AAEC", "32 bytes"},        {"k1=" OLD_KEY, "already"},
         {"a=" KEY ",a=" KEY, "already"},
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
@@ -81,8 +85,10 @@ static void without_a_key_there_is_no_vault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_key_is_32_bytes_in_base64),     cmocka_unit_test(ids_have_a_form),
-        cmocka_unit_test(old_keys_have_a_form),            cmocka_unit_test(sixteen_old_keys_and_no_more),
+        cmocka_unit_test(a_key_is_32_bytes_in_base64),
+        cmocka_unit_test(ids_have_a_form),
+        cmocka_unit_test(old_keys_have_a_form),
+        cmocka_unit_test(sixteen_old_keys_and_no_more),
         cmocka_unit_test(without_a_key_there_is_no_vault),
     };
     return cmocka_run_group_tests_name("vault/keys", tests, NULL, NULL);

@@ -29,10 +29,11 @@ static const char *record_id(int n, char *ret)
 static void add_text(struct place *p, int n, const char *sealed)
 {
     char id[UUID_SIZE];
-    run_sql(p->db,
-            "INSERT INTO platform_connections (id, user_id, platform, platform_username, encrypted_credentials, "
-            "credentials_version) VALUES ('%s', '%s', 'x', 'u%d', '%s', 'v1')",
-            record_id(n, id), p->anna.user_id, n, sealed);
+    run_sql(
+        p->db,
+        "INSERT INTO platform_connections (id, user_id, platform, platform_username, encrypted_credentials, "
+        "credentials_version) VALUES ('%s', '%s', 'x', 'u%d', '%s', 'v1')",
+        record_id(n, id), p->anna.user_id, n, sealed);
 }
 
 /* Seals `{"n":N}` for the n-th record and adds it. */
@@ -133,7 +134,8 @@ static void what_cannot_be_opened_stays(void **state)
                                      "outcome = 'decrypt_failed'"),
                      2);
     assert_int_equal(
-        store_int(p.db, "SELECT count(*) FROM platform_connections WHERE encrypted_credentials = 'plain text'"),
+        store_int(p.db,
+                  "SELECT count(*) FROM platform_connections WHERE encrypted_credentials = 'plain text'"),
         1);
     assert_int_equal(inspect(&p, lost).current, 1);
     assert_int_equal(inspect(&p, new).unreadable, 2);
@@ -192,7 +194,8 @@ static void what_others_store_is_kept(void **state)
     assert_int_equal(inspect(&p, old).unreadable, 0); /* it knows the new key too */
 }
 
-/* A row changes between its reading and its writing: a trigger that writes first stands for another server. */
+/* A row changes between its reading and its writing: a trigger that writes first stands for another server.
+ */
 static void a_lost_race_is_seen(void **state)
 {
     struct place p;
@@ -203,9 +206,10 @@ static void a_lost_race_is_seen(void **state)
     _cleanup_(vault_closeP) struct vault *new = vault_with("k1", KEY, "old.1=" OLD_KEY, "v2");
     add_sealed(&p, old, 0);
     add_sealed(&p, old, 1);
-    run_sql(p.db, "CREATE TRIGGER other AFTER UPDATE ON platform_connections WHEN new.platform_username = 'u0' "
-                  "BEGIN UPDATE platform_connections SET encrypted_credentials = '%s' WHERE "
-                  "platform_username = 'u1' AND encrypted_credentials NOT LIKE '%%a0a1a2%%'; END",
+    run_sql(p.db,
+            "CREATE TRIGGER other AFTER UPDATE ON platform_connections WHEN new.platform_username = 'u0' "
+            "BEGIN UPDATE platform_connections SET encrypted_credentials = '%s' WHERE "
+            "platform_username = 'u1' AND encrypted_credentials NOT LIKE '%%a0a1a2%%'; END",
             BARE_V1);
     struct rotation sum = rotate(&p, new);
     assert_int_equal(sum.behind, 0);

@@ -35,9 +35,9 @@ static void everything_else_is_not(void **state)
         "v1",
         "v1:",
         "v1:::",
-        "v1:" IV ":" TAG ":",                     /* seals nothing */
-        "v1:" IV ":" TAG ":0",                    /* half a byte */
-        "v1:" IV ":" TAG ":AB",                   /* a second spelling */
+        "v1:" IV ":" TAG ":",   /* seals nothing */
+        "v1:" IV ":" TAG ":0",  /* half a byte */
+        "v1:" IV ":" TAG ":AB", /* a second spelling */
         "v1:" IV ":" TAG ":zz",
         "v1:" IV ":" TAG ":ab ",
         "v1:" IV ":" TAG ":ab:cd",
@@ -46,7 +46,7 @@ static void everything_else_is_not(void **state)
         "v1:" IV "00:" TAG ":ab",
         "v1:a0:" TAG ":ab",
         "v1:k1:" IV ":" TAG ":ab",
-        "v2:" IV ":" TAG ":ab",                   /* names no key */
+        "v2:" IV ":" TAG ":ab", /* names no key */
         "v2::" IV ":" TAG ":ab",
         "v2:a b:" IV ":" TAG ":ab",
         "v2:123456789012345678901234567890123:" IV ":" TAG ":ab",
@@ -60,7 +60,8 @@ static void everything_else_is_not(void **state)
         "{\"enc\":\"v1:" IV ":" TAG ":ab\",\"x\":1}",
         "{\"x\":1,\"enc\":\"v1:" IV ":" TAG ":ab\"}",
         "{\"ENC\":\"v1:" IV ":" TAG ":ab\"}",
-        "{\"enc\":\"\\u0076" "1:" IV ":" TAG ":ab\"}",
+        "{\"enc\":\"\\u0076"
+        "1:" IV ":" TAG ":ab\"}",
         "{\"enc\":null}",
         "{}",
         "{\"username\":\"anna\"}",
