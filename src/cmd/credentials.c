@@ -13,11 +13,6 @@
 
 /* ---- rotate */
 
-static void show_step(void *ctx, int64_t done, int64_t of)
-{
-    progress_step(ctx, done, of);
-}
-
 static int print_rotation(const struct cmd_env *env, const struct rotation *r)
 {
     if (!env->json) {
@@ -37,8 +32,8 @@ static int rotate(struct cmd_env *env, const struct vault *v, struct db *db)
 {
     struct rotation sum;
     struct progress bar;
-    progress_begin(&bar, 0, "rotating");
-    int r = vault_rotate(v, db, show_step, &bar, &sum);
+    progress_begin(&bar, "rotating");
+    int r = vault_rotate(v, db, progress_show, &bar, &sum);
     progress_end(&bar);
     if (r < 0)
         return cmd_fail("the store failed: %s; what was rotated stays so, run it again for the rest",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A progress bar on standard error, for work that takes long; nothing where that is no terminal. One thread.
- */
+/* A bar on the terminal for work that takes long. On anything else than a terminal nothing is written, so logs and
+ * pipes stay clean. Drawn on standard error, at most ten times a second, and gone at the end. Not thread-safe. */
 #ifndef CMD_PROGRESS_H
 #define CMD_PROGRESS_H
 
@@ -8,19 +8,22 @@
 #include <stdint.h>
 
 struct progress {
-    const char *label;
-    int64_t total, done;
-    int shown; /* permille on the screen; -1 = nothing yet */
-    bool terminal;
+    const char *what; /* a word or two before the bar */
+    bool shown;       /* standard error is a terminal */
+    bool drawn;
+    int64_t drawn_ms;
 };
 
-/* label must outlive the bar; total 0 = not known yet. */
-void progress_begin(struct progress *p, int64_t total, const char *label);
+void progress_begin(struct progress *p, const char *what);
 
-/* Moves it to `done`; total may have changed. Draws only what looks different. */
-void progress_step(struct progress *p, int64_t done, int64_t total);
+/* How far it is: done of total, in any unit; total 0 is nothing yet. The first argument is the struct progress, so
+ * that the function fits as a callback. */
+void progress_show(void *p, int64_t done, int64_t total);
 
-/* Removes it, so that the next line begins at the margin. */
+/* Wipes the bar off. May be called more than once. */
 void progress_end(struct progress *p);
+
+/* A number of bytes for people: "17 B", "3.4 GiB". ret holds 32. */
+void progress_bytes(int64_t bytes, char *ret);
 
 #endif

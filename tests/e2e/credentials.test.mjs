@@ -661,7 +661,7 @@ describe('rotation', () => {
             env: { ...server.env, LOG_LEVEL: 'warn' },
             stdio: ['ignore', 'pipe', 'inherit'],
         });
-        assert.match(shown, /\rrotating \[ +\] 0\/0\rrotating \[#{30}\] 1\/1\r/);
+        assert.match(shown, /rotating \[#{40}\] 100 %/);
         assert.match(shown, /1 rows: 1 rotated/);
         await server.stop();
     });
