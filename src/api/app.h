@@ -10,6 +10,7 @@
 struct app {
     const struct config *cfg;
     struct db *db;
+    struct vault *vault; /* NULL: no key for credentials is set */
     struct auth *auth;
     struct logins *logins;
     struct quota *quota;

@@ -2,14 +2,23 @@
 /* One byte of room is always kept for the terminating NUL, so that the content can be used as a string. */
 #include "base/buf.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
 #define FIRST_CAP 256
 
+static void forget(struct buf *b)
+{
+    if (b->secret && b->data)
+        wipe(b->data, b->cap);
+}
+
 void buf_free(struct buf *b)
 {
+    forget(b);
     free(b->data);
     b->data = NULL;
     b->len = b->cap = 0;
@@ -18,6 +27,7 @@ void buf_free(struct buf *b)
 
 void buf_reset(struct buf *b)
 {
+    forget(b);
     b->len = 0;
     b->failed = false;
     if (b->data)
@@ -30,6 +40,21 @@ static int fail(struct buf *b, int err)
     return err;
 }
 
+/* realloc would leave the old memory as it is. */
+static char *grow(struct buf *b, size_t cap)
+{
+    if (!b->secret)
+        return realloc(b->data, cap);
+    char *data = malloc(cap);
+    if (!data)
+        return NULL;
+    if (b->data)
+        memcpy(data, b->data, b->len);
+    forget(b);
+    free(b->data);
+    return data;
+}
+
 static int reserve(struct buf *b, size_t more)
 {
     if (more > b->max - b->len)
@@ -40,7 +65,7 @@ static int reserve(struct buf *b, size_t more)
     size_t cap = b->cap ? b->cap : FIRST_CAP;
     while (cap < need)
         cap *= 2;
-    char *data = realloc(b->data, cap);
+    char *data = grow(b, cap);
     if (!data)
         return fail(b, -ENOMEM);
     b->data = data;
@@ -104,6 +129,6 @@ char *buf_take(struct buf *b, size_t *ret_len)
     if (ret_len)
         *ret_len = b->len;
     char *data = b->data;
-    *b = BUF_INIT(b->max);
+    *b = (struct buf){.max = b->max, .secret = b->secret};
     return data;
 }

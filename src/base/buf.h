@@ -16,9 +16,11 @@ struct buf {
     size_t cap;
     size_t max;  /* len never passes it */
     bool failed; /* an add was refused: maximum or memory */
+    bool secret; /* memory is overwritten before it is given back */
 };
 
 #define BUF_INIT(maximum) ((struct buf){.max = (maximum)})
+#define BUF_INIT_SECRET(maximum) ((struct buf){.max = (maximum), .secret = true})
 
 void buf_free(struct buf *b);
 

@@ -51,6 +51,15 @@ const struct setting settings[] = {
            "right"),
     SECRET("CREDENTIALS_SERVICE_SECRET", credentials_service_secret,
            "What they must send in that header to /api/credentials instead. Unset: the same as elsewhere"),
+    SECRET(
+        "CREDENTIALS_ENC_KEY_B64", credentials_enc_key_b64,
+        "Encrypts platform credentials: 32 bytes in base64. Generated when unset, but not with DATABASE_URL; "
+        "without it /api/credentials refuses"),
+    TEXT("CREDENTIALS_KEY_ID", credentials_key_id, "k1", "Name of that key in what it encrypts as v2"),
+    SECRET("CREDENTIALS_OLD_KEYS", credentials_old_keys,
+           "Further keys that decrypt, as keyId=base64, comma separated"),
+    CHOICE("CREDENTIALS_FORMAT", credentials_format, "v1", "v1|v2",
+           "How credentials are written; v2 names its key and is bound to its row. Both are read"),
     TEXT("TRUSTED_PROXIES", trusted_proxies, "127.0.0.1,::1",
          "Peers whose X-Forwarded-For is believed, comma separated; `none` for nobody"),
     TEXT("CORS_ORIGINS", cors_origins, "*", "Origins that may call from a browser, comma separated, or *"),
@@ -303,30 +312,51 @@ static int append_secret(int fd, bool after_text, const char *name, const char *
     return r;
 }
 
-static const char *make_secret(struct config_load *load)
+static char *make_hex(struct arena *a)
 {
     uint8_t bytes[SECRET_BYTES];
-    char hex[2 * SECRET_BYTES + 1];
+    char *hex = arena_alloc(a, 2 * sizeof bytes + 1);
     random_bytes(bytes, sizeof bytes);
-    hex_encode(bytes, sizeof bytes, hex);
-    const char *value = arena_strdup(&load->arena, hex);
+    if (hex)
+        hex_encode(bytes, sizeof bytes, hex);
     wipe(bytes, sizeof bytes);
-    wipe(hex, sizeof hex);
-    return value;
+    return hex;
 }
 
-/* Takes one secret from the file, or makes it and appends it. */
-static int fill_secret(struct config_load *load, int fd, bool *open_line, const char *text, const char *name,
-                       const char **field)
+static char *make_base64(struct arena *a)
 {
+    uint8_t bytes[SECRET_BYTES];
+    random_bytes(bytes, sizeof bytes);
+    char *base64 = base64_encode(a, bytes, sizeof bytes);
+    wipe(bytes, sizeof bytes);
+    return base64;
+}
+
+/* The secrets that an installation of its own makes for itself. */
+static const struct own_secret {
+    const char *name;
+    size_t offset;
+    char *(*make)(struct arena *a);
+    bool optional; /* where several servers must agree: can be left out */
+} own_secrets[] = {
+    {"DIRECTUS_SECRET", offsetof(struct config, directus_secret), make_hex, false},
+    {"JWT_SECRET", offsetof(struct config, jwt_secret), make_hex, false},
+    {"CREDENTIALS_ENC_KEY_B64", offsetof(struct config, credentials_enc_key_b64), make_base64, true},
+};
+
+/* Takes one secret from the file, or makes it and appends it. */
+static int fill_secret(struct config_load *load, int fd, bool *open_line, const char *text,
+                       const struct own_secret *s)
+{
+    const char **field = (const char **)((char *)&load->config + s->offset);
     if (!*field)
-        *field = find_line(&load->arena, text, name);
-    if (*field)
+        *field = find_line(&load->arena, text, s->name);
+    if (*field || (load->config.database_url && s->optional))
         return 0;
     if (load->config.database_url)
-        return fail(load, name, "must be given when DATABASE_URL is set, the same to every server");
-    *field = make_secret(load);
-    int r = *field ? append_secret(fd, *open_line, name, *field) : -ENOMEM;
+        return fail(load, s->name, "must be given when DATABASE_URL is set, the same to every server");
+    *field = s->make(&load->arena);
+    int r = *field ? append_secret(fd, *open_line, s->name, *field) : -ENOMEM;
     *open_line = false;
     return r;
 }
@@ -352,10 +382,8 @@ int config_secrets(struct config_load *load)
     const char *text = read_file(&load->arena, path);
     bool open_line = text && text[0] && text[strlen(text) - 1] != '\n';
     int r = text ? 0 : -errno;
-    if (r == 0)
-        r = fill_secret(load, fd, &open_line, text, "DIRECTUS_SECRET", &cfg->directus_secret);
-    if (r == 0)
-        r = fill_secret(load, fd, &open_line, text, "JWT_SECRET", &cfg->jwt_secret);
+    for (size_t i = 0; i < ARRAY_LEN(own_secrets) && r == 0; i++)
+        r = fill_secret(load, fd, &open_line, text, &own_secrets[i]);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r < 0 && !load->error[0])

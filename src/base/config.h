@@ -21,6 +21,10 @@ struct config {
     const char *jwt_secret;
     const char *rbac_sync_webhook_secret;
     const char *credentials_service_secret;
+    const char *credentials_enc_key_b64;
+    const char *credentials_key_id;
+    const char *credentials_old_keys;
+    const char *credentials_format;
     const char *trusted_proxies;
     const char *cors_origins;
     const char *metrics_token;
@@ -98,7 +102,8 @@ int config_load(struct config_load *load, const struct setting_override *overrid
 
 /* Makes the secrets that are unset and keeps them in <data dir>/secrets.env (0600), creating the data
  * directory. With DATABASE_URL set none is made, since several servers must agree on them; one that is
- * missing is an error. Safe when two processes start at once. 0, or negative errno with load->error. */
+ * missing is an error, except CREDENTIALS_ENC_KEY_B64, without which credentials are refused. Safe when two
+ * processes start at once. 0, or negative errno with load->error. */
 int config_secrets(struct config_load *load);
 
 /* Wipes and frees. */

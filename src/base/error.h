@@ -41,6 +41,8 @@
     X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are too large") \
     X(ERR_RATE_LIMITED, 429, "rate_limited", "Too many requests, try again later") \
     X(ERR_INTERNAL, 500, "internal_error", "Something went wrong on our side") \
+    X(ERR_MISCONFIGURED, 500, "server_misconfiguration", "Server misconfiguration") \
+    X(ERR_DECRYPT_FAILED, 500, "decrypt_failed", "The credentials can't be decrypted") \
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \

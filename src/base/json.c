@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/json.h"
 
+#include "base/text.h"
+
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 /* 15 digits show 0.9 as 0.9; every decimal of that length survives a round trip. */
@@ -33,6 +36,18 @@ static bool too_much(const char *s, size_t len)
         }
     }
     return containers > JSON_MAX_CONTAINERS || commas >= JSON_MAX_VALUES;
+}
+
+static void wipe_and_free(void *p)
+{
+    if (p)
+        wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+void json_wipe_memory(void)
+{
+    json_set_alloc_funcs(malloc, wipe_and_free);
 }
 
 json_t *json_parse(const char *s, size_t len)

@@ -24,6 +24,10 @@ static inline void json_decrefP(json_t **j)
 }
 #define _cleanup_json_ _cleanup_(json_decrefP)
 
+/* From now on the memory of every value is overwritten before it is given back, since some hold secrets.
+ * Once, at the start of the program. */
+void json_wipe_memory(void);
+
 /* Parses one JSON value from outside bytes: any type at the top, duplicate keys refused, within the limits
  * above (checked before parsing, since values weigh up to a hundred times their text). NULL when malformed;
  * the caller owns the result. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/cmd.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -23,6 +24,10 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
+    {"credentials", cmd_credentials,
+     "genie credentials rotate [--json]\n"
+     "       genie credentials status [--json]",
+     "Re-encrypt credentials with the current key; show how they are encrypted"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access | --tiers]",
      "Show the settings and where they stand, or the plans and their limits"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
@@ -34,7 +39,7 @@ static void print_help(void)
     printf("genie %s: a self-hosted agent for content creators\n\nusage: genie COMMAND [OPTIONS]\n\n",
            GENIE_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+        printf("  %-11s %s\n", commands[i].name, commands[i].summary);
     printf("\nEvery command takes --help, and --data DIR (default ./data).\n");
 }
 
@@ -157,6 +162,7 @@ int cmd_main(int argc, char **argv)
     struct cmd_env env = {0};
     bool help = false;
     forbid_dumps();
+    json_wipe_memory();
     int r = take_common(&env, &argc, argv, &help);
     if (r != 0)
         return r;

@@ -17,6 +17,7 @@
 #include "llm/llm.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
+#include "vault/vault.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -167,6 +168,17 @@ static void wait_for_end(const struct services *s, const sigset_t *signals)
     log_event(LOG_INFO, "stopping", LOG_S("signal", strsignal(got)));
 }
 
+/* Without a key everything else is served all the same. */
+static int open_vault(const struct config *cfg, struct vault **ret)
+{
+    char why[256] = "out of memory";
+    if (vault_open(cfg, ret, why, sizeof why) < 0)
+        return cmd_fail("%s", why);
+    if (!*ret)
+        log_event(LOG_WARN, "CREDENTIALS_ENC_KEY_B64 is unset: credentials are refused");
+    return CMD_OK;
+}
+
 static int serve(struct cmd_env *env, bool demo)
 {
     struct services s = {.app.cfg = &env->load.config};
@@ -185,6 +197,10 @@ static int serve(struct cmd_env *env, bool demo)
     if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
         return CMD_FAILED;
     s.app.db = db;
+    _cleanup_(vault_closeP) struct vault *vault = NULL;
+    if (open_vault(s.app.cfg, &vault) != CMD_OK)
+        return CMD_FAILED;
+    s.app.vault = vault;
     int r = start_services(&s);
     if (r == 0) {
         log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),

@@ -158,6 +158,7 @@ static void choose_reading(struct http_exchange *x)
         max = upload_limit(x->server->config, spec->max_file) + UPLOAD_FRAMING_MAX;
     }
     x->body = BUF_INIT(max);
+    x->body.secret = spec->secret;
 }
 
 static void check_length(struct http_exchange *x)
@@ -238,15 +239,23 @@ static bool resolve(struct http_exchange *x)
     return false;
 }
 
+/* Of somebody who is known to us. */
+static reply refuse_known(struct http_exchange *x, enum error_id error)
+{
+    if (x->rq.route->body.refused)
+        x->rq.route->body.refused(&x->rq, error);
+    return dispatch_refuse(x, error, NULL);
+}
+
 static bool permit(struct http_exchange *x)
 {
     const struct http_auth *auth = &x->server->auth;
     const struct route *route = x->rq.route;
     bool admins = route->auth == AUTH_ADMIN || route->auth == AUTH_ADMIN_OR_SECRET;
     if (admins && !x->rq.by_secret && !auth->is_admin(x->rq.who))
-        (void)dispatch_refuse(x, ERR_FORBIDDEN, NULL);
+        (void)refuse_known(x, ERR_FORBIDDEN);
     else if (route->access == WRITES && x->rq.who && auth->is_read_only(x->rq.who))
-        (void)dispatch_refuse(x, ERR_READ_ONLY, NULL);
+        (void)refuse_known(x, ERR_READ_ONLY);
     return !x->refused;
 }
 

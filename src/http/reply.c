@@ -198,6 +198,8 @@ void reply_common_headers(struct http_exchange *x)
     const char *allowed = x->server->config->cors_origins;
     reply_header(&x->rq, "X-Request-Id", x->rq.id);
     reply_header(&x->rq, "X-Content-Type-Options", "nosniff");
+    if (x->rq.route && x->rq.route->body.secret)
+        reply_header(&x->rq, "Cache-Control", "no-store");
     if (!origin || !(str_equal(allowed, "*") || config_list_has(allowed, origin)))
         return;
     reply_header(&x->rq, "Access-Control-Allow-Origin", origin);

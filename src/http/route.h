@@ -50,6 +50,9 @@ struct body_spec {
     bool upload;                              /* multipart/form-data with one file is taken, too */
     size_t max_file;                          /* bytes of that file; 0 = MAX_UPLOAD_MB */
     struct sink *(*open)(struct request *rq); /* of a stream: see http/sink.h. NULL: the reply stands */
+    bool secret; /* it or its answer holds secrets: our copies are wiped, nothing may be cached */
+    /* Told of a known caller who may not send it, before the refusal is sent; may be NULL. */
+    void (*refused)(struct request *rq, enum error_id why);
 };
 
 /* Query parameters by descriptors: bound into rq->query, or (QUERY_SEEN) read by the handler itself and only
@@ -67,6 +70,13 @@ struct query_spec {
 #define BODY(strct, table) {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct)}
 #define BODY_MAX(strct, table, bytes) \
     {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct), .max_bytes = (bytes)}
+#define BODY_SECRET(strct, table, bytes, hook) \
+    {.kind = BODY_FIELDS, \
+     .fields = (table), \
+     .size = sizeof(struct strct), \
+     .max_bytes = (bytes), \
+     .secret = true, \
+     .refused = (hook)}
 /* Any JSON value (or none), in rq->json. */
 #define ANY_JSON {.kind = BODY_JSON}
 /* A form with a file, in rq->upload (http/upload.h); its rows are BLOCKING. */

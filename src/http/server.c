@@ -96,6 +96,11 @@ void exchange_drop_body(struct http_exchange *x)
     x->held = 0;
 }
 
+static bool holds_secrets(const struct http_exchange *x)
+{
+    return x->rq.route && x->rq.route->body.secret;
+}
+
 static void exchange_free(struct http_exchange *x)
 {
     struct http_server *server = x->server;
@@ -114,7 +119,10 @@ static void exchange_free(struct http_exchange *x)
     json_decref(x->query);
     intake_close(x);
     exchange_drop_body(x);
-    arena_free(&x->rq.arena);
+    if (holds_secrets(x))
+        arena_wipe(&x->rq.arena);
+    else
+        arena_free(&x->rq.arena);
     free(x);
 }
 
@@ -214,6 +222,8 @@ static enum MHD_Result take_body(struct http_exchange *x, const char *data, size
     peer_progress(x->peer, (int64_t)x->received);
     if (!x->refused)
         keep_body(x, data, *size);
+    if (holds_secrets(x))
+        wipe((void *)(uintptr_t)data, *size); /* the library's buffer, which is done with what we took */
     if (x->refused && x->received > x->body.max + DRAIN_MAX)
         return MHD_NO;
     *size = 0;

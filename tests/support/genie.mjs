@@ -257,6 +257,13 @@ export class Genie {
         return { code: exit.code, ...text };
     }
 
+    /** Begins a subcommand on the same data directory; the child, to be killed or awaited (`exited`). */
+    begin(args) {
+        const child = launch(args, { ...this.env, LOG_LEVEL: 'warn' }, 'ignore');
+        for (const stream of ['stdout', 'stderr']) child[stream].resume();
+        return child;
+    }
+
     /** Adds a user by the command line: {email, password, id, token}. */
     async addUser({ role = 'Creator', tier = 'starter', onboarding = 'COMPLETE', email, password } = {}) {
         const user = {

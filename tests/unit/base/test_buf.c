@@ -85,6 +85,26 @@ static void taking_hands_the_content_over(void **state)
     buf_free(&b);
 }
 
+static void a_secret_is_forgotten(void **state)
+{
+    struct buf b = BUF_INIT_SECRET(10000);
+    (void)state;
+    assert_int_equal(buf_adds(&b, "secret"), 0);
+    buf_reset(&b);
+    for (size_t i = 0; i < b.cap; i++)
+        assert_int_equal(b.data[i], 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_adds(&b, "0123456789"), 0);
+    assert_int_equal(b.len, 10000);
+    assert_memory_equal(b.data + 9990, "0123456789", 10);
+    assert_int_equal(buf_adds(&b, "x"), -ENOBUFS);
+    char *taken = buf_take(&b, NULL);
+    assert_true(b.secret);
+    free(taken);
+    buf_free(&b);
+    assert_true(b.secret && !b.data);
+}
+
 static void an_empty_buffer_is_an_empty_string(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(0);
@@ -101,6 +121,7 @@ int main(void)
         cmocka_unit_test(bytes_may_be_anything),
         cmocka_unit_test(the_front_can_be_dropped),
         cmocka_unit_test(taking_hands_the_content_over),
+        cmocka_unit_test(a_secret_is_forgotten),
         cmocka_unit_test(an_empty_buffer_is_an_empty_string),
     };
     return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);

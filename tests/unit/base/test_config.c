@@ -330,6 +330,7 @@ static void secrets_are_made_once_and_kept_private(void **state)
     make_secrets(&first);
     assert_int_equal(strlen(first.config.directus_secret), 64);
     assert_string_not_equal(first.config.directus_secret, first.config.jwt_secret);
+    assert_int_equal(strlen(first.config.credentials_enc_key_b64), 44); /* 32 bytes */
     assert_int_equal(stat("kept", &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(stat("kept/secrets.env", &st), 0);
@@ -337,6 +338,7 @@ static void secrets_are_made_once_and_kept_private(void **state)
     make_secrets(&second);
     assert_string_equal(second.config.directus_secret, first.config.directus_secret);
     assert_string_equal(second.config.jwt_secret, first.config.jwt_secret);
+    assert_string_equal(second.config.credentials_enc_key_b64, first.config.credentials_enc_key_b64);
     config_free(&first);
     config_free(&second);
 }
@@ -444,7 +446,8 @@ static void processes_that_start_at_once_share_the_secrets(void **state)
         assert_int_equal(status, 0);
     }
     _cleanup_free_ char *text = read_file("data/secrets.env");
-    assert_int_equal(strlen(text), strlen("DIRECTUS_SECRET=\nJWT_SECRET=\n") + 2 * 64);
+    assert_int_equal(strlen(text),
+                     strlen("DIRECTUS_SECRET=\nJWT_SECRET=\nCREDENTIALS_ENC_KEY_B64=\n") + 2 * 64 + 44);
 }
 
 static void printing_shows_all_but_secrets(void **state)
