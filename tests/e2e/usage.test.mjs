@@ -389,7 +389,7 @@ test('PostgreSQL that is stopped: nothing is counted, nothing is lost', { skip: 
     }
 });
 
-const ROUNDS = 12;
+const ROUNDS = 8;
 const CLIENTS = 16;
 
 test('killed at random under increments, what was acknowledged is counted, and no more than was sent', async () => {
@@ -487,7 +487,7 @@ describe('messages of the chat', () => {
         await server.restart();
         const writer = await server.addUser();
         model.reply((request) => ({ text: `Answer to ${request.prompt}` }));
-        for (let round = 0; round < 5; round++) {
+        for (let round = 0; round < 3; round++) {
             let killed = false;
             let finalized = 0;
             const client = async (n) => {
