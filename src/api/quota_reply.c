@@ -14,7 +14,7 @@ static const char *sentence(struct request *rq, const struct quota_outcome *o)
         text = arena_printf(&rq->arena, "Your plan doesn't include %s.", o->label);
     else
         text = "Your plan's limits could not be checked, so nothing was done. Try again shortly.";
-    return text ? text : "You have reached a limit of your plan.";
+    return text ? text : error_info(ERR_TIER_LIMIT)->sentence;
 }
 
 static json_t *numbers(json_t *body, const struct quota_outcome *o)
@@ -31,13 +31,14 @@ static json_t *numbers(json_t *body, const struct quota_outcome *o)
     return body;
 }
 
+/* Clients of this refusal look for the code under `error` too. */
 reply reply_quota_refused(struct request *rq, const struct quota_outcome *outcome)
 {
     const struct error_info *info = error_info(ERR_TIER_LIMIT);
     const char *message = sentence(rq, outcome);
     if (str_has_prefix(rq->path, "/api/directus"))
         return reply_error(rq, ERR_TIER_LIMIT, message);
-    json_t *body = json_pack("{s:b, s:s, s:s, s:s, s:s}", "ok", 0, "error", info->sentence, "code",
-                             info->code, "reason", quota_reason_name(outcome->reason), "message", message);
+    json_t *body = json_pack("{s:b, s:s, s:s, s:s, s:s}", "ok", 0, "error", info->code, "code", info->code,
+                             "reason", quota_reason_name(outcome->reason), "message", message);
     return reply_value(rq, info->status, numbers(body, outcome));
 }

@@ -25,7 +25,7 @@
     X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
     X(ERR_READ_ONLY, 403, "read_only", "This account may only read") \
     X(ERR_SUSPENDED, 403, "suspended", "This account is suspended") \
-    X(ERR_TIER_LIMIT, 403, "tier_limit_reached", "tier_limit_reached") \
+    X(ERR_TIER_LIMIT, 403, "tier_limit_reached", "You have reached a limit of your plan") \
     X(ERR_NOT_FOUND, 404, "not_found", "Not found") \
     X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", "This method is not allowed here") \
     X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", "The request did not arrive in time") \

@@ -137,7 +137,8 @@ struct quota_swept {
 
 /* Gives back holds whose lease is over, and removes counters and settled holds that nobody needs, in units of
  * bounded size; at most so many that it ends within seconds (what is left is for the next time). 0, or
- * negative errno: what was done before stays done. */
+ * negative errno: what was done before stays done. A process that also shows usage then calls
+ * quota_forget(q, NULL). */
 int quota_sweep(struct db *db, int64_t now_ms, struct quota_swept *ret);
 
 #endif

@@ -11,6 +11,7 @@ import { after, before, describe, it, test } from 'node:test';
 import { Genie, ON_POSTGRES, startGenie } from '../support/genie.mjs';
 import { startModel } from '../support/model.mjs';
 import { PostgresServer } from '../support/postgres.mjs';
+import { openChat } from '../support/sse.mjs';
 import { CONNECT, eventually, sql, stopAll, talk } from '../support/talk.mjs';
 import {
     SECRET_HEADER,
@@ -388,7 +389,7 @@ test('PostgreSQL that is stopped: nothing is counted, nothing is lost', { skip: 
     }
 });
 
-const ROUNDS = 12;
+const ROUNDS = 8;
 const CLIENTS = 16;
 
 test('killed at random under increments, what was acknowledged is counted, and no more than was sent', async () => {
@@ -473,6 +474,63 @@ describe('messages of the chat', () => {
                 { status: 'returned', n: 1 },
             ],
         );
+    });
+
+    it('are counted exactly, however often the server is killed', async () => {
+        const limit = (n) => {
+            writeTiers(server.extra.TIERS_FILE, (t) => {
+                t.features.chat_messages = { shown_as: 'messages', label: 'chat messages' };
+                t.tiers.starter.chat_messages = n;
+            });
+        };
+        limit(100000);
+        await server.restart();
+        const writer = await server.addUser();
+        model.reply((request) => ({ text: `Answer to ${request.prompt}` }));
+        for (let round = 0; round < 3; round++) {
+            let killed = false;
+            let finalized = 0;
+            const client = async (n) => {
+                for (let i = 0; !killed; i++) {
+                    const message = `round ${round} client ${n} message ${i}`;
+                    const stream = await openChat(server, writer.token, { message }).catch(() => null);
+                    if (!stream) return;
+                    await stream.ended();
+                    if (stream.events.at(-1)?.json.type === 'finalizeResponseStream') finalized++;
+                }
+            };
+            const clients = Array.from({ length: 8 }, (_, n) => client(n));
+            await eventually(() => finalized > 5);
+            await server.kill9();
+            killed = true;
+            await Promise.all(clients);
+            await server.restart();
+        }
+        const of = `user_id = '${writer.id}'`;
+        const [held, kept] = ['held', 'kept'].map((status) =>
+            Number(
+                sql(
+                    server,
+                    `SELECT count(*) AS n FROM quota_reservations WHERE status = '${status}' AND ${of}`,
+                )[0].n,
+            ),
+        );
+        const stored = Number(
+            sql(server, "SELECT count(*) AS n FROM workspace_chats WHERE prompt LIKE 'round %'")[0].n,
+        );
+        assert.equal(kept, stored, 'each stored exchange counts');
+        assert.equal(counted(server, writer.id), kept + held);
+        // the leases of those that were killed end
+        sql(
+            server,
+            `UPDATE quota_reservations SET expires_at = '2001-01-01T00:00:00.000Z' WHERE status = 'held'`,
+        );
+        limit(stored + 1);
+        await server.restart();
+        await talk(server, writer, { message: 'one more' });
+        assert.equal(counted(server, writer.id), stored + 1);
+        limit(2);
+        await server.restart();
     });
 
     it('are not counted elsewhere', async () => {

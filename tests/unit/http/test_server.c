@@ -189,6 +189,17 @@ static reply no_value(struct request *rq)
     return reply_value(rq, 200, NULL);
 }
 
+/* What is known is answered at once; for the rest the handler must be run again. */
+static reply fast_first(struct request *rq)
+{
+    const struct echo_body *in = rq->body;
+    atomic_fetch_add(&rq->app->served, 1);
+    if (!rq->may_wait && !str_equal(in->text, "known"))
+        return reply_later(rq);
+    return reply_json(rq, 200, "{s:s, s:b, s:s?}", "text", in->text, "waited", rq->may_wait, "name",
+                      rq->who ? rq->who->name : NULL);
+}
+
 #define ECHO BODY(echo_body, echo_fields)
 #define SMALL BODY_MAX(echo_body, echo_fields, 100)
 
@@ -211,6 +222,7 @@ static const struct route table[] = {
     {HTTP_PUT, "/echo", AUTH_NONE, READS, FAST, echo, ECHO, ""},
     {HTTP_POST, "/small", AUTH_NONE, READS, FAST, echo, SMALL, ""},
     {HTTP_POST, "/mine", AUTH_USER, READS, FAST, echo, ECHO, ""},
+    {HTTP_POST, "/first", AUTH_USER, READS, FAST_FIRST, fast_first, ECHO, ""},
     {HTTP_POST, "/any", AUTH_NONE, READS, FAST, any_json, ANY_JSON, ""},
     {HTTP_POST, "/nothing", AUTH_NONE, READS, FAST, nothing, NO_BODY, ""},
     {HTTP_GET, "/gate", AUTH_NONE, READS, BLOCKING, wait_for_gate, NO_BODY, ""},
@@ -926,6 +938,35 @@ static void a_full_pool_is_503_and_fast_handlers_go_on(void **state)
     leave(&p);
 }
 
+static void what_memory_doesn_t_know_is_asked_again_on_a_worker(void **state)
+{
+    static const struct {
+        const char *request, *text;
+        bool waited;
+        int runs;
+    } cases[] = {
+        {"POST /first HTTP/1.1\r\nAuthorization: Bearer user\r\n" HOST "Content-Length: 16\r\n\r\n"
+         "{\"text\":\"known\"}",
+         "known", false, 1},
+        {"POST /first HTTP/1.1\r\nAuthorization: Bearer user\r\n" HOST "Content-Length: 14\r\n\r\n"
+         "{\"text\":\"new\"}",
+         "new", true, 2},
+        /* whose identity had to be asked for is on a worker anyway */
+        {"POST /first HTTP/1.1\r\nAuthorization: Bearer stored-user\r\n" HOST "Content-Length: 14\r\n\r\n"
+         "{\"text\":\"new\"}",
+         "new", true, 1},
+    };
+    struct place *p = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int before = atomic_load(&p->app.served);
+        _cleanup_json_ json_t *body = ask_json(p, cases[i].request);
+        assert_string_equal(json_str(body, "text", ""), cases[i].text);
+        assert_string_equal(json_str(body, "name", ""), "user");
+        assert_int_equal(json_bool(body, "waited", !cases[i].waited), cases[i].waited);
+        assert_int_equal(atomic_load(&p->app.served) - before, cases[i].runs);
+    }
+}
+
 /* One second a request: whoever has not sent a whole one by then is cut, wherever it stands. */
 static void slow_requests_are_cut(void **state)
 {
@@ -1258,6 +1299,7 @@ int main(void)
         ON_SITE(pipelined_requests_are_answered_in_order),
         ON_SITE(keep_alive_by_version),
         cmocka_unit_test(a_full_pool_is_503_and_fast_handlers_go_on),
+        ON_SITE(what_memory_doesn_t_know_is_asked_again_on_a_worker),
         cmocka_unit_test(slow_requests_are_cut),
         cmocka_unit_test(a_request_in_work_is_not_cut),
         cmocka_unit_test(a_client_that_reads_nothing_is_cut),
