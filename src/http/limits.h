@@ -45,7 +45,8 @@ struct http_limits {
                  struct idempotency_found *ret);
     /* Keeps an answer; body NULL = too large to be kept. */
     int (*settle)(void *ctx, const struct idempotency_claim *claim, int status, const char *body);
-    /* Gives the key back, so that the request may be tried again; unless the handler's own unit settled it. */
+    /* Gives the key back, so that the request may be tried again; unless the handler's own unit settled it.
+     */
     int (*release)(void *ctx, const struct idempotency_claim *claim);
 };
 
