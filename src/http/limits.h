@@ -43,9 +43,10 @@ struct http_limits {
     /* 0 and *ret, or a negative errno: then nothing may run. */
     int (*claim)(void *ctx, const struct idempotent_request *in, struct arena *a,
                  struct idempotency_found *ret);
-    /* Keeps an answer (body NULL = too large to be kept), unless the handler's own unit has. */
+    /* Keeps an answer; body NULL = too large to be kept. */
     int (*settle)(void *ctx, const struct idempotency_claim *claim, int status, const char *body);
-    /* Gives the key back: the request may be tried again. */
+    /* Gives the key back, so that the request may be tried again; unless the handler's own unit settled it.
+     */
     int (*release)(void *ctx, const struct idempotency_claim *claim);
 };
 

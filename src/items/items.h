@@ -22,6 +22,8 @@
 #define ITEMS_READ_LIMIT_MS 5000
 #define ITEMS_SCANS_EACH 3
 
+struct idempotency_claim;
+
 struct items_error {
     char field[64]; /* "" if no single field is to blame */
     char sentence[200];
@@ -49,6 +51,11 @@ int items_read_one(struct db *db, const struct identity *who, const char *collec
 /* Creates a row from an object (or several, all or none, from an array); *ret is what a read of it shows. */
 int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values,
                  json_t **ret, struct items_error *ret_error);
+
+/* The same for a request with an Idempotency-Key (claim NULL: without): the rows and the key's answer, until
+ * the handler's own replaces it the ids alone, are one unit. -ECANCELED where the claim was lost. */
+int items_create_once(struct db *db, const struct identity *who, const char *collection, const json_t *values,
+                      const struct idempotency_claim *claim, json_t **ret, struct items_error *ret_error);
 
 /* Changes fields of the rows with these ids (all or none). */
 int items_update(struct db *db, const struct identity *who, const char *collection, const char *const *ids,

@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "items/items.h"
 #include "items/scope.h"
+#include "limits/idempotency.h"
 
 #include <errno.h>
 #include <string.h>
@@ -398,15 +399,52 @@ static int read_back(struct db *db, struct writing *w, bool many, json_t **ret)
     return 0;
 }
 
+/* {"data":{"id"}} or {"data":[{"id"}, …]}: a new reference, or NULL without memory. */
+static json_t *ids_answer(const struct writing *w, bool many)
+{
+    _cleanup_json_ json_t *all = json_array();
+    for (size_t i = 0; all && i < w->n; i++)
+        if (json_array_append_new(all, json_pack("{s:s}", "id", w->rows[i].id)) < 0)
+            return NULL;
+    return all ? json_pack("{s:O}", "data", many ? all : json_array_get(all, 0)) : NULL;
+}
+
+struct creating {
+    struct writing *w;
+    const struct idempotency_claim *claim;
+    const json_t *answer;
+};
+
+static int create_once_unit(struct db_conn *c, void *arg)
+{
+    struct creating *k = arg;
+    int r = create_unit(c, k->w);
+    return r < 0 ? r : idempotency_settle_unit(c, k->claim, 200, k->answer);
+}
+
+static int create_rows(struct db *db, struct writing *w, bool many, const struct idempotency_claim *claim)
+{
+    if (!claim)
+        return db_write(db, create_unit, w);
+    _cleanup_json_ json_t *answer = ids_answer(w, many);
+    return answer ? db_write(db, create_once_unit, &(struct creating){w, claim, answer}) : -ENOMEM;
+}
+
 int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values,
                  json_t **ret, struct items_error *ret_error)
+{
+    return items_create_once(db, who, collection, values, NULL, ret, ret_error);
+}
+
+int items_create_once(struct db *db, const struct identity *who, const char *collection, const json_t *values,
+                      const struct idempotency_claim *claim, json_t **ret, struct items_error *ret_error)
 {
     struct writing w;
     int r = writing_open(&w, who, collection, ACTION_CREATE, ret_error);
     if (r == 0)
         r = bind_rows(&w, values);
     if (r == 0)
-        r = db_write(db, create_unit, &w);
+        r = create_rows(db, &w, json_is_array(values), claim);
     if (r == 0) {
         note_owner(&w, who->user_id);
         writing_tell(&w);

@@ -125,7 +125,8 @@ int idempotency_claim_key(void *ctx, const struct idempotent_request *in, struct
     return 0;
 }
 
-/* How many rows are settled now that weren't: 1, or 0 where the claim is lost or settled already. */
+/* Rows settled: 1, or 0 where the claim is lost. What the effect's unit kept may be replaced by what was
+ * really answered. */
 static int settle(struct db_conn *c, const struct idempotency_claim *claim, int status, const char *body,
                   int64_t *ret_changed)
 {
@@ -133,8 +134,7 @@ static int settle(struct db_conn *c, const struct idempotency_claim *claim, int 
     clock_format_iso(clock_now_ms() + (int64_t)IDEMPOTENCY_KEPT_S * 1000, end);
     return db_exec(c,
                    "UPDATE idempotency_keys SET state = 'done', response_status = ?1, response_body = ?2, "
-                   "expires_at = ?3 WHERE scope = ?4 AND route = ?5 AND key = ?6 AND claim = ?7 AND "
-                   "state = 'running'",
+                   "expires_at = ?3 WHERE scope = ?4 AND route = ?5 AND key = ?6 AND claim = ?7",
                    DB_ARGS(DB_INT(status), DB_TEXT(body), DB_TEXT(end), DB_TEXT(claim->scope),
                            DB_TEXT(claim->route), DB_TEXT(claim->key), DB_TEXT(claim->id)),
                    ret_changed);

@@ -9,7 +9,8 @@
  *         return idempotency_settle_unit(c, in->claim, 200, in->answer);
  *     }
  *
- * and then replies with the same status and answer. */
+ * and then replies with that status and answer. What it replies replaces what it kept, if it is to be kept
+ * itself; if the handler fails after its unit, a repeat gets what the unit kept. */
 #ifndef LIMITS_IDEMPOTENCY_H
 #define LIMITS_IDEMPOTENCY_H
 

@@ -75,6 +75,7 @@ struct counting {
 static int count_unit(struct db_conn *c, void *arg)
 {
     struct counting *k = arg;
+    k->now_ms = clock_now_ms(); /* not that of the caller, who has waited since */
     char now[ISO_TIME_LEN], ended[ISO_TIME_LEN], absurd[ISO_TIME_LEN];
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     clock_format_iso(k->now_ms, now);
@@ -117,11 +118,13 @@ int rate_count_in_store(void *ctx, const struct rate_limit *limit, const char *c
         *ret = (struct rate_outcome){.reset_s = seconds_up(refused_ms)};
         return 0;
     }
-    struct counting k = {.bucket = bucket, .window_ms = limit->window_s * 1000, .now_ms = clock_now_ms()};
+    struct counting k = {.bucket = bucket, .window_ms = limit->window_s * 1000};
     int r = db_write(limits->db, count_unit, &k);
     if (r < 0)
         return r;
     int64_t left_ms = k.ret_start_ms + k.window_ms - k.now_ms;
+    if (left_ms > k.window_ms) /* begun by a server whose clock is ahead */
+        left_ms = k.window_ms;
     bool allowed = k.ret_count <= limit->limit;
     *ret = (struct rate_outcome){allowed, allowed ? limit->limit - k.ret_count : 0, seconds_up(left_ms)};
     if (!allowed)

@@ -47,6 +47,19 @@ describe('idempotency keys', () => {
         assert.equal((await rowsNamed('repeat')).length, 1);
     });
 
+    test('the answer is repeated as it was, also where only some fields were asked for', async () => {
+        const ask = () =>
+            server.request(`${NODES}?fields=title,status`, {
+                method: 'POST',
+                token: anna.token,
+                headers: { 'Idempotency-Key': 'key-1b' },
+                body: [{ node_type: 'note', title: 'some fields' }],
+            });
+        const first = await ask();
+        assert.deepEqual(first.json, { data: [{ title: 'some fields', status: 'active' }] });
+        assert.equal((await ask()).text, first.text);
+    });
+
     test('without a key each request is one of its own', async () => {
         await create('free');
         await create('free');

@@ -3,6 +3,8 @@
  * listeners. */
 #include "rows.h"
 
+#include "limits/limits.h"
+
 #include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +21,26 @@ static json_t *node(const char *title)
 static const char *id_of(struct rows_world *w, const json_t *row)
 {
     return arena_strdup(&w->arena, json_str(row, "id", ""));
+}
+
+/* A claim that somebody else has taken over: nothing is created. */
+static void a_lost_claim_creates_nothing(void **state)
+{
+    struct rows_world *w = *state;
+    struct items_error error;
+    struct limits *limits;
+    struct config cfg = {.directus_secret = "secret"};
+    struct idempotent_request in = {"user x", "POST /x", "key", {0}};
+    struct idempotency_found found = {0};
+    _cleanup_json_ json_t *values = node("lost"), *row = NULL;
+    assert_int_equal(limits_open(&cfg, w->db, &limits), 0);
+    struct http_limits hooks = limits_hooks(limits);
+    assert_int_equal(hooks.claim(hooks.ctx, &in, &w->arena, &found), 0);
+    assert_int_equal(store_exec(w->db, "DELETE FROM idempotency_keys"), 0);
+    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, &row, &error),
+                     -ECANCELED);
+    assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes WHERE title = 'lost'"), 0);
+    limits_close(limits);
 }
 
 static void creation_sets_what_is_not_given(void **state)
@@ -508,6 +530,7 @@ int main(void)
     log_configure(LOG_ERROR + 1, false);
     items_on_change(listen, &listened);
     const struct CMUnitTest tests[] = {
+        WORLD_TEST(a_lost_claim_creates_nothing),
         WORLD_TEST(creation_sets_what_is_not_given),
         WORLD_TEST(owner_may_be_repeated_and_not_chosen),
         WORLD_TEST(values_are_checked),
