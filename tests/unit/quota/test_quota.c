@@ -229,7 +229,7 @@ static void asking_counts_nothing(void **state)
 
 #define THREADS 8
 #define EACH 8
-#define ROUNDS 25
+#define ROUNDS 12
 
 struct crowd {
     struct world *w;
