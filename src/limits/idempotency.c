@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A key is a row: `running` while somebody works for it, whose claim is a random id, then `done` with the
- * answer. A row that has expired is as good as none. The digest of a request is kept under a key of the
+ * answer. A handler's own unit makes it `done` as well, but the claim stays for a moment: until the handler
+ * has replied, repeats are told to wait, so that all hear the same answer. A row that has expired is as good
+ * as none. The digest of a request is kept under a key of the
  * server's own, since the body may hold a password, which a bare hash of few unknowns would give away. */
 #include "limits/idempotency.h"
 
@@ -16,6 +18,8 @@
 #define MAC_SIZE 32
 #define MAC_TEXT_SIZE (2 * MAC_SIZE + 1)
 #define SECRETS_MOST 8
+/* From the unit that makes the effect to the reply. */
+#define REPLY_S 60
 
 struct idempotency_claim {
     const char *scope, *route, *key;
@@ -59,7 +63,7 @@ static int read_row(struct claiming *k, struct db_rows *rows)
     k->found = (struct idempotency_found){0};
     if (!is_same_request(k, db_text(rows, 0)))
         k->found.outcome = IDEMPOTENCY_MISMATCH;
-    else if (strcmp(db_text(rows, 1), "running") == 0)
+    else if (strcmp(db_text(rows, 1), "running") == 0 || db_int(rows, 4))
         k->found.outcome = IDEMPOTENCY_IN_PROGRESS;
     else if (db_is_null(rows, 3))
         k->found.outcome = IDEMPOTENCY_NOT_KEPT;
@@ -76,7 +80,8 @@ static int look(struct db_conn *c, struct claiming *k, const char *now)
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(
         c,
-        "SELECT body_hash, state, response_status, response_body FROM idempotency_keys WHERE "
+        "SELECT body_hash, state, response_status, response_body, "
+        "CASE WHEN claimed_until > ?4 THEN 1 ELSE 0 END FROM idempotency_keys WHERE "
         "scope = ?1 AND route = ?2 AND key = ?3 AND expires_at > ?4",
         DB_ARGS(DB_TEXT(k->claim->scope), DB_TEXT(k->claim->route), DB_TEXT(k->claim->key), DB_TEXT(now)),
         &rows);
@@ -101,7 +106,7 @@ static int claim_unit(struct db_conn *c, void *arg)
         "INSERT INTO idempotency_keys (scope, route, key, body_hash, claim, expires_at) VALUES "
         "(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (scope, route, key) DO UPDATE SET "
         "body_hash = excluded.body_hash, claim = excluded.claim, expires_at = excluded.expires_at, "
-        "state = 'running', response_status = NULL, response_body = NULL",
+        "state = 'running', response_status = NULL, response_body = NULL, claimed_until = NULL",
         DB_ARGS(DB_TEXT(claim->scope), DB_TEXT(claim->route), DB_TEXT(claim->key), DB_TEXT(k->macs[0]),
                 DB_TEXT(claim->id), DB_TEXT(lease_end)),
         NULL);
@@ -125,18 +130,27 @@ int idempotency_claim_key(void *ctx, const struct idempotent_request *in, struct
     return 0;
 }
 
-/* Rows settled: 1, or 0 where the claim is lost. What the effect's unit kept may be replaced by what was
- * really answered. */
-static int settle(struct db_conn *c, const struct idempotency_claim *claim, int status, const char *body,
-                  int64_t *ret_changed)
+struct settling {
+    const struct idempotency_claim *claim;
+    int status;
+    const char *body;
+    int64_t reply_s; /* for which it is not to be shown yet */
+};
+
+/* Rows settled: 1, or 0 where the claim is lost. */
+static int settle(struct db_conn *c, const struct settling *s, int64_t *ret_changed)
 {
-    char end[ISO_TIME_LEN];
+    const struct idempotency_claim *claim = s->claim;
+    char end[ISO_TIME_LEN], until[ISO_TIME_LEN];
     clock_format_iso(clock_now_ms() + (int64_t)IDEMPOTENCY_KEPT_S * 1000, end);
+    clock_format_iso(clock_now_ms() + s->reply_s * 1000, until);
     return db_exec(c,
                    "UPDATE idempotency_keys SET state = 'done', response_status = ?1, response_body = ?2, "
-                   "expires_at = ?3 WHERE scope = ?4 AND route = ?5 AND key = ?6 AND claim = ?7",
-                   DB_ARGS(DB_INT(status), DB_TEXT(body), DB_TEXT(end), DB_TEXT(claim->scope),
-                           DB_TEXT(claim->route), DB_TEXT(claim->key), DB_TEXT(claim->id)),
+                   "expires_at = ?3, claimed_until = ?8 "
+                   "WHERE scope = ?4 AND route = ?5 AND key = ?6 AND claim = ?7",
+                   DB_ARGS(DB_INT(s->status), DB_TEXT(s->body), DB_TEXT(end), DB_TEXT(claim->scope),
+                           DB_TEXT(claim->route), DB_TEXT(claim->key), DB_TEXT(claim->id),
+                           s->reply_s ? DB_TEXT(until) : DB_NULL),
                    ret_changed);
 }
 
@@ -149,36 +163,38 @@ int idempotency_settle_unit(struct db_conn *c, const struct idempotency_claim *c
     _cleanup_free_ char *body = answer ? json_dumps(answer, JSON_COMPACT | JSON_ENCODE_ANY) : strdup("");
     if (!body)
         return -ENOMEM;
-    int r = settle(c, claim, status, body, &changed);
+    int r = settle(c, &(struct settling){claim, status, body, REPLY_S}, &changed);
     return r == 0 && changed == 0 ? -ECANCELED : r;
 }
 
-struct settling {
-    const struct idempotency_claim *claim;
-    int status;
-    const char *body;
-};
-
 static int settle_unit(struct db_conn *c, void *arg)
 {
-    const struct settling *s = arg;
-    return settle(c, s->claim, s->status, s->body, NULL);
+    return settle(c, arg, NULL);
 }
 
 int idempotency_settle_key(void *ctx, const struct idempotency_claim *claim, int status, const char *body)
 {
     struct limits *limits = ctx;
-    return db_write(limits->db, settle_unit, &(struct settling){claim, status, body});
+    return db_write(limits->db, settle_unit, &(struct settling){claim, status, body, 0});
 }
 
+/* What a unit has settled stands. */
 static int release_unit(struct db_conn *c, void *arg)
 {
     const struct idempotency_claim *claim = arg;
-    return db_exec(
-        c,
-        "DELETE FROM idempotency_keys WHERE scope = ?1 AND route = ?2 AND key = ?3 AND claim = ?4 "
-        "AND state = 'running'",
-        DB_ARGS(DB_TEXT(claim->scope), DB_TEXT(claim->route), DB_TEXT(claim->key), DB_TEXT(claim->id)), NULL);
+    const struct db_value args[] = {DB_TEXT(claim->scope), DB_TEXT(claim->route), DB_TEXT(claim->key),
+                                    DB_TEXT(claim->id)};
+    int r =
+        db_exec(c,
+                "DELETE FROM idempotency_keys WHERE scope = ?1 AND route = ?2 AND key = ?3 AND claim = ?4 "
+                "AND state = 'running'",
+                args, ARRAY_LEN(args), NULL);
+    if (r < 0)
+        return r;
+    return db_exec(c,
+                   "UPDATE idempotency_keys SET claimed_until = NULL "
+                   "WHERE scope = ?1 AND route = ?2 AND key = ?3 AND claim = ?4",
+                   args, ARRAY_LEN(args), NULL);
 }
 
 int idempotency_release_key(void *ctx, const struct idempotency_claim *claim)

@@ -85,6 +85,8 @@ static reply make(struct request *rq)
     int r = db_write(rq->app->db, make_unit, &(struct making){rq->claim, answer});
     if (r < 0)
         return reply_store_error(rq, r);
+    if (strcmp(in->act, "hold") == 0)
+        wait_until_opened(rq->app);
     if (strcmp(in->act, "fail") == 0) /* behind the effect */
         return reply_error(rq, ERR_INTERNAL, NULL);
     return reply_value(rq, 200, TAKE_PTR(answer));
@@ -274,14 +276,17 @@ static void one_of_many_at_once_does_it(void **state)
 
 struct held {
     struct place *p;
-    const char *path, *key;
+    const char *path, *key, *body;
     struct told told;
 };
+
+#define WAIT "{\"do\":\"wait\"}"
+#define HOLD "{\"do\":\"hold\"}"
 
 static void *tell_waiting(void *arg)
 {
     struct held *h = arg;
-    h->told = tell(h->p, h->path, ANN, h->key, "{\"do\":\"wait\"}");
+    h->told = tell(h->p, h->path, ANN, h->key, h->body ? h->body : WAIT);
     return NULL;
 }
 
@@ -300,13 +305,13 @@ static void while_it_runs_others_are_told(void **state)
     struct place *p = *state;
     struct held h = {.p = p, .path = "/order", .key = "k"};
     pthread_t t = begin_waiting(&h, 1);
-    expect(tell(p, "/order", ANN, "k", "{\"do\":\"wait\"}"), 409, "idempotency_in_progress", false);
+    expect(tell(p, "/order", ANN, "k", WAIT), 409, "idempotency_in_progress", false);
     expect(tell(p, "/order", ANN, "k", GOOD), 422, "idempotency_mismatch", false);
     expect(tell(p, "/order", ANN, "other", GOOD), 201, NULL, false);
     atomic_store(&p->app.shut, false);
     pthread_join(t, NULL);
     expect(h.told, 201, NULL, false);
-    expect(tell(p, "/order", ANN, "k", "{\"do\":\"wait\"}"), 201, NULL, true);
+    expect(tell(p, "/order", ANN, "k", WAIT), 201, NULL, true);
 }
 
 #define EXPIRE "UPDATE idempotency_keys SET expires_at = '2020-01-01T00:00:00.000Z'"
@@ -334,13 +339,13 @@ static void a_lost_claim_settles_nothing(void **state)
     assert_int_equal(store_exec(p->store->db, EXPIRE), 0);
     struct held second = h;
     pthread_t t2 = begin_waiting(&second, 2);
-    expect(tell(p, "/order", ANN, "k", "{\"do\":\"wait\"}"), 409, "idempotency_in_progress", false);
+    expect(tell(p, "/order", ANN, "k", WAIT), 409, "idempotency_in_progress", false);
     atomic_store(&p->app.shut, false);
     pthread_join(t, NULL);
     pthread_join(t2, NULL);
     expect(h.told, 201, NULL, false);
     expect(second.told, 201, NULL, false);
-    struct told replay = tell(p, "/order", ANN, "k", "{\"do\":\"wait\"}");
+    struct told replay = tell(p, "/order", ANN, "k", WAIT);
     expect(replay, 201, NULL, true);
     assert_string_equal(replay.body, second.told.body);
 }
@@ -379,6 +384,27 @@ static void a_lost_claim_undoes_the_effect(void **state)
     assert_int_equal(store_int(p->store->db, MADE), 0);
 }
 
+/* Between its unit and its reply the answer may still change; if the reply never comes, the unit's counts. */
+static void what_a_unit_kept_waits_for_the_reply(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(store_exec(p->store->db, "CREATE TABLE made (what TEXT)"), 0);
+    struct held h = {.p = p, .path = "/make", .key = "k", .body = HOLD};
+    pthread_t t = begin_waiting(&h, 1);
+    expect(tell(p, "/make", ANN, "k", HOLD), 409, "idempotency_in_progress", false);
+    expect(tell(p, "/make", ANN, "k", GOOD), 422, "idempotency_mismatch", false);
+    assert_int_equal(store_exec(p->store->db, "UPDATE idempotency_keys SET claimed_until = "
+                                              "'2020-01-01T00:00:00.000Z'"),
+                     0);
+    struct told as_kept = tell(p, "/make", ANN, "k", HOLD);
+    expect(as_kept, 200, NULL, true);
+    atomic_store(&p->app.shut, false);
+    pthread_join(t, NULL);
+    assert_string_equal(h.told.body, as_kept.body);
+    expect(tell(p, "/make", ANN, "k", HOLD), 200, NULL, true);
+    assert_int_equal(store_int(p->store->db, MADE), 1);
+}
+
 static void without_the_store_nothing_runs(void **state)
 {
     struct place *p = *state;
@@ -401,7 +427,7 @@ static void an_answer_that_cannot_be_settled(void **state)
     pthread_join(t, NULL);
     expect(h.told, 201, NULL, false);
     assert_int_equal(store_exec(p->store->db, "ALTER TABLE gone RENAME TO idempotency_keys"), 0);
-    expect(tell(p, "/order", ANN, "k", "{\"do\":\"wait\"}"), 409, "idempotency_in_progress", false);
+    expect(tell(p, "/order", ANN, "k", WAIT), 409, "idempotency_in_progress", false);
 }
 
 static void secrets_may_rotate(void **state)
@@ -458,6 +484,7 @@ int main(void)
         AT_PLACE(a_lost_claim_settles_nothing),
         AT_PLACE(the_effect_and_the_answer_are_one_unit),
         AT_PLACE(a_lost_claim_undoes_the_effect),
+        AT_PLACE(what_a_unit_kept_waits_for_the_reply),
         AT_PLACE(without_the_store_nothing_runs),
         AT_PLACE(an_answer_that_cannot_be_settled),
         AT_PLACE(secrets_may_rotate),
