@@ -10,11 +10,13 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/demo.h"
+#include "cmd/duties.h"
 #include "http/events.h"
 #include "http/server.h"
 #include "items/items.h"
 #include "llm/llm.h"
 #include "retrieval/retrieval.h"
+#include "schedule/schedule.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,6 +29,7 @@ struct services {
     struct app app;
     struct pool *workers;
     struct http_server *server;
+    struct schedule *schedule;
 };
 
 static int auth_lookup_hook(void *ctx, const char *token, struct identity **ret, enum error_id *ret_error)
@@ -96,6 +99,17 @@ static int start_http(struct services *s)
     return http_start(&options, &s->server);
 }
 
+static int start_schedule(struct services *s)
+{
+    struct schedule_options options = {
+        .db = s->app.db,
+        .duties = duties,
+        .ctx = &s->app,
+        .lease_ms = s->app.cfg->leader_lease_s * 1000,
+    };
+    return schedule_start(&options, &s->schedule);
+}
+
 static int start_services(struct services *s)
 {
     struct app *app = &s->app;
@@ -114,12 +128,16 @@ static int start_services(struct services *s)
         return r;
     items_on_change(rows_changed, app);
     r = start_chat(s);
-    return r == 0 ? start_http(s) : r;
+    if (r == 0)
+        r = start_http(s);
+    return r == 0 ? start_schedule(s) : r;
 }
 
 static void stop_services(struct services *s)
 {
     struct app *app = &s->app;
+    if (s->schedule) /* another server may lead while this one still answers */
+        schedule_stop(s->schedule);
     if (app->chat)
         chat_quiesce(app->chat);
     if (s->server)

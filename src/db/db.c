@@ -118,6 +118,12 @@ int db_query_int(struct db_conn *c, const char *sql, const struct db_value *args
     return r;
 }
 
+int db_now(struct db_conn *c, int64_t *ret_ms)
+{
+    int r = db_query_int(c, c->engine->now_sql, DB_NO_ARGS, ret_ms);
+    return r < 0 ? r : 0;
+}
+
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id)
 {
     int64_t id;

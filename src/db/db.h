@@ -118,6 +118,10 @@ int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, siz
  * -EEXIST when ON CONFLICT DO NOTHING did nothing. */
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id);
 
+/* The store's clock, which is the same for all its users, in milliseconds since the epoch. Two calls in one
+ * unit may differ. */
+int db_now(struct db_conn *c, int64_t *ret_ms);
+
 /* Starts a query; then while ((r = db_next(rows)) > 0) …: 1 a row, 0 the end, or negative errno. */
 int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret);
 int db_next(struct db_rows *rows);

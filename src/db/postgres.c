@@ -359,6 +359,7 @@ static int open_store(const struct db_options *options, struct db **ret)
 
 const struct db_engine postgres_engine = {
     .migrations = postgres_migrations,
+    .now_sql = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     .ping_sql = "SELECT count(*) FROM pg_class WHERE relname = 'schema_version'",
     .open = open_store,
     .close = close_store,

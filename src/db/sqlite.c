@@ -194,6 +194,7 @@ static int open_store(const struct db_options *options, struct db **ret)
 
 const struct db_engine sqlite_engine = {
     .migrations = sqlite_migrations,
+    .now_sql = "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)",
     .ping_sql = "SELECT count(*) FROM sqlite_schema",
     .open = open_store,
     .close = close_store,
