@@ -108,15 +108,23 @@ describe('two servers behind nginx', () => {
         assert.deepEqual(rows, [{ ip: '127.0.0.9' }]);
     });
 
-    it('leaves it to the server to refuse a body', async () => {
-        const body = JSON.stringify({ message: 'x'.repeat(3 << 20) });
-        const options = { method: 'POST', token: users[0].token, body };
-        const small = await nginx.request('/api/directus/items/user_nodes', options);
-        assert.equal(small.status, 413);
-        assert.equal(typeof small.json.errors[0].message, 'string');
-        const chat = await nginx.request('/api/genie/stream-chat', options);
-        assert.equal(chat.status, 400, 'a chat may be as large, its message not');
-        assert.equal(chat.json.field, 'message');
+    it('takes as large a body as the servers do, and says so where it is larger', async () => {
+        const send = (path, size) =>
+            nginx.request(path, {
+                method: 'POST',
+                token: users[0].token,
+                body: `{"message":"Hi","more":"${'x'.repeat(size)}"}`,
+                headers: { 'Content-Type': 'application/json' },
+            });
+        const MIB = 1 << 20;
+        const refused = await send('/api/directus/items/user_nodes', MIB);
+        assert.equal(refused.status, 413);
+        assert.equal(refused.json.code, 'body_too_large');
+        const read = await send('/api/directus/items/user_nodes', MIB - 100);
+        assert.equal(read.json.errors[0].extensions.code, 'FORBIDDEN', 'the server read it: there is no such field');
+        model.once('Hello');
+        assert.equal((await send('/api/genie/stream-chat', 15 * MIB)).status, 200);
+        assert.equal((await send('/api/genie/stream-chat', 16 * MIB)).json.code, 'body_too_large');
     });
 
     it('asks the other server when one dies, but sends nothing twice that may have been done', async () => {

@@ -136,6 +136,19 @@ describe('what one server writes', () => {
         assert.equal((await me(a(), token)).status, 403);
     });
 
+    it('is known at the other: that a refresh token is used up, be it used at both at once', async () => {
+        const post = (server, path, body) => server.request(`/api/directus/auth/${path}`, { method: 'POST', body });
+        const { email, password } = user;
+        let { json } = await post(a(), 'login', { email, password });
+        for (let round = 0; round < 8; round++) {
+            const body = { refresh_token: json.data.refresh_token, mode: 'json' };
+            const answers = await Promise.all([...servers, ...servers].map((server) => post(server, 'refresh', body)));
+            const [won, ...more] = answers.filter(({ status }) => status === 200);
+            assert.ok(won && more.length === 0, `round ${round}: ${answers.map(({ status }) => status)}`);
+            json = won.json;
+        }
+    });
+
     it('is known at the other: an account that is suspended', async () => {
         const other = await a().addUser();
         for (const server of servers) assert.equal((await me(server, other.token)).status, 200);
