@@ -71,6 +71,16 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
         auth_forget(app->auth, user_id);
 }
 
+/* The same when another server changed a user's rows. */
+static void user_changed(void *ctx, unsigned topics, const char *user_id)
+{
+    struct app *app = ctx;
+    if (topics & (1U << DB_NODES))
+        retrieval_forget(app->retrieval, user_id);
+    if (topics & (1U << DB_IDENTITIES))
+        auth_forget(app->auth, user_id);
+}
+
 static int start_chat(struct services *s)
 {
     struct app *app = &s->app;
@@ -127,6 +137,7 @@ static int start_services(struct services *s)
     if (r < 0)
         return r;
     items_on_change(rows_changed, app);
+    db_on_user_change(app->db, user_changed, app);
     r = start_chat(s);
     if (r == 0)
         r = start_http(s);
@@ -148,6 +159,7 @@ static void stop_services(struct services *s)
         chat_close(app->chat);
     if (app->events)
         event_hub_stop(app->events);
+    db_on_user_change(app->db, NULL, NULL);
     if (app->flows)
         flow_catalog_close(app->flows);
     if (app->retrieval) /* may be asking the embedder */

@@ -37,6 +37,16 @@ int64_t db_data_version(struct db *db)
     return db->engine->data_version(db);
 }
 
+int64_t db_topic_version(struct db *db, enum db_topic topic)
+{
+    return db->engine->topic_version(db, topic);
+}
+
+void db_on_user_change(struct db *db, db_user_change_fn fn, void *ctx)
+{
+    db->engine->on_user_change(db, fn, ctx);
+}
+
 static int ping(struct db_conn *c, void *arg)
 {
     (void)arg;
@@ -53,6 +63,11 @@ int db_ping(struct db *db)
 void db_limit(struct db_conn *c, int limit_ms)
 {
     c->engine->limit(c, limit_ms);
+}
+
+void db_concerns(struct db_conn *c, const char *user_id)
+{
+    c->engine->concerns(c, user_id);
 }
 
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed)

@@ -77,6 +77,17 @@ int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done);
 /* A counter that changes whenever another process has written to the store; for dropping caches. Cheap. */
 int64_t db_data_version(struct db *db);
 
+/* The same for what caches are made of, as far as the engine can tell writes apart (PostgreSQL): who may do
+ * what, users' nodes and edges, flows. src/db/topics.c says which tables they are. */
+enum db_topic { DB_IDENTITIES, DB_NODES, DB_FLOWS, DB_TOPICS };
+int64_t db_topic_version(struct db *db, enum db_topic topic);
+
+/* Has fn called when another process wrote rows of one user alone, and said so (db_concerns): that doesn't
+ * move the topics' versions then. topics: bits 1 << topic. On a thread of the store's; fn must be short. NULL
+ * ends it, and returns when no call is under way. */
+typedef void (*db_user_change_fn)(void *ctx, unsigned topics, const char *user_id);
+void db_on_user_change(struct db *db, db_user_change_fn fn, void *ctx);
+
 /* --- inside a unit ---------------------------------------------------------------------------------- */
 
 enum db_type { DB_T_NULL, DB_T_INT, DB_T_REAL, DB_T_TEXT, DB_T_BLOB, DB_T_BOOL };
@@ -110,6 +121,10 @@ static inline struct db_value db_text_value(const char *s)
 /* Gives the unit's statements only so long from now on (then -ETIMEDOUT): for work whose cost somebody
  * outside chooses. */
 void db_limit(struct db_conn *c, int limit_ms);
+
+/* Says that all this unit writes of the topics is this user's (a UUID). Other servers then keep what they
+ * have of others. */
+void db_concerns(struct db_conn *c, const char *user_id);
 
 /* Runs a statement without rows; ret_changed (may be NULL): rows it touched. */
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);

@@ -38,8 +38,11 @@ struct db_engine {
     int (*write_schema)(struct db *db, db_fn fn, void *arg);
     int (*write_async)(struct db *db, db_fn fn, void *arg, db_done_fn done);
     int64_t (*data_version)(struct db *db);
+    int64_t (*topic_version)(struct db *db, enum db_topic topic);
+    void (*on_user_change)(struct db *db, db_user_change_fn fn, void *ctx);
 
     void (*limit)(struct db_conn *c, int limit_ms);
+    void (*concerns)(struct db_conn *c, const char *user_id);
     int (*exec)(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
                 int64_t *ret_changed);
     /* Runs all statements of a script; for migrations. */

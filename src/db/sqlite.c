@@ -122,6 +122,23 @@ static int64_t data_version(struct db *db)
     return writer_data_version(store_of(db)->writer);
 }
 
+/* The file's version says that something was written, not what. */
+static int64_t topic_version(struct db *db, enum db_topic topic)
+{
+    (void)topic;
+    return data_version(db);
+}
+
+static void on_user_change(struct db *db, db_user_change_fn fn, void *ctx)
+{
+    (void)db, (void)fn, (void)ctx;
+}
+
+static void concerns(struct db_conn *c, const char *user_id)
+{
+    (void)c, (void)user_id;
+}
+
 /* --- opening ---------------------------------------------------------------------------------------- */
 
 static void close_store(struct db *db)
@@ -203,7 +220,10 @@ const struct db_engine sqlite_engine = {
     .write_schema = write_unit, /* a transaction of one writer at a time */
     .write_async = write_unit_async,
     .data_version = data_version,
+    .topic_version = topic_version,
+    .on_user_change = on_user_change,
     .limit = sqlite_limit,
+    .concerns = concerns,
     .exec = sqlite_exec,
     .script = sqlite_script,
     .query = sqlite_query,
