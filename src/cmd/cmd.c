@@ -19,6 +19,7 @@ static const struct cmd commands[] = {
      "genie user add --email E [--password-stdin | --password P] [--role Creator] [--tier starter]\n"
      "               [--onboarding COMPLETE] [--first-name N]\n"
      "       genie user token --email E [--ttl 15m]\n"
+     "       genie user adopt --email E | --all [--onboarding COMPLETE] [--json]\n"
      "       genie user list [--json]\n"
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
