@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { newDirectus } from '../support/directus.mjs';
+import { ADMIN, newDirectus } from '../support/directus.mjs';
 
 const TABLES =
     "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'directus%' ORDER BY 1";
@@ -25,16 +25,18 @@ function meta(directus) {
 }
 
 describe('a database that a Directus manages', () => {
-    let directus, genie, tables, columns, said;
+    let directus, genie, tables, columns, said, early;
 
     before(async () => {
         directus = await newDirectus();
         directus.sql('CREATE TABLE orders (id uuid PRIMARY KEY, note text)');
         tables = names(directus.sql(TABLES));
         columns = names(directus.sql(COLUMNS));
+        await directus.start();
         genie = directus.genie();
         said = (await genie.cli(['migrate'])).stdout;
-        await directus.start();
+        early = await directus.request('/items/user_nodes', { token: await directus.login(ADMIN) });
+        await directus.restart();
         await genie.start();
     });
     after(async () => {
@@ -87,7 +89,9 @@ describe('a database that a Directus manages', () => {
         assert.deepEqual(meta(directus), before);
     });
 
-    test('shows the collections with notes, choices and relations', async () => {
+    test('shows the collections after a restart, with notes, choices and relations', async () => {
+        assert.equal(early.status, 403, 'seen without a restart');
+        assert.deepEqual(await directus.admin('GET', '/items/user_nodes'), []);
         const { meta: nodes } = await directus.admin('GET', '/collections/media_jobs');
         assert.match(nodes.note, /media/);
         assert.equal(nodes.group, 'genie');
