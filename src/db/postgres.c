@@ -378,6 +378,7 @@ const struct db_engine postgres_engine = {
     .migrations = postgres_migrations,
     .now_sql = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     .ping_sql = "SELECT count(*) FROM pg_class WHERE relname = 'schema_version'",
+    .table_sql = "SELECT 1 FROM pg_class WHERE oid = to_regclass(?1) AND relkind IN ('r', 'p')",
     .open = open_store,
     .close = close_store,
     .read = read_unit,

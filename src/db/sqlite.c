@@ -213,6 +213,7 @@ const struct db_engine sqlite_engine = {
     .migrations = sqlite_migrations,
     .now_sql = "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)",
     .ping_sql = "SELECT count(*) FROM sqlite_schema",
+    .table_sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
     .open = open_store,
     .close = close_store,
     .read = read_unit,
