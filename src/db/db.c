@@ -3,9 +3,11 @@
  */
 #include "db/db.h"
 
+#include "base/log.h"
 #include "db/engine.h"
 
 #include <errno.h>
+#include <string.h>
 
 int db_open(const struct db_options *options, struct db **ret)
 {
@@ -20,6 +22,36 @@ void db_close(struct db *db)
 int db_read(struct db *db, db_fn fn, void *arg)
 {
     return db->engine->read(db, fn, arg);
+}
+
+struct look {
+    db_fn fn;
+    void *arg;
+};
+
+static int look_unit(struct db_conn *c, void *arg)
+{
+    struct look *look = arg;
+    c->kind = UNIT_LOOKS;
+    int r = look->fn(c, look->arg);
+    c->kind = UNIT_ANY;
+    return r;
+}
+
+int db_look(struct db *db, db_fn fn, void *arg)
+{
+    return db->engine->look(db, look_unit, &(struct look){fn, arg});
+}
+
+/* A second statement would see another snapshot, and a write nothing would undo. */
+static int may_run(struct db_conn *c, const char *sql)
+{
+    if (c->kind == UNIT_ANY)
+        return 0;
+    if (c->kind == UNIT_HAS_LOOKED || strncmp(sql, "SELECT ", 7) != 0)
+        return log_error(-EIO, "store: a look is one SELECT");
+    c->kind = UNIT_HAS_LOOKED;
+    return 0;
 }
 
 int db_write(struct db *db, db_fn fn, void *arg)
@@ -72,12 +104,14 @@ void db_concerns(struct db_conn *c, const char *user_id)
 
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed)
 {
-    return c->engine->exec(c, sql, args, n, ret_changed);
+    int r = may_run(c, sql);
+    return r < 0 ? r : c->engine->exec(c, sql, args, n, ret_changed);
 }
 
 int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret)
 {
-    return c->engine->query(c, sql, args, n, ret);
+    int r = may_run(c, sql);
+    return r < 0 ? r : c->engine->query(c, sql, args, n, ret);
 }
 
 int db_next(struct db_rows *rows)

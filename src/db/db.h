@@ -68,6 +68,10 @@ typedef int (*db_fn)(struct db_conn *c, void *arg);
 int db_read(struct db *db, db_fn fn, void *arg);
 int db_write(struct db *db, db_fn fn, void *arg);
 
+/* db_read for a unit of exactly one SELECT, which has 5 s. It needs no transaction, which on PostgreSQL saves
+ * two of three ways to the server and back. Anything else in it is -EIO. */
+int db_look(struct db *db, db_fn fn, void *arg);
+
 /* Like db_write, but returns at once; done(arg, r) is called later, once, on the writer's thread, when the
  * unit is durable (r >= 0) or rolled back (r < 0). It must be short. Returns 0, or -EAGAIN when the queue is
  * full: then done is never called. */

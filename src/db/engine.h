@@ -16,8 +16,12 @@ struct db {
     const struct db_engine *engine;
 };
 
+/* What the unit that runs may do. */
+enum unit_kind { UNIT_ANY, UNIT_LOOKS, UNIT_HAS_LOOKED };
+
 struct db_conn {
     const struct db_engine *engine;
+    enum unit_kind kind;
 };
 
 struct db_rows {
@@ -34,6 +38,7 @@ struct db_engine {
     int (*open)(const struct db_options *options, struct db **ret);
     void (*close)(struct db *db);
     int (*read)(struct db *db, db_fn fn, void *arg);
+    int (*look)(struct db *db, db_fn fn, void *arg);
     int (*write)(struct db *db, db_fn fn, void *arg);
     /* Like write, but no other process does the same meanwhile; for migrations. */
     int (*write_schema)(struct db *db, db_fn fn, void *arg);

@@ -137,6 +137,37 @@ static int read_unit(struct db *db, db_fn fn, void *arg)
     return r;
 }
 
+/* As long as BEGIN may take, since there is none that would notice a server that hangs. */
+static int run_look(struct pg_conn *c, db_fn fn, void *arg)
+{
+    int limit_ms = c->unit_limit_ms;
+    c->unit_limit_ms = DB_WAIT_MS;
+    int r = run_inside(c, fn, arg);
+    c->unit_limit_ms = limit_ms;
+    return r;
+}
+
+/* A result arrives whole or not at all: where the connection was lost the unit has seen nothing, and looks
+ * again. */
+static int look_unit(struct db *db, db_fn fn, void *arg)
+{
+    struct pg_db *s = store_of(db);
+    int64_t until_ms = soon();
+    if (inside)
+        return log_error(-EDEADLK, "store: a unit of work waits for another");
+    for (int runs = 1;; runs++) {
+        struct pg_conn *c;
+        int r = pg_pool_lend(s->pool, until_ms, false, &c);
+        if (r < 0)
+            return r;
+        r = run_look(c, fn, arg);
+        bool again = r < 0 && c->lost && c->error != -ETIMEDOUT && runs < LOST_RUNS_MOST;
+        pg_pool_return(s->pool, c);
+        if (!again)
+            return r;
+    }
+}
+
 /* --- writing ---------------------------------------------------------------------------------------- */
 
 /* The end of a transaction, and what else goes the same way. Other processes are told after the commit, in a
@@ -382,6 +413,7 @@ const struct db_engine postgres_engine = {
     .open = open_store,
     .close = close_store,
     .read = read_unit,
+    .look = look_unit,
     .write = write_unit,
     .write_schema = write_schema,
     .write_async = write_unit_async,

@@ -217,6 +217,7 @@ const struct db_engine sqlite_engine = {
     .open = open_store,
     .close = close_store,
     .read = read_unit,
+    .look = read_unit,
     .write = write_unit,
     .write_schema = write_unit, /* a transaction of one writer at a time */
     .write_async = write_unit_async,

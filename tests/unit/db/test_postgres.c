@@ -250,6 +250,32 @@ static void a_unit_that_never_ends_is_ended(void **state)
 
 /* --- a server that goes and comes -------------------------------------------------------------------- */
 
+static int count_items(struct db_conn *c, void *ret)
+{
+    return db_query_int(c, "SELECT count(*) FROM item", DB_NO_ARGS, ret);
+}
+
+static void a_look_minds_no_closed_connections_and_does_not_wait_for_ever(void **state)
+{
+    struct world *w = *state;
+    int64_t n;
+    assert_int_equal(db_look(w->db, count_items, &n), 1);
+    pg_proxy_set(w->proxy, WAY_CLOSED);
+    assert_int_equal(db_look(w->db, count_items, &n), -EIO);
+    pg_proxy_set(w->proxy, WAY_OPEN);
+    await_service(w->db);
+    for (int i = 0; i < 5; i++) {
+        store_as_admin(w->store->name, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                                       "WHERE datname = current_database() AND pid <> pg_backend_pid()");
+        assert_int_equal(db_look(w->db, count_items, &n), 1);
+    }
+    pg_proxy_set(w->proxy, WAY_FROZEN);
+    assert_int_equal(db_look(w->db, count_items, &n), -ETIMEDOUT);
+    pg_proxy_set(w->proxy, WAY_OPEN);
+    await_service(w->db);
+    assert_int_equal(db_look(w->db, count_items, &n), 1);
+}
+
 static void connections_that_were_closed_are_replaced_unnoticed(void **state)
 {
     struct world *w = *state;
@@ -623,6 +649,7 @@ int main(void)
         TEST(a_real_duplicate_is_told_after_a_second_look),
         TEST(a_lock_is_not_awaited_for_ever),
         TEST(a_unit_that_never_ends_is_ended),
+        TEST(a_look_minds_no_closed_connections_and_does_not_wait_for_ever),
         TEST(connections_that_were_closed_are_replaced_unnoticed),
         TEST(a_server_that_is_away_is_told_at_once_and_comes_back),
         TEST(a_server_that_hangs_is_not_awaited_for_ever),
