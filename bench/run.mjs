@@ -22,8 +22,23 @@ import * as read from './rows/read.mjs';
 import * as relay from './rows/relay.mjs';
 import * as retrieval from './rows/retrieval.mjs';
 import * as start from './rows/start.mjs';
+import * as storeRead from './rows/store-read.mjs';
+import * as storeSize from './rows/store-size.mjs';
+import * as storeWrite from './rows/store-write.mjs';
 
-const ROWS = [read, relay, firstToken, idleStreams, clientGone, loginFlood, retrieval, start];
+const ROWS = [
+    read,
+    storeRead,
+    storeWrite,
+    storeSize,
+    relay,
+    firstToken,
+    idleStreams,
+    clientGone,
+    loginFlood,
+    retrieval,
+    start,
+];
 const QUIET_PERCENT = 15;
 const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
 

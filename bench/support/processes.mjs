@@ -173,9 +173,12 @@ export async function runTool(name, args = []) {
     return lines;
 }
 
-/** genie as a deployment would run it, but without a line of log per request, as nginx here. */
-export async function serve(env = {}, args = []) {
-    const server = await startGenie({ args, env: { LOG_LEVEL: 'warn', ...env } });
+/**
+ * genie as a deployment would run it, but without a line of log per request, as nginx here. `store` is what else
+ * tests/support/genie.mjs is told: { store: 'postgres', database: url }.
+ */
+export async function serve(env = {}, args = [], store = {}) {
+    const server = await startGenie({ ...store, args, env: { LOG_LEVEL: 'warn', ...env } });
     servers.add(server);
     return server;
 }

@@ -92,7 +92,7 @@ static int read_flows(struct db_conn *conn, void *arg)
  * more. */
 static int refresh(struct flow_catalog *c)
 {
-    int64_t version = db_data_version(c->db);
+    int64_t version = db_topic_version(c->db, DB_FLOWS);
     if (c->loaded && version == c->version)
         return 0;
     arena_free(&c->arena);

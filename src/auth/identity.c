@@ -118,7 +118,7 @@ static struct identity_now now(struct auth *auth)
 {
     return (struct identity_now){.monotonic_ms = clock_monotonic_ms(),
                                  .wall_s = clock_now_ms() / 1000,
-                                 .data_version = db_data_version(auth->db)};
+                                 .data_version = db_topic_version(auth->db, DB_IDENTITIES)};
 }
 
 static int refuse(enum error_id error, enum error_id *ret_error)

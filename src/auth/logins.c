@@ -214,6 +214,7 @@ static int insert_session(struct db_conn *c, const struct session_arg *s)
 static int begin_unit(struct db_conn *c, void *arg)
 {
     const struct session_arg *s = arg;
+    db_concerns(c, s->user_id);
     int r = insert_session(c, s);
     if (r == 0)
         r = db_exec(c, "UPDATE directus_users SET last_access = ?2 WHERE id = ?1",
@@ -376,6 +377,7 @@ static int refresh_unit(struct db_conn *c, void *arg)
     int r = find_session(c, f, &replaced);
     if (r < 0 || !f->user.id || judge(&f->user) != LOGIN_OK)
         return r;
+    db_concerns(c, f->user.id);
     if (!replaced)
         random_text(REFRESH_ALPHABET, f->new_token, REFRESH_TOKEN_LEN);
     r = f->session ? replace_session_token(c, f, replaced) : replace_refresh_token(c, f);
@@ -427,6 +429,7 @@ static int end_unit(struct db_conn *c, void *arg)
     if (r <= 0)
         return r;
     (void)snprintf(e->user_id, sizeof e->user_id, "%s", db_text(rows, 0) ? db_text(rows, 0) : "");
+    db_concerns(c, e->user_id);
     return db_exec(c, "DELETE FROM directus_sessions WHERE token = ?1 OR next_token = ?1",
                    DB_ARGS(DB_TEXT(e->token)), NULL);
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <jwt.h>
+#include <openssl/hmac.h>
 #include <string.h>
 
 #define KEY_MAX_BYTES 4096
@@ -119,31 +120,50 @@ int token_verify(const char *token, const struct token_keys *keys, int64_t now_s
     return r;
 }
 
+/* In Directus's own order, which puts the user first: a balancer can tell by a token's beginning whose it is
+ * (packaging/nginx.conf). libjwt would sort the members. */
 static json_t *make_payload(const struct token_spec *spec)
 {
-    json_t *payload = json_pack("{s:s, s:s?, s:b, s:b, s:I, s:I, s:s}", "id", spec->user_id, "role",
-                                spec->role_id, "app_access", spec->app_access, "admin_access",
-                                spec->admin_access, "iat", (json_int_t)spec->now_s, "exp",
-                                (json_int_t)(spec->now_s + spec->lifetime_s), "iss", "directus");
-    if (payload && spec->session && json_object_set_new(payload, "session", json_string(spec->session)) < 0) {
-        json_decref(payload);
-        return NULL;
-    }
-    return payload;
+    json_t *payload = json_pack("{s:s, s:s?, s:b, s:b}", "id", spec->user_id, "role", spec->role_id,
+                                "app_access", spec->app_access, "admin_access", spec->admin_access);
+    int failed = !payload ||
+                 (spec->session && json_object_set_new(payload, "session", json_string(spec->session)) < 0);
+    if (!failed)
+        failed = json_object_set_new(payload, "iat", json_integer(spec->now_s)) < 0 ||
+                 json_object_set_new(payload, "exp", json_integer(spec->now_s + spec->lifetime_s)) < 0 ||
+                 json_object_set_new(payload, "iss", json_string("directus")) < 0;
+    if (!failed)
+        return payload;
+    json_decref(payload);
+    return NULL;
+}
+
+/* Base64 as JWTs have it: two other letters and no padding. */
+static char *base64_url(struct arena *a, const void *data, size_t len)
+{
+    char *text = base64_encode(a, data, len);
+    for (char *c = text; c && *c; c++)
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c == '=' ? '\0' : *c;
+    return text;
 }
 
 char *token_sign(struct arena *a, const struct token_keys *keys, const struct token_spec *spec)
 {
+    static const char head[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
     const char *list = keys->directus ? keys->directus : "", *key;
     size_t key_len;
-    _cleanup_(jwt_freeP) jwt_t *jwt = NULL;
-    if (!list_next(&list, &key, &key_len) || key_len > KEY_MAX_BYTES || jwt_new(&jwt) != 0)
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    unsigned mac_len;
+    if (!list_next(&list, &key, &key_len) || key_len > KEY_MAX_BYTES)
         return NULL;
     _cleanup_json_ json_t *payload = make_payload(spec);
-    char *text = payload ? json_text(a, payload) : NULL;
-    if (!text || jwt_add_grants_json(jwt, text) != 0 ||
-        jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)key, (int)key_len) != 0)
+    const char *text = payload ? json_text(a, payload) : NULL;
+    const char *first = base64_url(a, head, strlen(head)),
+               *second = text ? base64_url(a, text, strlen(text)) : NULL;
+    const char *body = first && second ? arena_printf(a, "%s.%s", first, second) : NULL;
+    if (!body ||
+        !HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)body, strlen(body), mac, &mac_len))
         return NULL;
-    _cleanup_free_ char *token = jwt_encode_str(jwt);
-    return arena_strdup(a, token);
+    const char *signature = base64_url(a, mac, mac_len);
+    return signature ? arena_printf(a, "%s.%s", body, signature) : NULL;
 }

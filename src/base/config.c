@@ -40,6 +40,8 @@ const struct setting settings[] = {
            " directory"),
     INT("DATABASE_CONNECTIONS", database_connections, "16", 2, 500,
         "Most connections to that database, besides one that listens for changes"),
+    INT("LEADER_LEASE_S", leader_lease_s, "30", 3, 300,
+        "Seconds after which another server takes over the periodic duties of one that died"),
     SECRET("DIRECTUS_SECRET", directus_secret,
            "Signs Directus tokens; several keys, newest first, comma separated. Generated when unset, but "
            "not with DATABASE_URL"),

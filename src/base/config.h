@@ -17,6 +17,7 @@ struct config {
     const char *data_dir;
     const char *database_url;
     int64_t database_connections;
+    int64_t leader_lease_s;
     const char *directus_secret;
     const char *jwt_secret;
     const char *rbac_sync_webhook_secret;

@@ -35,7 +35,11 @@
     X(METRIC_IDENTITY_HITS, "genie_identity_cache_hits_total", "", "counter", \
       "Identities answered from memory") \
     X(METRIC_IDENTITY_MISSES, "genie_identity_cache_misses_total", "", "counter", \
-      "Identities read from the store")
+      "Identities read from the store") \
+    X(METRIC_LEADER, "genie_leader", "", "gauge", "1 while this server does the periodic duties") \
+    X(METRIC_DUTIES, "genie_duties_total", "", "counter", "Runs of periodic duties that were done") \
+    X(METRIC_DUTIES_FAILED, "genie_duties_failed_total", "", "counter", \
+      "Runs of periodic duties that failed and were tried again")
 
 enum metric {
 #define X(id, name, labels, type, help) id,

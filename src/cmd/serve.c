@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/demo.h"
+#include "cmd/duties.h"
 #include "http/events.h"
 #include "http/server.h"
 #include "items/items.h"
@@ -18,6 +19,7 @@
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
+#include "schedule/schedule.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,6 +33,7 @@ struct services {
     struct pool *workers;
     struct limits *limits;
     struct http_server *server;
+    struct schedule *schedule;
 };
 
 static int auth_lookup_hook(void *ctx, const char *token, struct identity **ret, enum error_id *ret_error)
@@ -74,6 +77,16 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
     }
 }
 
+/* The same when another server changed a user's rows. */
+static void user_changed(void *ctx, unsigned topics, const char *user_id)
+{
+    struct app *app = ctx;
+    if (topics & (1U << DB_NODES))
+        retrieval_forget(app->retrieval, user_id);
+    if (topics & (1U << DB_IDENTITIES))
+        auth_forget(app->auth, user_id);
+}
+
 static int start_chat(struct services *s)
 {
     struct app *app = &s->app;
@@ -104,6 +117,17 @@ static int start_http(struct services *s)
     return http_start(&options, &s->server);
 }
 
+static int start_schedule(struct services *s)
+{
+    struct schedule_options options = {
+        .db = s->app.db,
+        .duties = duties,
+        .ctx = &s->app,
+        .lease_ms = s->app.cfg->leader_lease_s * 1000,
+    };
+    return schedule_start(&options, &s->schedule);
+}
+
 static int start_services(struct services *s)
 {
     struct app *app = &s->app;
@@ -125,13 +149,18 @@ static int start_services(struct services *s)
     if (r < 0)
         return r;
     items_on_change(rows_changed, app);
+    db_on_user_change(app->db, user_changed, app);
     r = start_chat(s);
-    return r == 0 ? start_http(s) : r;
+    if (r == 0)
+        r = start_http(s);
+    return r == 0 ? start_schedule(s) : r;
 }
 
 static void stop_services(struct services *s)
 {
     struct app *app = &s->app;
+    if (s->schedule) /* another server may lead while this one still answers */
+        schedule_stop(s->schedule);
     if (app->chat)
         chat_quiesce(app->chat);
     if (s->server)
@@ -142,6 +171,7 @@ static void stop_services(struct services *s)
         chat_close(app->chat);
     if (app->events)
         event_hub_stop(app->events);
+    db_on_user_change(app->db, NULL, NULL);
     if (app->flows)
         flow_catalog_close(app->flows);
     if (app->retrieval) /* may be asking the embedder */

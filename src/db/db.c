@@ -3,9 +3,11 @@
  */
 #include "db/db.h"
 
+#include "base/log.h"
 #include "db/engine.h"
 
 #include <errno.h>
+#include <string.h>
 
 int db_open(const struct db_options *options, struct db **ret)
 {
@@ -22,6 +24,36 @@ int db_read(struct db *db, db_fn fn, void *arg)
     return db->engine->read(db, fn, arg);
 }
 
+struct look {
+    db_fn fn;
+    void *arg;
+};
+
+static int look_unit(struct db_conn *c, void *arg)
+{
+    struct look *look = arg;
+    c->kind = UNIT_LOOKS;
+    int r = look->fn(c, look->arg);
+    c->kind = UNIT_ANY;
+    return r;
+}
+
+int db_look(struct db *db, db_fn fn, void *arg)
+{
+    return db->engine->look(db, look_unit, &(struct look){fn, arg});
+}
+
+/* A second statement would see another snapshot, and a write nothing would undo. */
+static int may_run(struct db_conn *c, const char *sql)
+{
+    if (c->kind == UNIT_ANY)
+        return 0;
+    if (c->kind == UNIT_HAS_LOOKED || strncmp(sql, "SELECT ", 7) != 0)
+        return log_error(-EIO, "store: a look is one SELECT");
+    c->kind = UNIT_HAS_LOOKED;
+    return 0;
+}
+
 int db_write(struct db *db, db_fn fn, void *arg)
 {
     return db->engine->write(db, fn, arg);
@@ -35,6 +67,16 @@ int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done)
 int64_t db_data_version(struct db *db)
 {
     return db->engine->data_version(db);
+}
+
+int64_t db_topic_version(struct db *db, enum db_topic topic)
+{
+    return db->engine->topic_version(db, topic);
+}
+
+void db_on_user_change(struct db *db, db_user_change_fn fn, void *ctx)
+{
+    db->engine->on_user_change(db, fn, ctx);
 }
 
 static int ping(struct db_conn *c, void *arg)
@@ -55,14 +97,21 @@ void db_limit(struct db_conn *c, int limit_ms)
     c->engine->limit(c, limit_ms);
 }
 
+void db_concerns(struct db_conn *c, const char *user_id)
+{
+    c->engine->concerns(c, user_id);
+}
+
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed)
 {
-    return c->engine->exec(c, sql, args, n, ret_changed);
+    int r = may_run(c, sql);
+    return r < 0 ? r : c->engine->exec(c, sql, args, n, ret_changed);
 }
 
 int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret)
 {
-    return c->engine->query(c, sql, args, n, ret);
+    int r = may_run(c, sql);
+    return r < 0 ? r : c->engine->query(c, sql, args, n, ret);
 }
 
 int db_next(struct db_rows *rows)
@@ -118,6 +167,12 @@ int db_query_int(struct db_conn *c, const char *sql, const struct db_value *args
     return r;
 }
 
+int db_now(struct db_conn *c, int64_t *ret_ms)
+{
+    int r = db_query_int(c, c->engine->now_sql, DB_NO_ARGS, ret_ms);
+    return r < 0 ? r : 0;
+}
+
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id)
 {
     int64_t id;
@@ -128,4 +183,10 @@ int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, s
         return -EEXIST; /* ON CONFLICT DO NOTHING did nothing */
     *ret_id = id;
     return 0;
+}
+
+int db_has_table(struct db_conn *c, const char *name)
+{
+    int64_t one;
+    return db_query_int(c, c->engine->table_sql, DB_ARGS(DB_TEXT(name)), &one);
 }

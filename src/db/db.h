@@ -68,6 +68,10 @@ typedef int (*db_fn)(struct db_conn *c, void *arg);
 int db_read(struct db *db, db_fn fn, void *arg);
 int db_write(struct db *db, db_fn fn, void *arg);
 
+/* db_read for a unit of exactly one SELECT, which has 5 s. It needs no transaction, which on PostgreSQL saves
+ * two of three ways to the server and back. Anything else in it is -EIO. */
+int db_look(struct db *db, db_fn fn, void *arg);
+
 /* Like db_write, but returns at once; done(arg, r) is called later, once, on the writer's thread, when the
  * unit is durable (r >= 0) or rolled back (r < 0). It must be short. Returns 0, or -EAGAIN when the queue is
  * full: then done is never called. */
@@ -76,6 +80,17 @@ int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done);
 
 /* A counter that changes whenever another process has written to the store; for dropping caches. Cheap. */
 int64_t db_data_version(struct db *db);
+
+/* The same for what caches are made of, as far as the engine can tell writes apart (PostgreSQL): who may do
+ * what, users' nodes and edges, flows. src/db/topics.c says which tables they are. */
+enum db_topic { DB_IDENTITIES, DB_NODES, DB_FLOWS, DB_TOPICS };
+int64_t db_topic_version(struct db *db, enum db_topic topic);
+
+/* Has fn called when another process wrote rows of one user alone, and said so (db_concerns): that doesn't
+ * move the topics' versions then. topics: bits 1 << topic. On a thread of the store's; fn must be short. NULL
+ * ends it, and returns when no call is under way. */
+typedef void (*db_user_change_fn)(void *ctx, unsigned topics, const char *user_id);
+void db_on_user_change(struct db *db, db_user_change_fn fn, void *ctx);
 
 /* --- inside a unit ---------------------------------------------------------------------------------- */
 
@@ -111,12 +126,20 @@ static inline struct db_value db_text_value(const char *s)
  * outside chooses. */
 void db_limit(struct db_conn *c, int limit_ms);
 
+/* Says that all this unit writes of the topics is this user's (a UUID). Other servers then keep what they
+ * have of others. */
+void db_concerns(struct db_conn *c, const char *user_id);
+
 /* Runs a statement without rows; ret_changed (may be NULL): rows it touched. */
 int db_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
 
 /* Runs an INSERT into a table with an integer key and gives that key (SQL must end in RETURNING id).
  * -EEXIST when ON CONFLICT DO NOTHING did nothing. */
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id);
+
+/* The store's clock, which is the same for all its users, in milliseconds since the epoch. Two calls in one
+ * unit may differ. */
+int db_now(struct db_conn *c, int64_t *ret_ms);
 
 /* Starts a query; then while ((r = db_next(rows)) > 0) …: 1 a row, 0 the end, or negative errno. */
 int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret);
@@ -137,5 +160,8 @@ char *db_text_dup(struct db_rows *rows, int col, struct arena *a);
 
 /* Runs a query that yields at most one row of one integer: 1 and *ret, 0 no row, or negative errno. */
 int db_query_int(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret);
+
+/* Whether there is a table of this name: 1, 0, or negative errno. */
+int db_has_table(struct db_conn *c, const char *name);
 
 #endif

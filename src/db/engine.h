@@ -16,8 +16,12 @@ struct db {
     const struct db_engine *engine;
 };
 
+/* What the unit that runs may do. */
+enum unit_kind { UNIT_ANY, UNIT_LOOKS, UNIT_HAS_LOOKED };
+
 struct db_conn {
     const struct db_engine *engine;
+    enum unit_kind kind;
 };
 
 struct db_rows {
@@ -27,18 +31,24 @@ struct db_rows {
 /* The contracts are those of the functions in db.h that have the same name. */
 struct db_engine {
     const struct migration *migrations;
-    const char *ping_sql; /* must touch the stored data, migrated or not */
+    const char *now_sql;   /* its clock, in milliseconds since the epoch */
+    const char *ping_sql;  /* must touch the stored data, migrated or not */
+    const char *table_sql; /* a row where there is a table named ?1 */
 
     int (*open)(const struct db_options *options, struct db **ret);
     void (*close)(struct db *db);
     int (*read)(struct db *db, db_fn fn, void *arg);
+    int (*look)(struct db *db, db_fn fn, void *arg);
     int (*write)(struct db *db, db_fn fn, void *arg);
     /* Like write, but no other process does the same meanwhile; for migrations. */
     int (*write_schema)(struct db *db, db_fn fn, void *arg);
     int (*write_async)(struct db *db, db_fn fn, void *arg, db_done_fn done);
     int64_t (*data_version)(struct db *db);
+    int64_t (*topic_version)(struct db *db, enum db_topic topic);
+    void (*on_user_change)(struct db *db, db_user_change_fn fn, void *ctx);
 
     void (*limit)(struct db_conn *c, int limit_ms);
+    void (*concerns)(struct db_conn *c, const char *user_id);
     int (*exec)(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
                 int64_t *ret_changed);
     /* Runs all statements of a script; for migrations. */

@@ -305,7 +305,9 @@ bool pg_conn_alive(struct pg_conn *c)
 int pg_conn_run(struct pg_conn *c, db_fn fn, void *arg)
 {
     c->error = 0;
-    c->again = c->duplicate = c->wrote = false;
+    c->again = c->duplicate = c->wrote = c->several = false;
+    c->topics = 0;
+    c->user_id[0] = '\0';
     c->unit_deadline = clock_monotonic_ms() + c->unit_limit_ms;
     c->in_unit = true;
     int r = fn(&c->base, arg);

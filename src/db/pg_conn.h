@@ -5,6 +5,7 @@
 #ifndef DB_PG_CONN_H
 #define DB_PG_CONN_H
 
+#include "base/uuid.h"
 #include "db/engine.h"
 
 #include <libpq-fe.h>
@@ -29,9 +30,12 @@ struct pg_conn {
     int error;             /* the unit's first failure: whatever follows fails alike */
     bool again, duplicate; /* see struct pg_error */
     bool wrote;
-    bool lost;            /* no longer usable: closed instead of given back */
-    int rows;             /* results that are not freed */
-    struct pg_conn *next; /* in a list of idle ones */
+    unsigned topics;         /* of what was written */
+    char user_id[UUID_SIZE]; /* whose rows alone they were, or "" */
+    bool several;            /* the unit named more than one */
+    bool lost;               /* no longer usable: closed instead of given back */
+    int rows;                /* results that are not freed */
+    struct pg_conn *next;    /* in a list of idle ones */
 };
 
 /* Reads a URL (which is never logged: it may hold a password). 0, or -EINVAL with a log line. */
@@ -75,6 +79,7 @@ void pg_stmt_discard_all(struct pg_conn *c);
 
 /* The operations of struct db_engine. */
 void pg_limit(struct db_conn *c, int limit_ms);
+void pg_concerns(struct db_conn *c, const char *user_id);
 int pg_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
 int pg_script(struct db_conn *c, const char *sql);
 int pg_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret);

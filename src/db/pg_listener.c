@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/topics.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,11 +21,14 @@ struct pg_listener {
     struct pg_pool *pool;
     const char *node;
     pthread_mutex_t lock; /* of starting */
+    pthread_mutex_t calling;
+    db_user_change_fn user_change; /* guarded by `calling`, which is held during a call */
+    void *ctx;
     pthread_t thread;
     _Atomic bool started, stopping;
     int wake_fd;
-    _Atomic int64_t version;
-    struct pg_conn *conn; /* of the thread alone */
+    _Atomic int64_t versions[DB_TOPICS + 1]; /* the last is of anything */
+    struct pg_conn *conn;                    /* of the thread alone */
 };
 
 struct pg_listener *pg_listener_make(struct pg_pool *pool, const char *node)
@@ -34,14 +38,36 @@ struct pg_listener *pg_listener_make(struct pg_pool *pool, const char *node)
         return NULL;
     l->pool = pool;
     l->node = node;
-    l->version = 1;
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0) {
         free(l);
         return NULL;
     }
     pthread_mutex_init(&l->lock, NULL);
+    pthread_mutex_init(&l->calling, NULL);
     return l;
+}
+
+static void changed(struct pg_listener *l, unsigned topics)
+{
+    for (int i = 0; i < DB_TOPICS; i++)
+        if (topics & (1U << i))
+            atomic_fetch_add(&l->versions[i], 1);
+    atomic_fetch_add(&l->versions[DB_TOPICS], 1);
+}
+
+/* Has what is kept by user dropped for one user; the topics for which that wasn't enough. */
+static unsigned tell_user_change(struct pg_listener *l, const struct change *change)
+{
+    unsigned topics = change->topics & TOPICS_BY_USER;
+    if (!topics || !change->user_id[0])
+        return change->topics;
+    pthread_mutex_lock(&l->calling);
+    bool told = l->user_change != NULL;
+    if (told)
+        l->user_change(l->ctx, topics, change->user_id);
+    pthread_mutex_unlock(&l->calling);
+    return told ? change->topics & ~topics : change->topics;
 }
 
 /* Waits until there is something to read, at most `ms`; whether there is. */
@@ -64,7 +90,7 @@ static void listen_anew(struct pg_listener *l)
     if (pg_pool_open_own(l->pool, until, &l->conn) == 0 &&
         pg_conn_command(l->conn, "LISTEN " PG_CHANNEL, until) < 0)
         hang_up(l);
-    atomic_fetch_add(&l->version, 1);
+    changed(l, TOPICS_ALL);
     if (!l->conn)
         (void)wait_for_news(l, RETRY_MS);
 }
@@ -73,8 +99,10 @@ static void take_notifications(struct pg_listener *l)
 {
     PGnotify *n;
     while ((n = PQnotifies(l->conn->handle))) {
-        if (strcmp(n->extra, l->node) != 0)
-            atomic_fetch_add(&l->version, 1);
+        struct change change;
+        change_read(n->extra, &change);
+        if (strcmp(change.node, l->node) != 0)
+            changed(l, tell_user_change(l, &change));
         PQfreemem(n);
     }
 }
@@ -88,7 +116,7 @@ static void hear(struct pg_listener *l)
     if (well)
         return;
     hang_up(l);
-    atomic_fetch_add(&l->version, 1);
+    changed(l, TOPICS_ALL);
 }
 
 static void *work(void *arg)
@@ -118,12 +146,21 @@ static void start(struct pg_listener *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-int64_t pg_listener_version(struct pg_listener *l)
+int64_t pg_listener_version(struct pg_listener *l, enum db_topic topic)
 {
     if (!atomic_load(&l->started))
         start(l);
-    /* nothing is heard without a thread, so everything counts as changed */
-    return atomic_load(&l->started) ? atomic_load(&l->version) : atomic_fetch_add(&l->version, 1);
+    if (!atomic_load(&l->started))
+        changed(l, TOPICS_ALL); /* nothing is heard without a thread, so everything counts as changed */
+    return atomic_load(&l->versions[topic]);
+}
+
+void pg_listener_on_user_change(struct pg_listener *l, db_user_change_fn fn, void *ctx)
+{
+    pthread_mutex_lock(&l->calling);
+    l->user_change = fn;
+    l->ctx = ctx;
+    pthread_mutex_unlock(&l->calling);
 }
 
 void pg_listener_free(struct pg_listener *l)
@@ -135,5 +172,6 @@ void pg_listener_free(struct pg_listener *l)
     }
     (void)close(l->wake_fd);
     pthread_mutex_destroy(&l->lock);
+    pthread_mutex_destroy(&l->calling);
     free(l);
 }

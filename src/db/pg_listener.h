@@ -17,7 +17,10 @@ struct pg_listener;
 struct pg_listener *pg_listener_make(struct pg_pool *pool, const char *node);
 void pg_listener_free(struct pg_listener *l);
 
-/* db_data_version: starts to listen when first asked. Never waits. */
-int64_t pg_listener_version(struct pg_listener *l);
+/* db_topic_version, and db_data_version with DB_TOPICS: starts to listen when first asked. Never waits. */
+int64_t pg_listener_version(struct pg_listener *l, enum db_topic topic);
+
+/* db_on_user_change. */
+void pg_listener_on_user_change(struct pg_listener *l, db_user_change_fn fn, void *ctx);
 
 #endif

@@ -6,8 +6,10 @@
 #include "db/pg_conn.h"
 
 #include "db/pg_sql.h"
+#include "db/topics.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -269,9 +271,20 @@ static int run(struct pg_conn *c, const char *sql, const struct db_value *args, 
     if (r < 0)
         return pg_conn_refuse(c, sql, r == -ENOMEM ? r : -EIO, "too many or too large parameters");
     r = run_params(c, sql, args, &p, ret);
-    if (r == 0 && strncmp(PQcmdStatus(*ret), "SELECT", 6) != 0)
+    if (r == 0 && strncmp(PQcmdStatus(*ret), "SELECT", 6) != 0) {
         c->wrote = true;
+        c->topics |= topics_of(sql);
+    }
     return r;
+}
+
+void pg_concerns(struct db_conn *base, const char *user_id)
+{
+    struct pg_conn *c = conn_of(base);
+    bool other = c->user_id[0] && !str_equal_nocase(c->user_id, user_id);
+    c->several = c->several || other || !uuid_valid(user_id);
+    if (!c->several)
+        memcpy(c->user_id, user_id, UUID_SIZE);
 }
 
 void pg_limit(struct db_conn *base, int limit_ms)
@@ -322,6 +335,7 @@ int pg_script(struct db_conn *base, const char *script)
     int r = c->error ? c->error : pg_conn_command(c, "SET LOCAL statement_timeout TO 0", until);
     c->unit_deadline = until;
     c->wrote = true;
+    c->topics = TOPICS_ALL;
     while (r == 0 && pg_sql_next_statement(&script, &at, &len)) {
         _cleanup_free_ char *sql = strndup(at, len);
         if (!sql)

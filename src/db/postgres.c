@@ -9,6 +9,7 @@
 #include "db/engine.h"
 #include "db/pg_listener.h"
 #include "db/pg_pool.h"
+#include "db/topics.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -136,18 +137,55 @@ static int read_unit(struct db *db, db_fn fn, void *arg)
     return r;
 }
 
+/* As long as BEGIN may take, since there is none that would notice a server that hangs. */
+static int run_look(struct pg_conn *c, db_fn fn, void *arg)
+{
+    int limit_ms = c->unit_limit_ms;
+    c->unit_limit_ms = DB_WAIT_MS;
+    int r = run_inside(c, fn, arg);
+    c->unit_limit_ms = limit_ms;
+    return r;
+}
+
+/* A result arrives whole or not at all: where the connection was lost the unit has seen nothing, and looks
+ * again. */
+static int look_unit(struct db *db, db_fn fn, void *arg)
+{
+    struct pg_db *s = store_of(db);
+    int64_t until_ms = soon();
+    if (inside)
+        return log_error(-EDEADLK, "store: a unit of work waits for another");
+    for (int runs = 1;; runs++) {
+        struct pg_conn *c;
+        int r = pg_pool_lend(s->pool, until_ms, false, &c);
+        if (r < 0)
+            return r;
+        r = run_look(c, fn, arg);
+        bool again = r < 0 && c->lost && c->error != -ETIMEDOUT && runs < LOST_RUNS_MOST;
+        pg_pool_return(s->pool, c);
+        if (!again)
+            return r;
+    }
+}
+
 /* --- writing ---------------------------------------------------------------------------------------- */
 
 /* The end of a transaction, and what else goes the same way. Other processes are told after the commit, in a
  * transaction that doesn't wait for the disk: NOTIFY commits one at a time. */
-static void write_end(const struct pg_db *s, const struct attempt *a, bool commit, bool tell, char *sql,
-                      size_t size)
+static void write_end(const struct pg_db *s, const struct attempt *a, bool commit,
+                      const struct pg_conn *wrote, char *sql, size_t size)
 {
-    char told[160] = "", unlock[96] = "";
-    if (tell)
+    char told[200] = "", unlock[96] = "", text[CHANGE_TEXT_SIZE];
+    struct change change = {.topics = wrote ? wrote->topics : 0};
+    if (wrote) {
+        memcpy(change.node, s->node, sizeof change.node);
+        if (!wrote->several)
+            memcpy(change.user_id, wrote->user_id, sizeof change.user_id);
+        change_write(&change, text);
         (void)snprintf(told, sizeof told,
                        "; BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY " PG_CHANNEL ", '%s'; COMMIT",
-                       s->node);
+                       text);
+    }
     if (a->lock != NO_LOCK)
         (void)snprintf(unlock, sizeof unlock, "; SELECT pg_advisory_unlock(%d, %d)", LOCK_CLASS, a->lock);
     (void)snprintf(sql, size, "%s%s%s", commit ? "COMMIT" : "ROLLBACK", told, unlock);
@@ -155,8 +193,8 @@ static void write_end(const struct pg_db *s, const struct attempt *a, bool commi
 
 static int end(struct pg_db *s, struct attempt *a, struct pg_conn *c, int r)
 {
-    char sql[320];
-    write_end(s, a, r >= 0, r >= 0 && c->wrote, sql, sizeof sql);
+    char sql[360];
+    write_end(s, a, r >= 0, r >= 0 && c->wrote ? c : NULL, sql, sizeof sql);
     if (r < 0) {
         if (!c->lost)
             (void)pg_conn_command(c, sql, soon()); /* a transaction whose connection is lost is undone */
@@ -307,7 +345,17 @@ static int write_unit_async(struct db *db, db_fn fn, void *arg, db_done_fn done)
 
 static int64_t data_version(struct db *db)
 {
-    return pg_listener_version(store_of(db)->listener);
+    return pg_listener_version(store_of(db)->listener, DB_TOPICS);
+}
+
+static int64_t topic_version(struct db *db, enum db_topic topic)
+{
+    return pg_listener_version(store_of(db)->listener, topic);
+}
+
+static void on_user_change(struct db *db, db_user_change_fn fn, void *ctx)
+{
+    pg_listener_on_user_change(store_of(db)->listener, fn, ctx);
 }
 
 /* --- opening ---------------------------------------------------------------------------------------- */
@@ -359,15 +407,21 @@ static int open_store(const struct db_options *options, struct db **ret)
 
 const struct db_engine postgres_engine = {
     .migrations = postgres_migrations,
+    .now_sql = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     .ping_sql = "SELECT count(*) FROM pg_class WHERE relname = 'schema_version'",
+    .table_sql = "SELECT 1 FROM pg_class WHERE oid = to_regclass(?1) AND relkind IN ('r', 'p')",
     .open = open_store,
     .close = close_store,
     .read = read_unit,
+    .look = look_unit,
     .write = write_unit,
     .write_schema = write_schema,
     .write_async = write_unit_async,
     .data_version = data_version,
+    .topic_version = topic_version,
+    .on_user_change = on_user_change,
     .limit = pg_limit,
+    .concerns = pg_concerns,
     .exec = pg_exec,
     .script = pg_script,
     .query = pg_query,

@@ -122,6 +122,23 @@ static int64_t data_version(struct db *db)
     return writer_data_version(store_of(db)->writer);
 }
 
+/* The file's version says that something was written, not what. */
+static int64_t topic_version(struct db *db, enum db_topic topic)
+{
+    (void)topic;
+    return data_version(db);
+}
+
+static void on_user_change(struct db *db, db_user_change_fn fn, void *ctx)
+{
+    (void)db, (void)fn, (void)ctx;
+}
+
+static void concerns(struct db_conn *c, const char *user_id)
+{
+    (void)c, (void)user_id;
+}
+
 /* --- opening ---------------------------------------------------------------------------------------- */
 
 static void close_store(struct db *db)
@@ -194,15 +211,21 @@ static int open_store(const struct db_options *options, struct db **ret)
 
 const struct db_engine sqlite_engine = {
     .migrations = sqlite_migrations,
+    .now_sql = "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)",
     .ping_sql = "SELECT count(*) FROM sqlite_schema",
+    .table_sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
     .open = open_store,
     .close = close_store,
     .read = read_unit,
+    .look = read_unit,
     .write = write_unit,
     .write_schema = write_unit, /* a transaction of one writer at a time */
     .write_async = write_unit_async,
     .data_version = data_version,
+    .topic_version = topic_version,
+    .on_user_change = on_user_change,
     .limit = sqlite_limit,
+    .concerns = concerns,
     .exec = sqlite_exec,
     .script = sqlite_script,
     .query = sqlite_query,

@@ -50,7 +50,7 @@ static int profile_unit(struct db_conn *c, void *arg)
 int profile_read(struct db *db, const struct identity *who, json_t **ret)
 {
     struct profile_arg p = {.user_id = who->user_id};
-    int r = db_read(db, profile_unit, &p);
+    int r = db_look(db, profile_unit, &p);
     if (r == 0)
         *ret = p.profile;
     return r;

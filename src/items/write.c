@@ -249,6 +249,8 @@ static int create_unit(struct db_conn *c, void *arg)
     struct writing *w = arg;
     const char *owner = w->scope.collection->owner ? w->scope.values.who->user_id : NULL;
     int r = 0;
+    if (owner)
+        db_concerns(c, owner);
     for (size_t i = 0; i < w->n && r == 0; i++) {
         r = check_references(c, w, &w->rows[i], owner);
         if (r == 0)
@@ -327,6 +329,8 @@ static int update_unit(struct db_conn *c, void *arg)
             r = check_references(c, w, w->rows, w->scope.collection->owner ? owner : NULL);
         if (r == 0)
             r = update_row(c, w, w->rows, w->ids[i]);
+        if (r == 0 && w->scope.collection->owner)
+            db_concerns(c, owner);
         if (r == 0)
             note_owner(w, owner);
     }
@@ -354,6 +358,8 @@ static int delete_unit(struct db_conn *c, void *arg)
             return scope_refuse(&w->scope, -EACCES, NULL, w->scope.collection->held_why);
         if (r == 0)
             r = delete_row(c, w, w->ids[i]);
+        if (r == 0 && w->scope.collection->owner)
+            db_concerns(c, owner);
         if (r == 0)
             note_owner(w, owner);
     }

@@ -132,3 +132,9 @@ int holds_expire(struct db_conn *c, const char *user_id, int64_t now_ms)
     }
     return r < 0 ? r : ended;
 }
+
+int quota_expire_in(struct db_conn *c, int64_t now_ms)
+{
+    int ended = holds_expire(c, NULL, now_ms);
+    return ended < 0 ? ended : ended == HOLDS_AT_ONCE;
+}

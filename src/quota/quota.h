@@ -129,16 +129,9 @@ void quota_forget(struct quota *q, const char *user_id);
 
 /* ---- housekeeping */
 
-struct quota_swept {
-    int64_t holds_returned; /* leases that were over */
-    int64_t holds_removed;  /* settled long ago */
-    int64_t counters_removed;
-};
-
-/* Gives back holds whose lease is over, and removes counters and settled holds that nobody needs, in units of
- * bounded size; at most so many that it ends within seconds (what is left is for the next time). 0, or
- * negative errno: what was done before stays done. A process that also shows usage then calls
- * quota_forget(q, NULL). */
-int quota_sweep(struct db *db, int64_t now_ms, struct quota_swept *ret);
+/* Gives back the units of holds whose lease is over, a hundred at most, inside the caller's unit: 1 when
+ * there may be more of them, 0 when not, or the store's error. What is remembered of their users' counters is
+ * out of date for at most QUOTA_CACHE_MS. */
+int quota_expire_in(struct db_conn *c, int64_t now_ms);
 
 #endif

@@ -124,6 +124,7 @@ int embedder_question(struct embedder *e, const char *question, float **ret, siz
 static int store_batch(struct db_conn *c, void *arg)
 {
     const struct batch *b = arg;
+    db_concerns(c, b->user_id);
     for (size_t i = 0; i < b->n; i++) {
         uint64_t fingerprint = embedding_fingerprint(b->embedder->model, b->text[i]);
         _cleanup_buf_ struct buf blob = BUF_INIT(sizeof fingerprint + VECTOR_DIM_MAX * sizeof(float));
@@ -188,7 +189,7 @@ static void fill_user(void *arg)
     struct fill *f = arg;
     struct embedder *e = f->embedder;
     struct lease *l = NULL;
-    if (may_ask(e) && index_cache_take(e->cache, f->user_id, db_data_version(e->db), &l) == 0) {
+    if (may_ask(e) && index_cache_take(e->cache, f->user_id, db_topic_version(e->db, DB_NODES), &l) == 0) {
         size_t done = fill_index(e, f->user_id, lease_index(l));
         index_cache_give_back(l);
         if (done > 0)

@@ -144,7 +144,7 @@ int retrieval_find(struct retrieval *r, struct arena *a, const char *user_id, co
         return -EINVAL;
     _cleanup_(index_cache_give_backP) struct lease *l = NULL;
     struct retrieval_result found = {0};
-    int err = index_cache_take(r->cache, user_id, db_data_version(r->db), &l);
+    int err = index_cache_take(r->cache, user_id, db_topic_version(r->db, DB_NODES), &l);
     if (err == 0)
         err = find_in(r, l, a, user_id, question, most, &found);
     if (err == 0)

@@ -80,6 +80,25 @@ static void signed_payload_is_directus(void **state)
     arena_free(&a);
 }
 
+/* What a balancer routes by: the same for every token of a user, different for two users. */
+static void the_user_stands_first(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 65536);
+    struct token_spec
+        one = {.user_id = USER, .admin_access = true, .now_s = NOW, .lifetime_s = 60},
+        two = {.user_id = USER, .role_id = ADMIN, .session = "abc", .now_s = NOW + 9, .lifetime_s = 6},
+        other = {.user_id = "ffffffff-ffff-4fff-8fff-ffffffffffff", .now_s = NOW, .lifetime_s = 60};
+    const char *first = strchr(token_sign(&a, &keys, &one), '.'),
+               *second = strchr(token_sign(&a, &keys, &two), '.'),
+               *third = strchr(token_sign(&a, &keys, &other), '.');
+    assert_memory_equal(first, ".eyJpZCI6I", 10);
+    assert_memory_equal(first, second, 57);
+    assert_memory_not_equal(first, third, 57);
+    arena_free(&a);
+}
+
 static void claims_of_an_impersonation(void **state)
 {
     (void)state;
@@ -282,17 +301,12 @@ static void what_is_no_jwt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_directus_token),
-        cmocka_unit_test(signed_payload_is_directus),
-        cmocka_unit_test(claims_of_an_impersonation),
-        cmocka_unit_test(wrong_directus_claims),
-        cmocka_unit_test(native_tokens),
-        cmocka_unit_test(kinds_do_not_mix),
-        cmocka_unit_test(only_hs256),
-        cmocka_unit_test(every_byte_matters),
-        cmocka_unit_test(keys_rotate),
-        cmocka_unit_test(long_tokens),
-        cmocka_unit_test(what_is_no_jwt),
+        cmocka_unit_test(good_directus_token),   cmocka_unit_test(signed_payload_is_directus),
+        cmocka_unit_test(the_user_stands_first), cmocka_unit_test(claims_of_an_impersonation),
+        cmocka_unit_test(wrong_directus_claims), cmocka_unit_test(native_tokens),
+        cmocka_unit_test(kinds_do_not_mix),      cmocka_unit_test(only_hs256),
+        cmocka_unit_test(every_byte_matters),    cmocka_unit_test(keys_rotate),
+        cmocka_unit_test(long_tokens),           cmocka_unit_test(what_is_no_jwt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

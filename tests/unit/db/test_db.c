@@ -56,6 +56,51 @@ static void a_read_sees_one_snapshot(void **state)
     assert_int_equal(items(s), 1);
 }
 
+static int count_once(struct db_conn *c, void *ret)
+{
+    int r = db_query_int(c, "SELECT count(*) FROM item", DB_NO_ARGS, ret);
+    return r == 1 ? 7 : r;
+}
+
+static int count_twice(struct db_conn *c, void *ret)
+{
+    int r = count_once(c, ret);
+    return r < 0 ? r : count_once(c, ret);
+}
+
+static int insert_while_looking(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    return db_exec(c, "INSERT INTO item (name) VALUES ('looked')", DB_NO_ARGS, NULL);
+}
+
+static int query_that_inserts(struct db_conn *c, void *ret)
+{
+    return db_query_int(c, "INSERT INTO item (name) VALUES ('looked') RETURNING id", DB_NO_ARGS, ret);
+}
+
+static int look_for_nothing(struct db_conn *c, void *ret)
+{
+    return db_query_int(c, "SELECT nonsense FROM item", DB_NO_ARGS, ret);
+}
+
+static void a_look_is_one_select(void **state)
+{
+    struct store *s = *state;
+    int64_t n = -1;
+    assert_int_equal(store_exec(s->db, "INSERT INTO item (name) VALUES ('a')"), 0);
+    for (int i = 0; i < 2 * STORE_CONNECTIONS; i++) {
+        assert_int_equal(db_look(s->db, count_once, &n), 7);
+        assert_int_equal(n, 1);
+        assert_int_equal(db_look(s->db, count_twice, &n), -EIO);
+        assert_int_equal(db_look(s->db, insert_while_looking, NULL), -EIO);
+        assert_int_equal(db_look(s->db, query_that_inserts, &n), -EIO);
+        assert_int_equal(db_look(s->db, look_for_nothing, &n), -EIO);
+        assert_int_equal(db_read(s->db, count_twice, &n), 7); /* the next unit is as free as ever */
+    }
+    assert_int_equal(items(s), 1);
+}
+
 static int insert_two_then_think_better(struct db_conn *c, void *arg)
 {
     int64_t n;
@@ -420,6 +465,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_read_sees_one_snapshot),
+        TEST(a_look_is_one_select),
         TEST(a_negative_result_undoes_the_unit_and_is_passed_on),
         TEST(values_come_back_as_they_went),
         TEST(an_insert_that_does_nothing_says_so),

@@ -250,6 +250,32 @@ static void a_unit_that_never_ends_is_ended(void **state)
 
 /* --- a server that goes and comes -------------------------------------------------------------------- */
 
+static int count_items(struct db_conn *c, void *ret)
+{
+    return db_query_int(c, "SELECT count(*) FROM item", DB_NO_ARGS, ret);
+}
+
+static void a_look_minds_no_closed_connections_and_does_not_wait_for_ever(void **state)
+{
+    struct world *w = *state;
+    int64_t n;
+    assert_int_equal(db_look(w->db, count_items, &n), 1);
+    pg_proxy_set(w->proxy, WAY_CLOSED);
+    assert_int_equal(db_look(w->db, count_items, &n), -EIO);
+    pg_proxy_set(w->proxy, WAY_OPEN);
+    await_service(w->db);
+    for (int i = 0; i < 5; i++) {
+        store_as_admin(w->store->name, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                                       "WHERE datname = current_database() AND pid <> pg_backend_pid()");
+        assert_int_equal(db_look(w->db, count_items, &n), 1);
+    }
+    pg_proxy_set(w->proxy, WAY_FROZEN);
+    assert_int_equal(db_look(w->db, count_items, &n), -ETIMEDOUT);
+    pg_proxy_set(w->proxy, WAY_OPEN);
+    await_service(w->db);
+    assert_int_equal(db_look(w->db, count_items, &n), 1);
+}
+
 static void connections_that_were_closed_are_replaced_unnoticed(void **state)
 {
     struct world *w = *state;
@@ -496,6 +522,82 @@ static void only_others_writes_change_the_version(void **state)
     store_await_change(w->db, version);
 }
 
+struct heard {
+    _Atomic int calls;
+    _Atomic unsigned topics;
+    char user_id[64];
+};
+
+static void hear_user(void *ctx, unsigned topics, const char *user_id)
+{
+    struct heard *h = ctx;
+    (void)snprintf(h->user_id, sizeof h->user_id, "%s", user_id);
+    h->topics |= topics;
+    h->calls++;
+}
+
+#define SOMEBODY "0f0e0d0c-0b0a-4908-8706-050403020100"
+
+static int write_of_one_user(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    db_concerns(c, SOMEBODY);
+    return db_exec(c, "INSERT INTO user_nodes (n) VALUES (1)", DB_NO_ARGS, NULL);
+}
+
+static int write_of_two_users(struct db_conn *c, void *arg)
+{
+    db_concerns(c, "ffffffff-ffff-4fff-8fff-ffffffffffff");
+    return write_of_one_user(c, arg);
+}
+
+/* Others' writes move the topics of the tables they name, and for one user's rows not even those. */
+static void only_what_changed_is_dropped(void **state)
+{
+    struct world *w = *state;
+    struct heard heard = {0};
+    store_await_listening(w->db);
+    db_on_user_change(w->db, hear_user, &heard);
+    int64_t any = db_data_version(w->db);
+    assert_int_equal(store_exec(w->store->db, "CREATE TABLE user_nodes (n int)"),
+                     0); /* not ours: everything */
+    store_await_change(w->db, any);
+    any = db_data_version(w->db);
+    int64_t nodes = db_topic_version(w->db, DB_NODES), flows = db_topic_version(w->db, DB_FLOWS);
+    assert_int_equal(store_exec(w->store->db, "UPDATE counter SET n = 3"), 0);
+    store_await_change(w->db, any);
+    assert_true(db_topic_version(w->db, DB_NODES) == nodes);
+
+    any = db_data_version(w->db);
+    assert_int_equal(store_exec(w->store->db, "INSERT INTO user_nodes (n) VALUES (1)"), 0);
+    store_await_change(w->db, any);
+    assert_true(db_topic_version(w->db, DB_NODES) > nodes);
+    assert_true(db_topic_version(w->db, DB_FLOWS) == flows);
+    assert_int_equal(heard.calls, 0);
+
+    any = db_data_version(w->db);
+    nodes = db_topic_version(w->db, DB_NODES);
+    assert_int_equal(db_write(w->store->db, write_of_one_user, NULL), 0);
+    store_await_change(w->db, any);
+    assert_true(db_topic_version(w->db, DB_NODES) == nodes);
+    assert_int_equal(heard.calls, 1);
+    assert_int_equal(heard.topics, 1U << DB_NODES);
+    assert_string_equal(heard.user_id, SOMEBODY);
+
+    any = db_data_version(w->db);
+    assert_int_equal(db_write(w->store->db, write_of_two_users, NULL), 0);
+    store_await_change(w->db, any);
+    assert_true(db_topic_version(w->db, DB_NODES) > nodes);
+
+    any = db_data_version(w->db);
+    db_on_user_change(w->db, NULL, NULL);
+    nodes = db_topic_version(w->db, DB_NODES);
+    assert_int_equal(db_write(w->store->db, write_of_one_user, NULL), 0);
+    store_await_change(w->db, any);
+    assert_true(db_topic_version(w->db, DB_NODES) > nodes);
+    assert_int_equal(heard.calls, 1);
+}
+
 static void what_could_not_be_heard_counts_as_a_change(void **state)
 {
     struct world *w = *state;
@@ -547,6 +649,7 @@ int main(void)
         TEST(a_real_duplicate_is_told_after_a_second_look),
         TEST(a_lock_is_not_awaited_for_ever),
         TEST(a_unit_that_never_ends_is_ended),
+        TEST(a_look_minds_no_closed_connections_and_does_not_wait_for_ever),
         TEST(connections_that_were_closed_are_replaced_unnoticed),
         TEST(a_server_that_is_away_is_told_at_once_and_comes_back),
         TEST(a_server_that_hangs_is_not_awaited_for_ever),
@@ -559,6 +662,7 @@ int main(void)
         TEST(values_come_in_portable_forms),
         TEST(an_integer_may_be_compared_with_every_kind_of_integer),
         TEST(only_others_writes_change_the_version),
+        TEST(only_what_changed_is_dropped),
         TEST(what_could_not_be_heard_counts_as_a_change),
         TEST(a_server_that_hangs_is_noticed_by_who_listens),
         TEST(what_is_no_database_is_refused),

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Every deletion goes by an index on the time, oldest first, so its cost is that of the rows it deletes. */
+#include "schedule/sweep.h"
+
+#define OLDEST(table, key, time) \
+    "DELETE FROM " table " WHERE " key " IN (SELECT " key " FROM " table " WHERE " time \
+    " < ?1 ORDER BY " time " LIMIT ?2)"
+
+static const struct {
+    const char *sql;
+    int64_t kept_ms; /* after that time */
+} expired[] = {
+    {OLDEST("directus_sessions", "token", "expires"), 0},
+    {"DELETE FROM idempotency_keys WHERE (scope, route, key) IN (SELECT scope, route, key FROM "
+     "idempotency_keys "
+     "WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+     0},
+    {OLDEST("revoked_tokens", "jti", "expires_at"), 0},
+    {OLDEST("rate_limits", "bucket", "window_start"), DAY_MS}, /* no window is longer */
+    /* a cycle is at most a year and some days, whatever the plan */
+    {OLDEST("user_usage_counts", "id", "billing_cycle_start"), 400 * DAY_MS},
+    /* a settled hold outlives its job, which the queue keeps for 30 days */
+    {"DELETE FROM quota_reservations WHERE id IN (SELECT id FROM quota_reservations WHERE status IN "
+     "('kept', 'returned') AND date_updated < ?1 LIMIT ?2)",
+     90 * DAY_MS},
+};
+
+int sweep_expired(struct db_conn *c, const struct duty_run *run)
+{
+    int more = 0;
+    for (size_t i = 0; i < ARRAY_LEN(expired); i++) {
+        char before[ISO_TIME_LEN];
+        int64_t deleted;
+        clock_format_iso(run->now_ms - expired[i].kept_ms, before);
+        int r = db_exec(c, expired[i].sql, DB_ARGS(DB_TEXT(before), DB_INT(run->batch)), &deleted);
+        if (r < 0)
+            return r;
+        more |= deleted >= run->batch;
+    }
+    return more;
+}
