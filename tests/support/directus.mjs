@@ -86,6 +86,7 @@ export class Directus {
         this.dir = tempDir('genie-directus-');
         this.secret = randomBytes(32).toString('hex');
         this.servers = [];
+        this.env = {};
     }
 
     get url() {
@@ -94,7 +95,7 @@ export class Directus {
 
     async start() {
         this.port ??= await freePort();
-        const more = { PORT: String(this.port), PUBLIC_URL: this.url, SECRET: this.secret };
+        const more = { PORT: String(this.port), PUBLIC_URL: this.url, SECRET: this.secret, ...this.env };
         this.child = run('start', environment(this.database.url, this.dir, more));
         const deadline = performance.now() + START_MS;
         while (performance.now() < deadline) {
@@ -113,8 +114,9 @@ export class Directus {
         if (child && !(await exitWithin(child, STOP_MS))) child.kill('SIGKILL');
     }
 
-    async restart() {
+    async restart(env = {}) {
         await this.#end();
+        Object.assign(this.env, env);
         return await this.start();
     }
 
