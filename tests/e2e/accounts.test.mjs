@@ -171,6 +171,16 @@ describe('genie user', () => {
         await eventually(async () => (await me(token)).status === 200);
     });
 
+    test('adopting wants to know whom, and leaves whole accounts alone', async () => {
+        for (const args of [[], ['--all', '--email', 'made@example.com'], ['--all=yes'], ['--role', 'x']])
+            await user(['adopt', ...args], { expect: 2 });
+        await user(['adopt', '--all', '--onboarding', 'NOWHERE'], { expect: 2 });
+        await user(['adopt', '--email', 'nobody@example.com'], { expect: 1 });
+        assert.deepEqual(JSON.parse((await user(['adopt', '--all', '--json'])).stdout), []);
+        const { stdout } = await user(['adopt', '--email', 'made@example.com']);
+        assert.match(stdout, /made@example\.com +nothing was missing/);
+    });
+
     test('accounts made at once are all made, and one e-mail makes one account', async () => {
         const add = (email) => user(['add', '--email', email, '--json'], { expect: null });
         const many = await Promise.all(

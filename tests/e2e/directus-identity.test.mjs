@@ -167,7 +167,8 @@ describe('a real Directus and genie on its database', () => {
             const nameless = '7d0a2d2e-6f5a-4a63-9c7e-0d2f7a3f1b01';
             directus.sql(`INSERT INTO directus_users (id, status) VALUES ('${nameless}', 'active')`);
             const whole = await genie.addUser();
-            const run = async () => JSON.parse((await genie.cli(['user', 'adopt', '--all', '--json'])).stdout);
+            const run = async () =>
+                JSON.parse((await genie.cli(['user', 'adopt', '--all', '--json'])).stdout);
             const ids = (await run()).map((row) => row.id);
             for (const [i, user] of users.entries()) assert.equal(ids.includes(user.id), i < 2, user.email);
             assert.ok(ids.includes(nameless));
@@ -263,7 +264,12 @@ describe('a real Directus and genie on its database', () => {
 
     describe('rights', () => {
         const newRole = async (more) =>
-            (await directus.admin('POST', '/roles', { name: `Role ${randomBytes(3).toString('hex')}`, ...more })).id;
+            (
+                await directus.admin('POST', '/roles', {
+                    name: `Role ${randomBytes(3).toString('hex')}`,
+                    ...more,
+                })
+            ).id;
         const asUser = async (role) => await directus.login(await addUser({ role }));
         const sees = async (token) => ({ here: await isAdmin(token), there: decode(token).admin_access });
 
@@ -282,7 +288,11 @@ describe('a real Directus and genie on its database', () => {
                 const role = await newRole();
                 const bound = await policy({ admin_access: true, ip_access: address.split(',') });
                 await grant({ role, policy: bound });
-                assert.deepEqual(await sees(await asUser(role)), { here: expected, there: expected }, address);
+                assert.deepEqual(
+                    await sees(await asUser(role)),
+                    { here: expected, there: expected },
+                    address,
+                );
             }
         });
 

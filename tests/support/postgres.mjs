@@ -25,7 +25,7 @@ export function sql(url, statement) {
 
 /** The same, with the rows as objects. */
 export function rows(url, statement) {
-    if (!/^\s*select/i.test(statement)) return sql(url, statement), [];
+    if (!/^\s*select/i.test(statement)) return (sql(url, statement), []);
     return JSON.parse(sql(url, `SELECT coalesce(json_agg(t), '[]') FROM (${statement}) t`));
 }
 

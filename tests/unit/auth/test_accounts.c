@@ -154,6 +154,103 @@ static void role_of_an_admin(void **state)
     assert_int_equal(store_int(s->db, sql), 1);
 }
 
+static void role_with_policies_goes_first(void **state)
+{
+    struct store *s = *state;
+    run_sql(s->db, "INSERT INTO directus_roles (id, name) VALUES"
+                   " ('00000000-0000-4000-8000-000000000001', 'Creator')");
+    (void)person(s->db, "anna@example.com", "Creator");
+    assert_int_equal(count(s->db, "directus_users WHERE role = '00000000-0000-4000-8000-000000000001'"), 0);
+    run_sql(s->db, "UPDATE directus_roles SET name = 'Owners' WHERE name = 'Administrator'");
+    (void)person(s->db, "bert@example.com", "Administrator");
+    assert_int_equal(count(s->db, "users WHERE role = 'admin'"), 1);
+}
+
+/* ---- adopting */
+
+#define ADA "00000000-0000-4000-8000-0000000000a1"
+
+struct adopt_arg {
+    const char *user_id;
+    struct account account;
+    unsigned made;
+};
+
+static int adopt_unit(struct db_conn *c, void *arg)
+{
+    struct adopt_arg *a = arg;
+    return account_adopt(c, a->user_id, "COMPLETE", &a->account, &a->made);
+}
+
+static unsigned adopt(struct store *s, const char *user_id, int64_t *ret_native)
+{
+    struct adopt_arg a = {.user_id = user_id};
+    assert_int_equal(db_write(s->db, adopt_unit, &a), 0);
+    *ret_native = a.account.anythingllm_user_id;
+    return a.made;
+}
+
+static int count_visit(void *ctx, const char *user_id, const char *email)
+{
+    (void)user_id, (void)email;
+    return ++*(int *)ctx < 2 ? 0 : -E2BIG;
+}
+
+static int unadopted_unit(struct db_conn *c, void *arg)
+{
+    return account_each_unadopted(c, count_visit, arg);
+}
+
+static void missing_halves_are_made(void **state)
+{
+    struct store *s = *state;
+    int64_t native, again;
+    int seen = 0;
+    (void)person(s->db, "whole@example.com", "Creator");
+    run_sql(s->db, "INSERT INTO directus_users (id, email) VALUES ('" ADA "', 'Ada@example.com')");
+    assert_int_equal(db_read(s->db, unadopted_unit, &seen), 0);
+    assert_int_equal(seen, 1);
+    assert_int_equal(adopt(s, ADA, &native), ACCOUNT_NATIVE_USER | ACCOUNT_PERSONA | ACCOUNT_WORKSPACE);
+    assert_int_equal(adopt(s, ADA, &again), 0);
+    assert_int_equal(native, again);
+    run_sql(s->db, "DELETE FROM workspaces WHERE slug = 'ada-example-com'");
+    assert_int_equal(adopt(s, ADA, &again), ACCOUNT_WORKSPACE);
+    assert_int_equal(native, again);
+    run_sql(s->db, "DELETE FROM user_personas WHERE user_id = '" ADA "'");
+    assert_int_equal(adopt(s, ADA, &again), ACCOUNT_PERSONA);
+    run_sql(s->db, "DELETE FROM users WHERE username = 'ada@example.com'");
+    assert_int_equal(adopt(s, ADA, &again), ACCOUNT_NATIVE_USER | ACCOUNT_WORKSPACE);
+    assert_int_equal(
+        store_int(s->db,
+                  "SELECT count(*) FROM directus_users u JOIN users n ON n.id = u.anythingllm_user_id"
+                  " JOIN workspace_users w ON w.user_id = n.id JOIN user_personas p ON p.user_id = u.id"
+                  " WHERE u.email = 'Ada@example.com' AND n.role = 'default'"
+                  " AND p.onboarding_state = 'COMPLETE' AND u.subscription_start IS NOT NULL"),
+        1);
+    seen = 0;
+    assert_int_equal(db_read(s->db, unadopted_unit, &seen), 0);
+    assert_int_equal(seen, 0);
+}
+
+static void who_cannot_be_adopted(void **state)
+{
+    struct store *s = *state;
+    int seen = 0;
+    struct adopt_arg nobody = {.user_id = "00000000-0000-4000-8000-000000000009"};
+    assert_int_equal(db_write(s->db, adopt_unit, &nobody), -ENOENT);
+    for (int i = 1; i <= 3; i++)
+        run_sql(s->db,
+                "INSERT INTO directus_users (id, status) VALUES"
+                " ('00000000-0000-4000-8000-0000000000b%d', '%s')",
+                i, i == 3 ? "suspended" : "active");
+    assert_int_equal(db_read(s->db, unadopted_unit, &seen), -E2BIG);
+    int64_t native;
+    assert_int_not_equal(adopt(s, "00000000-0000-4000-8000-0000000000b1", &native), 0);
+    seen = 0;
+    assert_int_equal(db_read(s->db, unadopted_unit, &seen), 0);
+    assert_int_equal(seen, 1);
+}
+
 struct crowd {
     struct db *db;
     pthread_barrier_t *start;
@@ -319,6 +416,9 @@ int main(void)
         STORE_TEST(nothing_is_left_of_a_failure),
         STORE_TEST(names_are_made_unique),
         STORE_TEST(role_of_an_admin),
+        STORE_TEST(role_with_policies_goes_first),
+        STORE_TEST(missing_halves_are_made),
+        STORE_TEST(who_cannot_be_adopted),
         STORE_TEST(crowd_wants_one_email),
         STORE_TEST(crowd_wants_one_name),
         STORE_TEST(is_found),
