@@ -36,8 +36,8 @@ void peer_serving(struct peer *peer);
 /* The answer is over: the next request is awaited. */
 void peer_waiting(struct peer *peer);
 
-/* Calls sleeper_gone(sleeper) when the client leaves; holds a reference of it until peer_unwatch. One at a
- * time. */
+/* Sees to it that the client's leaving is noticed: calls sleeper_gone(sleeper) (NULL: nobody is told), and
+ * shows it to libmicrohttpd. Holds a reference until peer_unwatch. One at a time. */
 void peer_watch(struct peer *peer, struct sleeper *sleeper);
 void peer_unwatch(struct peer *peer);
 
