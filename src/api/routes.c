@@ -4,9 +4,21 @@
 
 #include "api/app.h"
 
-const struct route *const api_route_tables[] = {
+static const struct route *const embedded[] = {
     chat_routes,
     directus_routes,
     system_routes,
     NULL,
 };
+
+static const struct route *const with_directus[] = {
+    chat_routes,
+    directus_proxy_routes,
+    system_routes,
+    NULL,
+};
+
+const struct route *const *api_route_tables(bool proxied)
+{
+    return proxied ? with_directus : embedded;
+}

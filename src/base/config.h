@@ -17,6 +17,9 @@ struct config {
     const char *data_dir;
     const char *database_url;
     int64_t database_connections;
+    const char *directus_url;
+    int64_t directus_timeout_s;
+    int64_t directus_requests;
     const char *directus_secret;
     const char *jwt_secret;
     const char *trusted_proxies;

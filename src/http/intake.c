@@ -42,6 +42,12 @@ void sink_unref(struct sink *s)
     sleeper_unref(&s->sleeper);
 }
 
+void sink_abandon(struct request *rq, struct sink *s)
+{
+    peer_unwatch(rq->exchange->peer);
+    sink_unref(s);
+}
+
 void sink_wake(struct sink *s)
 {
     sleeper_wake(&s->sleeper);

@@ -32,6 +32,7 @@ struct peer {
     int64_t received;
     bool watched, left;      /* left: the client has closed its side */
     struct sleeper *sleeper; /* to be told; may be NULL */
+    char *target;            /* the event thread's */
     UT_hash_handle hh;
     struct peer *prev, *next;
 };
@@ -183,7 +184,19 @@ void peer_remove(struct peer *p)
     ps->count--;
     pthread_mutex_unlock(&ps->lock);
     metric_add(METRIC_HTTP_CONNECTIONS, -1);
+    free(p->target);
     free(p);
+}
+
+void peer_keep_target(struct peer *p, const char *target)
+{
+    free(p->target);
+    p->target = strdup(target);
+}
+
+const char *peer_target(const struct peer *p)
+{
+    return p->target;
 }
 
 static void set_deadline(struct peer *p)

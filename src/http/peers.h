@@ -23,6 +23,11 @@ void peers_stop(struct peers *peers);
 struct peer *peer_add(struct peers *peers, int fd);
 void peer_remove(struct peer *peer);
 
+/* Keeps a copy of the request's target as sent, until the answer is over; nothing without memory. Event
+ * thread, as is asking for it: NULL where none is kept. */
+void peer_keep_target(struct peer *peer, const char *target);
+const char *peer_target(const struct peer *peer);
+
 /* `received` bytes of a body have arrived; moves the deadline. */
 void peer_progress(struct peer *peer, int64_t received);
 

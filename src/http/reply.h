@@ -6,6 +6,8 @@
 
 #include "http/request.h"
 
+struct reader;
+
 /* What a handler returns; made only by the functions below. */
 typedef struct {
     int status;
@@ -35,6 +37,11 @@ reply reply_store_error(struct request *rq, int r);
 /* Adds a header to the answer; the texts are copied. Before the reply is returned. */
 void reply_header(struct request *rq, const char *name, const char *value);
 
-/* Where the answer is a stream: see http/events.h. */
+/* The same, though there may be one of that name already (several Link, Set-Cookie …). */
+void reply_header_more(struct request *rq, const char *name, const char *value);
+
+/* What the reader gives (http/reader.h); takes its reference over. length -1: unknown. To HEAD, and with 204
+ * and 304, nothing of it is sent. For server-sent events see http/events.h. */
+reply reply_stream(struct request *rq, int status, struct reader *reader, int64_t length);
 
 #endif
