@@ -4,6 +4,7 @@
  * whole unit again, and the look finds it taken. */
 #include "auth/accounts.h"
 
+#include "auth/rights.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -14,6 +15,7 @@
 #define SUFFIX_DIGITS 8
 #define SUFFIX_TRIES 8
 #define SLUG_MAX ACCOUNT_NAME_MAX
+#define ADOPTEE_TEXTS_MAX (16 * 1024)
 
 /* Nobody logs in with it: log-in goes by the Directus user. No hash function yields it. */
 #define NO_PASSWORD "!"
@@ -122,19 +124,40 @@ static int check_email_free(struct making *m)
     return r > 0 ? -EEXIST : r;
 }
 
-static int find_role(struct making *m)
+/* Of several roles with one name, the one with most policies: one without gives no rights. */
+#define ROLE_BY_NAME \
+    "SELECT r.id FROM directus_roles r WHERE r.name = ?1" \
+    " ORDER BY (SELECT count(*) FROM directus_access a WHERE a.role = r.id) DESC, r.id LIMIT 1"
+
+/* A Directus's administrators may have renamed their role. */
+#define ROLE_OF_ADMINS \
+    "SELECT a.role FROM directus_access a JOIN directus_policies p ON p.id = a.policy" \
+    " WHERE p.admin_access = TRUE AND a.role IS NOT NULL AND 'Administrator' = ?1 ORDER BY a.role LIMIT 1"
+
+/* 1 and the role's id, 0 none, or the store's error. */
+static int look_for_role(struct making *m, const char *sql, const char *name)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    const char *name = m->spec->role ? m->spec->role : "Creator";
-    int r = db_query(m->c, "SELECT id FROM directus_roles WHERE name = ?1 ORDER BY id",
-                     DB_ARGS(DB_TEXT(name)), &rows);
+    int r = db_query(m->c, sql, DB_ARGS(DB_TEXT(name)), &rows);
     if (r == 0)
         r = db_next(rows);
+    if (r > 0)
+        (void)snprintf(m->role_id, sizeof m->role_id, "%s", db_text(rows, 0));
+    return r;
+}
+
+static int find_role(struct making *m)
+{
+    const char *name = m->spec->role ? m->spec->role : "Creator";
+    struct rights rights;
+    int r = look_for_role(m, ROLE_BY_NAME, name);
+    if (r == 0)
+        r = look_for_role(m, ROLE_OF_ADMINS, name);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
-    (void)snprintf(m->role_id, sizeof m->role_id, "%s", db_text(rows, 0));
-    m->admin = str_equal(name, "Administrator");
-    return 0;
+    r = rights_load(m->c, NULL, m->role_id, NULL, &rights);
+    m->admin = r == 0 && rights.admin;
+    return r;
 }
 
 static int add_native_user(struct making *m)
@@ -219,6 +242,113 @@ int account_create(struct db_conn *c, const struct account_spec *spec, struct ac
         return r;
     *ret = account;
     return 0;
+}
+
+/* ---- adopting */
+
+/* What there is of an account, as far as adopting must know. */
+struct adoptee {
+    struct account_spec spec;
+    char role_id[UUID_SIZE];
+    bool has_persona, has_workspace;
+};
+
+#define HAS_PERSONA "EXISTS (SELECT 1 FROM user_personas p WHERE p.user_id = u.id)"
+#define HAS_WORKSPACE "EXISTS (SELECT 1 FROM workspace_users w WHERE w.user_id = u.anythingllm_user_id)"
+
+static int read_adoptee(struct db_conn *c, const char *user_id, struct arena *a, struct adoptee *ret,
+                        struct account *account)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c,
+                     "SELECT u.email, u.first_name, u.role, u.anythingllm_user_id, " HAS_PERSONA
+                     ", " HAS_WORKSPACE " FROM directus_users u WHERE u.id = ?1",
+                     DB_ARGS(DB_TEXT(user_id)), &rows);
+    if (r == 0)
+        r = db_next(rows);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    ret->spec.email = db_text_dup(rows, 0, a);
+    ret->spec.first_name = db_text_dup(rows, 1, a);
+    (void)snprintf(ret->role_id, sizeof ret->role_id, "%s", db_text(rows, 2) ? db_text(rows, 2) : "");
+    account->anythingllm_user_id = db_int(rows, 3);
+    ret->has_persona = db_int(rows, 4) != 0;
+    ret->has_workspace = db_int(rows, 5) != 0;
+    return 0;
+}
+
+/* Ties the new AnythingLLM user to its Directus user, whose first billing cycle begins now. */
+static int tie_native_user(struct making *m)
+{
+    return db_exec(
+        m->c,
+        "UPDATE directus_users SET anythingllm_user_id = ?2,"
+        " subscription_start = coalesce(subscription_start, ?3) WHERE id = ?1",
+        DB_ARGS(DB_TEXT(m->account->user_id), DB_INT(m->account->anythingllm_user_id), DB_TEXT(m->now)),
+        NULL);
+}
+
+static int add_missing(struct making *m, const struct adoptee *who, unsigned *ret_made)
+{
+    int r = 0;
+    *ret_made = (m->account->anythingllm_user_id ? 0 : ACCOUNT_NATIVE_USER) |
+                (who->has_persona ? 0 : ACCOUNT_PERSONA) | (who->has_workspace ? 0 : ACCOUNT_WORKSPACE);
+    if (*ret_made & ACCOUNT_NATIVE_USER)
+        r = add_native_user(m);
+    if (r >= 0 && *ret_made & ACCOUNT_NATIVE_USER)
+        r = tie_native_user(m);
+    if (r >= 0 && *ret_made & ACCOUNT_PERSONA)
+        r = add_persona(m);
+    account_username(m->spec->email, m->username); /* which the workspace is named by */
+    if (r >= 0 && *ret_made & ACCOUNT_WORKSPACE)
+        r = add_workspace(m);
+    return r;
+}
+
+static int adopt(struct db_conn *c, struct adoptee *who, struct account *account, unsigned *ret_made)
+{
+    struct making m = {.c = c, .spec = &who->spec, .account = account};
+    struct rights rights;
+    if (!who->spec.email) /* Directus allows it */
+        who->spec.email = account->user_id;
+    clock_format_iso(clock_now_ms(), m.now);
+    int r = rights_load(c, account->user_id, who->role_id[0] ? who->role_id : NULL, NULL, &rights);
+    m.admin = r == 0 && rights.admin;
+    return r < 0 ? r : add_missing(&m, who, ret_made);
+}
+
+int account_adopt(struct db_conn *c, const char *user_id, const char *onboarding, struct account *ret,
+                  unsigned *ret_made)
+{
+    struct adoptee who = {.spec.onboarding = onboarding};
+    struct account account = {0};
+    struct arena texts;
+    unsigned made = 0;
+    arena_init(&texts, ADOPTEE_TEXTS_MAX);
+    int r = read_adoptee(c, user_id, &texts, &who, &account);
+    (void)snprintf(account.user_id, sizeof account.user_id, "%s", user_id);
+    if (r == 0)
+        r = adopt(c, &who, &account, &made);
+    arena_free(&texts);
+    if (r < 0)
+        return r;
+    *ret = account;
+    *ret_made = made;
+    return 0;
+}
+
+int account_each_unadopted(struct db_conn *c, int (*visit)(void *ctx, const char *user_id, const char *email),
+                           void *ctx)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c,
+                     "SELECT u.id, u.email FROM directus_users u WHERE u.status = 'active' AND"
+                     " (u.anythingllm_user_id IS NULL OR NOT " HAS_PERSONA " OR NOT " HAS_WORKSPACE
+                     ") ORDER BY u.email, u.id",
+                     DB_NO_ARGS, &rows);
+    while (r >= 0 && (r = db_next(rows)) > 0)
+        r = visit(ctx, db_text(rows, 0), db_text(rows, 1));
+    return r;
 }
 
 /* ---- finding */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Accounts. An account is one person in two systems: a Directus user (who logs in, owns rows) and an
  * AnythingLLM user (who owns workspaces and threads), made together or not at all, with the persona and the
- * workspace that chatting needs. Registration and the command line make accounts with the same function.
+ * workspace that chatting needs. Registration and the command line make accounts with the same function. A
+ * Directus user that was made at a Directus has no other half until it is adopted.
  *
  * Functions that take a db_conn run inside the caller's unit; passwords come hashed (auth/passwords.h), since
  * hashing must not happen in a unit. Who changes an account drops cached identities after it (auth_forget).
@@ -12,8 +13,8 @@
 #include "base/uuid.h"
 #include "db/db.h"
 
-#define ACCOUNT_EMAIL_MAX 254
-#define ACCOUNT_NAME_MAX 64 /* of an AnythingLLM user */
+#define ACCOUNT_EMAIL_MAX 128 /* what Directus has room for */
+#define ACCOUNT_NAME_MAX 64   /* of an AnythingLLM user */
 
 struct account_spec {
     const char *email; /* account_email() made it */
@@ -45,6 +46,19 @@ void account_username(const char *email, char *ret);
 
 /* Makes the account: 0; -EEXIST the e-mail is taken; -ENOENT no such role; or the store's error. */
 int account_create(struct db_conn *c, const struct account_spec *spec, struct account *ret);
+
+/* What adopting an account had to make. */
+enum account_half { ACCOUNT_NATIVE_USER = 1, ACCOUNT_PERSONA = 2, ACCOUNT_WORKSPACE = 4 };
+
+/* Makes whatever a Directus user lacks of an account: 0, with what was made (enum account_half) in *ret_made;
+ * -ENOENT no such user; or the store's error. onboarding: of a new persona; NULL = EXTENSION_INSTALL. */
+int account_adopt(struct db_conn *c, const char *user_id, const char *onboarding, struct account *ret,
+                  unsigned *ret_made);
+
+/* Calls visit for every active Directus user that lacks something of an account, in order of e-mail (may be
+ * NULL). Ends with what visit returned, where that is negative. */
+int account_each_unadopted(struct db_conn *c, int (*visit)(void *ctx, const char *user_id, const char *email),
+                           void *ctx);
 
 /* What lists show. Texts live in the arena given to the function that filled it. */
 struct account_info {

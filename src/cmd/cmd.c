@@ -19,6 +19,7 @@ static const struct cmd commands[] = {
      "genie user add --email E [--password-stdin | --password P] [--role Creator] [--tier starter]\n"
      "               [--onboarding COMPLETE] [--first-name N]\n"
      "       genie user token --email E [--ttl 15m]\n"
+     "       genie user adopt --email E | --all [--onboarding COMPLETE] [--json]\n"
      "       genie user list [--json]\n"
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
@@ -89,6 +90,13 @@ const char *cmd_store_name(const struct cmd_env *env)
     return env->load.config.database_url ? "DATABASE_URL" : env->load.config.data_dir;
 }
 
+static void log_registered(const struct directus_report *added)
+{
+    log_event(LOG_INFO, "Registered with Directus, which must be restarted to see it",
+              LOG_N("collections", added->collections), LOG_N("fields", added->fields),
+              LOG_N("relations", added->relations), LOG_N("permissions", added->permissions));
+}
+
 int cmd_open_store(struct cmd_env *env, struct db **ret)
 {
     if (cmd_config(env) < 0)
@@ -104,10 +112,14 @@ int cmd_open_store(struct cmd_env *env, struct db **ret)
     int r = options.path ? db_open(&options, &db) : -ENOMEM;
     if (r == 0)
         r = db_migrate(db, NULL);
+    if (r == 0)
+        r = directus_register(db, &env->registered);
     if (r < 0) {
         (void)cmd_fail("the store in %s can't be used: %s", cmd_store_name(env), strerror(-r));
         return -1;
     }
+    if (r > 0)
+        log_registered(&env->registered);
     *ret = TAKE_PTR(db);
     return 0;
 }

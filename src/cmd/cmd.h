@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "db/db.h"
+#include "directus/registration.h"
 
 #include <stdbool.h>
 
@@ -18,6 +19,7 @@ struct cmd_env {
     struct config_load load;                                  /* settings, loaded by cmd_config() */
     struct setting_override overrides[CMD_MAX_OVERRIDES + 1]; /* --data, --port …, before cmd_config() */
     bool json;                                                /* --json was given */
+    struct directus_report registered;                        /* by cmd_open_store() */
 };
 
 struct cmd {
@@ -39,7 +41,8 @@ int cmd_config(struct cmd_env *env);
 /* What the store is called in a sentence: a URL may hold a password. */
 const char *cmd_store_name(const struct cmd_env *env);
 
-/* cmd_config, then opens the store and brings its schema up to date. 0 or -1, with a sentence printed. */
+/* cmd_config, then opens the store, brings its schema up to date, and registers the collections with a
+ * Directus that manages it. 0 or -1, with a sentence printed. */
 int cmd_open_store(struct cmd_env *env, struct db **ret);
 
 /* Prints "genie: <sentence>" to standard error and returns CMD_FAILED / CMD_USAGE. */

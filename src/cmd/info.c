@@ -79,5 +79,10 @@ int cmd_migrate(struct cmd_env *env, int argc, char **argv)
     if (cmd_open_store(env, &db) < 0)
         return CMD_FAILED;
     printf("The store in %s is up to date.\n", cmd_store_name(env));
+    const struct directus_report *added = &env->registered;
+    if (added->collections + added->fields + added->relations + added->permissions > 0)
+        printf("Registered with Directus: %d collections, %d fields, %d relations, %d permissions.\n"
+               "Directus must be restarted to see them.\n",
+               added->collections, added->fields, added->relations, added->permissions);
     return CMD_OK;
 }

@@ -22,7 +22,7 @@
 
 struct user_options {
     const char *email, *password, *role, *tier, *onboarding, *first_name, *ttl;
-    bool password_stdin;
+    bool password_stdin, all;
 };
 
 /* One run of a verb. */
@@ -78,7 +78,9 @@ static int read_options(struct user_options *o, const char *const *takes, int ar
             return cmd_usage_error("unknown option '%s'", argv[i]);
         if (!to && equals)
             return cmd_usage_error("%s takes no value", argv[i]);
-        if (!to)
+        if (!to && strcmp(argv[i], "--all") == 0)
+            o->all = true;
+        else if (!to)
             o->password_stdin = true;
         else if (equals)
             *to = equals + 1;
@@ -365,6 +367,111 @@ static int user_unsuspend(struct user_run *run)
     return set_suspended(run, false);
 }
 
+/* ---- adopting */
+
+struct adopt_arg {
+    const char *user_id, *email, *onboarding;
+    struct account account;
+    unsigned made;
+};
+
+static int adopt_unit(struct db_conn *c, void *arg)
+{
+    struct adopt_arg *a = arg;
+    return account_adopt(c, a->user_id, a->onboarding, &a->account, &a->made);
+}
+
+static int show_adopted(const struct user_run *run, const struct adopt_arg *a, json_t *all)
+{
+    static const struct {
+        unsigned half;
+        const char *name;
+    } halves[] = {
+        {ACCOUNT_NATIVE_USER, "user"}, {ACCOUNT_PERSONA, "persona"}, {ACCOUNT_WORKSPACE, "workspace"}};
+    _cleanup_json_ json_t *made = json_array();
+    char text[64] = "";
+    for (size_t i = 0; i < ARRAY_LEN(halves); i++)
+        if (a->made & halves[i].half) {
+            (void)json_array_append_new(made, json_string(halves[i].name));
+            (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", text[0] ? ", " : "",
+                           halves[i].name);
+        }
+    if (run->env->json)
+        return json_array_append_new(
+            all, json_pack("{s:s, s:s?, s:I, s:O}", "id", a->user_id, "email", a->email,
+                           "anythingllm_user_id", (json_int_t)a->account.anythingllm_user_id, "made", made));
+    printf("%-36s  %-32s  %s\n", a->user_id, a->email ? a->email : "-",
+           text[0] ? text : "nothing was missing");
+    return 0;
+}
+
+static int collect_adoptee(void *ctx, const char *user_id, const char *email)
+{
+    json_t *who = json_pack("{s:s, s:s?}", "id", user_id, "email", email);
+    return json_array_append_new(ctx, who) < 0 ? -ENOMEM : 0;
+}
+
+static int unadopted_unit(struct db_conn *c, void *arg)
+{
+    (void)json_array_clear(arg);
+    return account_each_unadopted(c, collect_adoptee, arg);
+}
+
+/* Whom to adopt, as a list of {id, email}. */
+static int choose_adoptees(struct user_run *run, json_t *people)
+{
+    struct find_arg f;
+    if (run->options.all) {
+        int r = db_read(run->db, unadopted_unit, people);
+        return r < 0 ? fail_store(r) : CMD_OK;
+    }
+    int r = find(run, &f);
+    if (r == CMD_OK && collect_adoptee(people, f.info.user_id, f.info.email) < 0)
+        return cmd_fail("out of memory");
+    return r;
+}
+
+/* One unit a user: what went well stays when a later one fails. */
+static int adopt_each(struct user_run *run, const json_t *people, json_t *shown)
+{
+    size_t i;
+    const json_t *who;
+    json_array_foreach (people, i, who) {
+        struct adopt_arg a = {.user_id = json_str(who, "id", ""),
+                              .email = json_str(who, "email", NULL),
+                              .onboarding = run->options.onboarding};
+        int r = db_write(run->db, adopt_unit, &a);
+        if (r == -ENOENT) /* gone meanwhile */
+            continue;
+        if (r < 0)
+            return fail_store(r);
+        if (show_adopted(run, &a, shown) < 0)
+            return cmd_fail("out of memory");
+    }
+    return CMD_OK;
+}
+
+static int user_adopt(struct user_run *run)
+{
+    const struct user_options *o = &run->options;
+    _cleanup_json_ json_t *people = json_array(), *shown = json_array();
+    if (o->all == (o->email != NULL))
+        return cmd_usage_error("adopt wants either --email or --all");
+    if (o->onboarding && !account_onboarding_valid(o->onboarding))
+        return cmd_usage_error("there is no onboarding state '%s'", o->onboarding);
+    if (o->email && check_email(run) != CMD_OK)
+        return CMD_USAGE;
+    int r = choose_adoptees(run, people);
+    if (r != CMD_OK)
+        return r;
+    if (!run->env->json)
+        printf("%-36s  %-32s  %s\n", "ID", "E-MAIL", "MADE");
+    r = adopt_each(run, people, shown);
+    if (run->env->json && (json_dumpf(shown, stdout, JSON_INDENT(2)) < 0 || putchar('\n') != '\n'))
+        return cmd_fail("can't write the output");
+    return r;
+}
+
 static const struct verb {
     const char *name;
     int (*run)(struct user_run *run);
@@ -374,6 +481,7 @@ static const struct verb {
      (const char *const[]){"--email", "--password", "--password-stdin", "--role", "--tier", "--onboarding",
                            "--first-name", NULL}},
     {"token", user_token, (const char *const[]){"--email", "--ttl", NULL}},
+    {"adopt", user_adopt, (const char *const[]){"--all", "--email", "--onboarding", NULL}},
     {"list", user_list, (const char *const[]){NULL}},
     {"passwd", user_passwd, (const char *const[]){"--email", "--password", "--password-stdin", NULL}},
     {"suspend", user_suspend, (const char *const[]){"--email", NULL}},
@@ -384,7 +492,7 @@ static int run_verb(struct cmd_env *env, const struct verb *verb, int argc, char
 {
     struct user_run run = {.env = env};
     int r = read_options(&run.options, verb->takes, argc, argv);
-    if (r == CMD_OK && verb->takes[0])
+    if (r == CMD_OK && str_equal(verb->takes[0], "--email"))
         r = check_email(&run);
     if (r != CMD_OK)
         return r;
@@ -401,7 +509,7 @@ static int run_verb(struct cmd_env *env, const struct verb *verb, int argc, char
 int cmd_user(struct cmd_env *env, int argc, char **argv)
 {
     if (argc < 2)
-        return cmd_usage_error("user wants one of add, token, list, passwd, suspend, unsuspend");
+        return cmd_usage_error("user wants one of add, token, adopt, list, passwd, suspend, unsuspend");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (strcmp(verbs[i].name, argv[1]) == 0)
             return run_verb(env, &verbs[i], argc - 2, argv + 2);

@@ -129,3 +129,9 @@ int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, s
     *ret_id = id;
     return 0;
 }
+
+int db_has_table(struct db_conn *c, const char *name)
+{
+    int64_t one;
+    return db_query_int(c, c->engine->table_sql, DB_ARGS(DB_TEXT(name)), &one);
+}

@@ -27,7 +27,8 @@ struct db_rows {
 /* The contracts are those of the functions in db.h that have the same name. */
 struct db_engine {
     const struct migration *migrations;
-    const char *ping_sql; /* must touch the stored data, migrated or not */
+    const char *ping_sql;  /* must touch the stored data, migrated or not */
+    const char *table_sql; /* a row where there is a table named ?1 */
 
     int (*open)(const struct db_options *options, struct db **ret);
     void (*close)(struct db *db);

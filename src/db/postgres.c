@@ -360,6 +360,7 @@ static int open_store(const struct db_options *options, struct db **ret)
 const struct db_engine postgres_engine = {
     .migrations = postgres_migrations,
     .ping_sql = "SELECT count(*) FROM pg_class WHERE relname = 'schema_version'",
+    .table_sql = "SELECT 1 FROM pg_class WHERE oid = to_regclass(?1) AND relkind IN ('r', 'p')",
     .open = open_store,
     .close = close_store,
     .read = read_unit,

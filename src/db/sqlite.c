@@ -195,6 +195,7 @@ static int open_store(const struct db_options *options, struct db **ret)
 const struct db_engine sqlite_engine = {
     .migrations = sqlite_migrations,
     .ping_sql = "SELECT count(*) FROM sqlite_schema",
+    .table_sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
     .open = open_store,
     .close = close_store,
     .read = read_unit,

@@ -459,7 +459,7 @@ static const struct column system_config[] = {
 static const struct column directus_files[] = {
     ID,
     TEXT("filename_download", SHOWN | NEEDED, NAME_MAX_BYTES),
-    TEXT("title", ONCE | NULLABLE, LINE_MAX_BYTES),
+    TEXT("title", ONCE | NULLABLE, NAME_MAX_BYTES),
     TEXT("type", SHOWN | NULLABLE | FIXED, NAME_MAX_BYTES),
     UUID("uploaded_by", SHOWN | NULLABLE | FIXED),
     TIME("created_on", SHOWN | FIXED),
@@ -478,7 +478,7 @@ static const struct column directus_users[] = {
     ID,
     TEXT("first_name", SHOWN | USER_UPDATES | NULLABLE, 50),
     TEXT("last_name", SHOWN | USER_UPDATES | NULLABLE, 50),
-    TEXT("email", SHOWN | NULLABLE | FIXED, 254),
+    TEXT("email", SHOWN | NULLABLE | FIXED, ACCOUNT_EMAIL_MAX),
     TEXT("location", SHOWN | USER_UPDATES | NULLABLE, NAME_MAX_BYTES),
     TEXT("title", SHOWN | USER_UPDATES | NULLABLE, 50),
     TEXT("description", SHOWN | USER_UPDATES | NULLABLE, TEXT_MAX_BYTES),

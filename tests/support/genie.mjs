@@ -52,12 +52,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
         process.exit(1);
     });
 
-/** Starts the binary by argument vector; the child dies with this process. */
-function launch(args, env, stdin) {
-    const [program, argv] = existsSync(SETPRIV)
-        ? [SETPRIV, ['--pdeathsig', 'KILL', GENIE_BIN, ...args]]
-        : [GENIE_BIN, args];
-    const child = spawn(program, argv, { env, stdio: [stdin, 'pipe', 'pipe'] });
+/** Starts the binary (or another program) by argument vector; the child dies with this process. */
+export function launch(args, env, stdin, { program = GENIE_BIN, cwd } = {}) {
+    const [file, argv] = existsSync(SETPRIV)
+        ? [SETPRIV, ['--pdeathsig', 'KILL', program, ...args]]
+        : [program, args];
+    const child = spawn(file, argv, { env, cwd, stdio: [stdin, 'pipe', 'pipe'] });
     alive.add(child);
     child.exited = new Promise((resolve) => {
         child.on('error', (error) => {
@@ -73,7 +73,7 @@ function launch(args, env, stdin) {
 }
 
 /** The child's exit, or null after the limit. */
-async function exitWithin(child, limitMs) {
+export async function exitWithin(child, limitMs) {
     const limit = new AbortController();
     const timer = sleep(limitMs, null, { signal: limit.signal }).catch(() => null);
     const exit = await Promise.race([child.exited, timer]);
@@ -161,7 +161,7 @@ export class Genie {
         const env = {
             ...baseEnv(),
             GENIE_DATA_DIR: this.dataDir,
-            SERVER_PORT: String(this.port),
+            SERVER_PORT: this.port && String(this.port),
             BIND_ADDRESS: '127.0.0.1',
             LOG_FORMAT: 'json',
             LOG_LEVEL: 'debug',

@@ -3,7 +3,8 @@
 // Databases on the test's PostgreSQL, one for each data directory, and servers of a test's own that it may
 // stop. tools/postgres.py makes and keeps the servers.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 const TOOL = fileURLToPath(new URL('../../tools/postgres.py', import.meta.url));
@@ -38,10 +39,44 @@ function named(url, name) {
     return url.replace(/\/[^/?]*\?/, `/${name}?`);
 }
 
-function create(server) {
+function create(server, template = 'template0') {
     const name = `e2e_${process.pid}_${++made}`;
-    sql(server, `CREATE DATABASE ${name} TEMPLATE template0`);
+    sql(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
     return { server, name, url: named(server, name) };
+}
+
+/**
+ * A database {url, drop()} like the one that `fill(url)` makes. It is made once on the test's server, whichever
+ * process comes first, and copied from then on.
+ */
+export async function copiedDatabase(template, fill) {
+    const server = serverUrl();
+    const unlock = await lockServer(server, template);
+    try {
+        const known = sql(server, `SELECT 1 FROM pg_database WHERE datname = '${template}'`) === '1';
+        if (!known) {
+            const first = create(server);
+            await fill(first.url);
+            sql(server, `ALTER DATABASE ${first.name} RENAME TO ${template}`);
+        }
+        const copy = create(server, template);
+        return { url: copy.url, drop: () => sql(server, `DROP DATABASE ${copy.name} WITH (FORCE)`) };
+    } finally {
+        await unlock();
+    }
+}
+
+/** Holds a lock of that name against other processes of the tests, until the function it returns is called. */
+async function lockServer(server, name) {
+    const child = spawn('psql', ['-X', '-q', '-A', '-t', server], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const locked = once(child.stdout, 'data');
+    child.stdin.write(`SELECT pg_advisory_lock(hashtext('${name}')) IS NULL;\n`);
+    await locked;
+    return async () => {
+        const closed = once(child, 'close');
+        child.stdin.end();
+        await closed;
+    };
 }
 
 /** The database that goes with a data directory; the same one for the same directory. */

@@ -1,11 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- The whole data model, as in the migrations for SQLite, with PostgreSQL's types. Four families of tables:
---   1. Directus's own (identities, roles, files, sessions), with the columns that we use and Directus 11's names;
+--   1. Directus's own (identities, roles, files, sessions), with the columns that we use and Directus 11's names,
+--      unless a Directus manages this database;
 --   2. AnythingLLM's own, with the names of its Prisma schema, untouched but for invites.expires_at;
 --   3. the product's collections, which belong to a user (`user_id`) unless they are shared by all;
 --   4. the server's own bookkeeping.
 -- Timestamps have milliseconds, since that is what clients are shown and compare with. A row of a user goes when the
 -- user goes; audits stay.
+
+-- Whose tables are there already. The table of versions is ours.
+CREATE TEMPORARY TABLE genie_others ON COMMIT DROP AS
+    SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_version';
 
 CREATE FUNCTION genie_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -14,107 +19,119 @@ END $$;
 
 -- ------------------------------------------------------------------------------------------ 1. Directus
 
-CREATE TABLE directus_roles (
-    id uuid PRIMARY KEY,
-    name text NOT NULL,
-    icon text NOT NULL DEFAULT 'supervised_user_circle',
-    description text,
-    parent uuid REFERENCES directus_roles (id) ON DELETE SET NULL
-);
-CREATE INDEX directus_roles_parent ON directus_roles (parent);
+-- A Directus whose database this is keeps its tables; only the columns that it lacks are added to its users.
+DO $directus$
+BEGIN
+IF to_regclass('directus_migrations') IS NULL THEN
+    CREATE TABLE directus_roles (
+        id uuid PRIMARY KEY,
+        name text NOT NULL,
+        icon text NOT NULL DEFAULT 'supervised_user_circle',
+        description text,
+        parent uuid REFERENCES directus_roles (id) ON DELETE SET NULL
+    );
+    CREATE INDEX directus_roles_parent ON directus_roles (parent);
 
-CREATE TABLE directus_users (
-    id uuid PRIMARY KEY,
-    first_name text,
-    last_name text,
-    email text UNIQUE,
-    password text,
-    location text,
-    title text,
-    description text,
-    tags json,
-    avatar uuid,
-    language text,
-    tfa_secret text,
-    status text NOT NULL DEFAULT 'active'
-        CHECK (status IN ('draft', 'invited', 'unverified', 'active', 'suspended', 'archived')),
-    role uuid REFERENCES directus_roles (id) ON DELETE SET NULL,
-    token text UNIQUE,
-    last_access timestamptz(3),
-    provider text NOT NULL DEFAULT 'default',
-    external_identifier text UNIQUE,
-    -- ours, and added to a Directus database too
-    subscription_tier text DEFAULT 'starter',
-    subscription_start timestamptz(3),
-    subscription_period text DEFAULT 'monthly' CHECK (subscription_period IN ('monthly', 'yearly')),
-    anythingllm_user_id bigint UNIQUE
-);
--- Two spellings of one address are one person.
-CREATE UNIQUE INDEX directus_users_email_lower ON directus_users (lower(email));
-CREATE INDEX directus_users_role ON directus_users (role);
-CREATE INDEX directus_users_avatar ON directus_users (avatar);
+    CREATE TABLE directus_users (
+        id uuid PRIMARY KEY,
+        first_name text,
+        last_name text,
+        email text UNIQUE,
+        password text,
+        location text,
+        title text,
+        description text,
+        tags json,
+        avatar uuid,
+        language text,
+        tfa_secret text,
+        status text NOT NULL DEFAULT 'active'
+            CHECK (status IN ('draft', 'invited', 'unverified', 'active', 'suspended', 'archived')),
+        role uuid REFERENCES directus_roles (id) ON DELETE SET NULL,
+        token text UNIQUE,
+        last_access timestamptz(3),
+        provider text NOT NULL DEFAULT 'default',
+        external_identifier text UNIQUE,
+        -- ours, and added to a Directus database too
+        subscription_tier text DEFAULT 'starter',
+        subscription_start timestamptz(3),
+        subscription_period text DEFAULT 'monthly' CHECK (subscription_period IN ('monthly', 'yearly')),
+        anythingllm_user_id bigint UNIQUE
+    );
+    -- Two spellings of one address are one person.
+    CREATE UNIQUE INDEX directus_users_email_lower ON directus_users (lower(email));
+    CREATE INDEX directus_users_role ON directus_users (role);
+    CREATE INDEX directus_users_avatar ON directus_users (avatar);
 
-CREATE TABLE directus_policies (
-    id uuid PRIMARY KEY,
-    name text NOT NULL,
-    icon text NOT NULL DEFAULT 'badge',
-    description text,
-    ip_access text, -- comma list of addresses and networks; NULL = from anywhere
-    enforce_tfa boolean NOT NULL DEFAULT FALSE,
-    admin_access boolean NOT NULL DEFAULT FALSE,
-    app_access boolean NOT NULL DEFAULT FALSE
-);
+    CREATE TABLE directus_policies (
+        id uuid PRIMARY KEY,
+        name text NOT NULL,
+        icon text NOT NULL DEFAULT 'badge',
+        description text,
+        ip_access text, -- comma list of addresses and networks; NULL = from anywhere
+        enforce_tfa boolean NOT NULL DEFAULT FALSE,
+        admin_access boolean NOT NULL DEFAULT FALSE,
+        app_access boolean NOT NULL DEFAULT FALSE
+    );
 
-CREATE TABLE directus_access (
-    id uuid PRIMARY KEY,
-    role uuid REFERENCES directus_roles (id) ON DELETE CASCADE,
-    "user" uuid REFERENCES directus_users (id) ON DELETE CASCADE,
-    policy uuid NOT NULL REFERENCES directus_policies (id) ON DELETE CASCADE,
-    sort integer
-);
-CREATE INDEX directus_access_role ON directus_access (role);
-CREATE INDEX directus_access_user ON directus_access ("user");
-CREATE INDEX directus_access_policy ON directus_access (policy);
+    CREATE TABLE directus_access (
+        id uuid PRIMARY KEY,
+        role uuid REFERENCES directus_roles (id) ON DELETE CASCADE,
+        "user" uuid REFERENCES directus_users (id) ON DELETE CASCADE,
+        policy uuid NOT NULL REFERENCES directus_policies (id) ON DELETE CASCADE,
+        sort integer
+    );
+    CREATE INDEX directus_access_role ON directus_access (role);
+    CREATE INDEX directus_access_user ON directus_access ("user");
+    CREATE INDEX directus_access_policy ON directus_access (policy);
 
-CREATE TABLE directus_sessions (
-    token text PRIMARY KEY,
-    "user" uuid REFERENCES directus_users (id) ON DELETE CASCADE,
-    expires timestamptz(3) NOT NULL,
-    ip text,
-    user_agent text,
-    share uuid,
-    origin text,
-    next_token text
-);
-CREATE INDEX directus_sessions_user ON directus_sessions ("user");
-CREATE INDEX directus_sessions_expires ON directus_sessions (expires);
+    CREATE TABLE directus_sessions (
+        token text PRIMARY KEY,
+        "user" uuid REFERENCES directus_users (id) ON DELETE CASCADE,
+        expires timestamptz(3) NOT NULL,
+        ip text,
+        user_agent text,
+        share uuid,
+        origin text,
+        next_token text
+    );
+    CREATE INDEX directus_sessions_user ON directus_sessions ("user");
+    CREATE INDEX directus_sessions_expires ON directus_sessions (expires);
 
--- The row outlives its uploader until the file on disk has been removed as well.
-CREATE TABLE directus_files (
-    id uuid PRIMARY KEY,
-    storage text NOT NULL DEFAULT 'local',
-    filename_disk text,
-    filename_download text NOT NULL,
-    title text,
-    type text,
-    uploaded_by uuid REFERENCES directus_users (id) ON DELETE SET NULL,
-    created_on timestamptz(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    uploaded_on timestamptz(3),
-    modified_by uuid REFERENCES directus_users (id) ON DELETE SET NULL,
-    modified_on timestamptz(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    charset text,
-    filesize bigint CHECK (filesize >= 0),
-    width integer,
-    height integer,
-    duration integer,
-    description text,
-    location text,
-    tags text,
-    metadata json
-);
-CREATE INDEX directus_files_uploaded_by ON directus_files (uploaded_by, uploaded_on);
-CREATE INDEX directus_files_modified_by ON directus_files (modified_by);
-ALTER TABLE directus_users ADD FOREIGN KEY (avatar) REFERENCES directus_files (id) ON DELETE SET NULL;
+    -- The row outlives its uploader until the file on disk has been removed as well.
+    CREATE TABLE directus_files (
+        id uuid PRIMARY KEY,
+        storage text NOT NULL DEFAULT 'local',
+        filename_disk text,
+        filename_download text NOT NULL,
+        title text,
+        type text,
+        uploaded_by uuid REFERENCES directus_users (id) ON DELETE SET NULL,
+        created_on timestamptz(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        uploaded_on timestamptz(3),
+        modified_by uuid REFERENCES directus_users (id) ON DELETE SET NULL,
+        modified_on timestamptz(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        charset text,
+        filesize bigint CHECK (filesize >= 0),
+        width integer,
+        height integer,
+        duration integer,
+        description text,
+        location text,
+        tags text,
+        metadata json
+    );
+    CREATE INDEX directus_files_uploaded_by ON directus_files (uploaded_by, uploaded_on);
+    CREATE INDEX directus_files_modified_by ON directus_files (modified_by);
+    ALTER TABLE directus_users ADD FOREIGN KEY (avatar) REFERENCES directus_files (id) ON DELETE SET NULL;
+ELSE
+    ALTER TABLE directus_users ADD COLUMN IF NOT EXISTS subscription_tier text DEFAULT 'starter';
+    ALTER TABLE directus_users ADD COLUMN IF NOT EXISTS subscription_start timestamptz(3);
+    ALTER TABLE directus_users ADD COLUMN IF NOT EXISTS subscription_period text DEFAULT 'monthly'
+        CHECK (subscription_period IN ('monthly', 'yearly'));
+    ALTER TABLE directus_users ADD COLUMN IF NOT EXISTS anythingllm_user_id bigint UNIQUE;
+END IF;
+END $directus$;
 
 -- --------------------------------------------------------------------------------------- 2. AnythingLLM
 
@@ -873,7 +890,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename NOT LIKE 'directus\_%'
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
+                AND tablename NOT LIKE 'directus\_%' AND tablename NOT IN (SELECT tablename FROM genie_others)
     LOOP
         EXECUTE format('CREATE TRIGGER genie_tell AFTER INSERT OR UPDATE OR DELETE ON %I '
                        'FOR EACH STATEMENT EXECUTE FUNCTION genie_tell()', name);
