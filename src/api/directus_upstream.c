@@ -53,19 +53,14 @@ void directus_upstream_close(struct directus_upstream *up)
     free(up);
 }
 
-static int count_tables(struct db_conn *c, void *arg)
+static int look_for_tables(struct db_conn *c, void *arg)
 {
-    int64_t *count = arg;
-    return db_query_int(
-        c,
-        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() "
-        "AND table_name IN ('directus_settings', 'directus_migrations')",
-        DB_NO_ARGS, count);
+    (void)arg;
+    int r = db_has_table(c, "directus_settings");
+    return r > 0 ? db_has_table(c, "directus_migrations") : r;
 }
 
 int directus_upstream_owns(struct db *db)
 {
-    int64_t count = 0;
-    int r = db_read(db, count_tables, &count);
-    return r < 0 ? r : count == 2;
+    return db_read(db, look_for_tables, NULL);
 }
