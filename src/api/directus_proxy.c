@@ -487,6 +487,8 @@ static reply answer_transit(struct request *rq)
                                NULL);
     forget(rq, head);
     answer_headers(rq, head);
+    if (head->status == 204 || head->status == 304)
+        return reply_empty(rq, head->status);
     return answer_stream(rq, p->call, head);
 }
 

@@ -40,8 +40,8 @@ void reply_header(struct request *rq, const char *name, const char *value);
 /* The same, though there may be one of that name already (several Link, Set-Cookie …). */
 void reply_header_more(struct request *rq, const char *name, const char *value);
 
-/* What the reader gives (http/reader.h); takes its reference over. length -1: unknown. To HEAD, and with 204
- * and 304, nothing of it is sent. For server-sent events see http/events.h. */
+/* What the reader gives (http/reader.h); takes its reference over. length -1: unknown. To HEAD nothing of it
+ * is sent; it is not for 204 and 304. For server-sent events see http/events.h. */
 reply reply_stream(struct request *rq, int status, struct reader *reader, int64_t length);
 
 #endif

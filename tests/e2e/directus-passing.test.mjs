@@ -191,11 +191,19 @@ describe('requests that are passed on', () => {
         assert.equal(head.headers['content-length'], '3');
         assert.equal(head.bytes.length, 0);
         assert.equal(upstream.last('/encoded').method, 'HEAD');
+        const [bare, next] = await raw(
+            [`HEAD ${P}/trickle?n=3 HTTP/1.1`, 'Host: x', '', `GET ${P}/status?is=204 HTTP/1.1`, 'Host: x'],
+            { answers: 2 },
+        );
+        assert.equal(bare.status, 200);
+        assert.equal(next.status, 204); // nothing came between them
         const trickled = await ask('/trickle?n=30');
         assert.equal(trickled.headers['transfer-encoding'], 'chunked');
         assert.equal(trickled.text, '0123456789'.repeat(3));
-        const old = await raw([`GET ${P}/trickle?n=5 HTTP/1.0`, 'Host: x']);
-        assert.equal(old[0].body, '01234');
+        const old = await open(genie.port);
+        old.send(`GET ${P}/trickle?n=5 HTTP/1.0\r\nHost: x\r\n\r\n`);
+        assert.ok(await old.until((c) => c.ended));
+        assert.equal(old.answers[0].body, '01234');
     });
 
     test('chunked bodies, in any pieces', async () => {
@@ -216,10 +224,9 @@ describe('requests that are passed on', () => {
     });
 
     test('connections to Directus are used again for reads', async () => {
-        const sockets = new Set();
-        for (let i = 0; i < 5; i++) await ask('/echo');
-        assert.ok(sockets.size <= 5);
-        assert.equal((await echo('/echo')).httpVersion, '1.1');
+        const before = upstream.connections;
+        for (let i = 0; i < 5; i++) assert.equal((await echo('/echo')).httpVersion, '1.1');
+        assert.ok(upstream.connections - before <= 1);
     });
 
     test('paths that could mean another one are refused', async () => {
@@ -371,6 +378,7 @@ describe('requests that are passed on', () => {
             c.send(head);
             assert.ok(await eventually(async () => upstream.last(path) && when(c, upstream.last(path)), path));
             c.close();
+            upstream.last(path).resume?.().catch(() => {}); // or it would not notice
             await eventually(async () => upstream.last(path).aborted, `the end of ${path}`);
         };
         await leave('/stall?a', `GET ${P}/stall?a HTTP/1.1\r\nHost: x\r\n\r\n`, () => true);
