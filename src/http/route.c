@@ -151,6 +151,8 @@ static const struct node *match(const struct node *parent, char *const *segments
         const struct node *found = match(n, segments + 1, count - 1, params + is_param);
         if (found)
             return found;
+        if (is_param)
+            params[0] = NULL;
     }
     return NULL;
 }
