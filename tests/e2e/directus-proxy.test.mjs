@@ -75,15 +75,30 @@ describe('a real Directus behind genie', () => {
         assert.equal((await client.request(readMe())).email, creator.email);
         const made = await client.request(createItem('user_nodes', NOTE));
         assert.equal(made.user_id, creator.id);
-        const changed = await client.request(updateItem('user_nodes', made.id, { content: 'It is white now.' }));
+        const changed = await client.request(
+            updateItem('user_nodes', made.id, { content: 'It is white now.' }),
+        );
         assert.equal(changed.content, 'It is white now.');
         assert.equal((await client.request(readItem('user_nodes', made.id))).title, NOTE.title);
         const filter = { title: { _eq: NOTE.title } };
         assert.equal((await client.request(readItems('user_nodes', { filter }))).length, 1);
         const search = { ...readItems('user_nodes', { filter })(), method: 'SEARCH' };
-        assert.equal((await client.request(() => ({ ...search, path: '/items/user_nodes', params: {}, body: JSON.stringify({ query: { filter } }) }))).length, 1);
+        assert.equal(
+            (
+                await client.request(() => ({
+                    ...search,
+                    path: '/items/user_nodes',
+                    params: {},
+                    body: JSON.stringify({ query: { filter } }),
+                }))
+            ).length,
+            1,
+        );
         await client.request(deleteItem('user_nodes', made.id));
-        await assert.rejects(client.request(readItem('user_nodes', made.id)), (e) => e.response.status === 403);
+        await assert.rejects(
+            client.request(readItem('user_nodes', made.id)),
+            (e) => e.response.status === 403,
+        );
         await client.refresh();
         assert.equal((await client.request(readMe())).id, creator.id);
         await client.logout();
@@ -118,7 +133,10 @@ describe('a real Directus behind genie', () => {
         const back = new Uint8Array(await client.request(readAssetArrayBuffer(file.id)));
         assert.deepEqual(Buffer.from(back), Buffer.from(bytes));
         const token = await client.getToken();
-        const part = await genie.request(`/api/directus/assets/${file.id}`, { token, headers: { Range: 'bytes=10-19' } });
+        const part = await genie.request(`/api/directus/assets/${file.id}`, {
+            token,
+            headers: { Range: 'bytes=10-19' },
+        });
         assert.equal(part.status, 206);
         assert.deepEqual([...part.bytes], [...bytes.subarray(10, 20)]);
         await client.request(deleteFile(file.id));
@@ -150,7 +168,10 @@ describe('a real Directus behind genie', () => {
 
     test('an address that only a trusted proxy may name reaches its rules', async () => {
         const token = await directus.login(ADMIN);
-        await genie.request('/api/directus/users/me', { token, headers: { 'X-Forwarded-For': '198.51.100.7' } });
+        await genie.request('/api/directus/users/me', {
+            token,
+            headers: { 'X-Forwarded-For': '198.51.100.7' },
+        });
         await genie.request('/api/directus/items/user_nodes', {
             method: 'POST',
             token,
