@@ -19,9 +19,11 @@ struct app {
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;
+    struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
 };
 
-/* The route tables of all endpoint families, one file each, ended by NULL. */
-extern const struct route *const api_route_tables[];
+/* The route tables of all endpoint families, one file each, ended by NULL; proxied: /api/directus is passed
+ * on to a Directus. */
+const struct route *const *api_route_tables(bool proxied);
 
 #endif

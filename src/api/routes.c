@@ -4,6 +4,18 @@
 
 #include "api/app.h"
 
-const struct route *const api_route_tables[] = {
-    chat_routes, credentials_routes, directus_routes, system_routes, usage_routes, NULL,
-};
+/* clang-format off */
+#define FAMILIES \
+    chat_routes, \
+    credentials_routes, \
+    system_routes, \
+    usage_routes
+/* clang-format on */
+
+static const struct route *const embedded[] = {FAMILIES, directus_routes, NULL};
+static const struct route *const with_directus[] = {FAMILIES, directus_proxy_routes, NULL};
+
+const struct route *const *api_route_tables(bool proxied)
+{
+    return proxied ? with_directus : embedded;
+}

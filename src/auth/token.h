@@ -37,6 +37,9 @@ struct token_keys {
  * looked up as a static token. */
 bool token_is_jwt(const char *token);
 
+/* Whether the text is a JWT that says `impersonated_by`, whoever signed it and whether it still counts. */
+bool token_impersonates(const char *token);
+
 /* Verifies against every key of both kinds: 0 and *ret; -EKEYEXPIRED for a good token whose time is over;
  * -EACCES for everything else that is wrong; -ENOMEM. */
 int token_verify(const char *token, const struct token_keys *keys, int64_t now_s, struct token_claims *ret);

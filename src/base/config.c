@@ -42,6 +42,14 @@ const struct setting settings[] = {
         "Most connections to that database, besides one that listens for changes"),
     INT("LEADER_LEASE_S", leader_lease_s, "30", 3, 300,
         "Seconds after which another server takes over the periodic duties of one that died"),
+    TEXT(
+        "DIRECTUS_URL", directus_url, NULL,
+        "Address of a Directus, to which /api/directus is then passed on; DATABASE_URL must be its database. "
+        "Unset: /api/directus is served from the store"),
+    INT("DIRECTUS_TIMEOUT_S", directus_timeout_s, "60", 1, 3600,
+        "Seconds that Directus may be silent when it is its turn"),
+    INT("DIRECTUS_REQUESTS", directus_requests, "256", 1, 100000,
+        "Most requests that are with Directus at a time"),
     SECRET("DIRECTUS_SECRET", directus_secret,
            "Signs Directus tokens; several keys, newest first, comma separated. Generated when unset, but "
            "not with DATABASE_URL"),
@@ -126,7 +134,7 @@ const struct setting settings[] = {
 };
 
 /* Refusing them is honest, ignoring them would put data in the wrong place. */
-static const char *const unsupported[] = {"DIRECTUS_URL", "REDIS_URL"};
+static const char *const unsupported[] = {"REDIS_URL"};
 
 static int fail(struct config_load *load, const char *name, const char *why)
 {
@@ -283,6 +291,8 @@ static int refuse_unsupported(struct config_load *load, const char *env_file)
 static int check_database_url(struct config_load *load)
 {
     const char *url = load->config.database_url;
+    if (!url && load->config.directus_url)
+        return fail(load, "DIRECTUS_URL", "is set, so DATABASE_URL must name the database of that Directus");
     if (!url || str_has_prefix(url, "postgres://") || str_has_prefix(url, "postgresql://"))
         return 0;
     return fail(load, "DATABASE_URL", "must begin with postgres://");

@@ -18,6 +18,9 @@ struct config {
     const char *database_url;
     int64_t database_connections;
     int64_t leader_lease_s;
+    const char *directus_url;
+    int64_t directus_timeout_s;
+    int64_t directus_requests;
     const char *directus_secret;
     const char *jwt_secret;
     const char *rbac_sync_webhook_secret;

@@ -70,7 +70,7 @@ int cmd_openapi(struct cmd_env *env, int argc, char **argv)
     (void)env;
     if (argc > 1)
         return cmd_usage_error("unknown option '%s'", argv[1]);
-    if (routes_compile(api_route_tables, &routes) < 0)
+    if (routes_compile(api_route_tables(false), &routes) < 0)
         return cmd_fail("the route table is inconsistent");
     _cleanup_json_ json_t *document = openapi_document(routes);
     routes_free(routes);

@@ -3,6 +3,7 @@
  * stopped and stored before connections are closed, and the store goes last. */
 #include "agent/chat.h"
 #include "api/app.h"
+#include "api/directus_proxy.h"
 #include "auth/identity.h"
 #include "auth/logins.h"
 #include "base/log.h"
@@ -107,7 +108,7 @@ static int start_http(struct services *s)
 {
     struct http_options options = {
         .config = s->app.cfg,
-        .tables = api_route_tables,
+        .tables = api_route_tables(s->app.upstream != NULL),
         .auth = {s->app.auth, auth_lookup_hook, auth_resolve_hook, is_admin, is_read_only, describe,
                  identity_unref},
         .workers = s->workers,
@@ -128,6 +129,17 @@ static int start_schedule(struct services *s)
     return schedule_start(&options, &s->schedule);
 }
 
+/* Directus needn't be up now; but its database is this one. */
+static int start_upstream(struct app *app)
+{
+    if (!app->cfg->directus_url)
+        return 0;
+    int r = directus_upstream_owns(app->db);
+    if (r == 0)
+        r = log_error(-EINVAL, "DIRECTUS_URL is set, but DATABASE_URL is not the database of a Directus");
+    return r < 0 ? r : directus_upstream_open(app->cfg, &app->upstream);
+}
+
 static int start_services(struct services *s)
 {
     struct app *app = &s->app;
@@ -146,6 +158,8 @@ static int start_services(struct services *s)
         r = retrieval_open(app->cfg, app->db, app->llm, &app->retrieval);
     if (r == 0)
         r = flow_catalog_open(app->db, &app->flows);
+    if (r == 0)
+        r = start_upstream(app);
     if (r < 0)
         return r;
     items_on_change(rows_changed, app);
@@ -172,6 +186,8 @@ static void stop_services(struct services *s)
     if (app->events)
         event_hub_stop(app->events);
     db_on_user_change(app->db, NULL, NULL);
+    if (app->upstream)
+        directus_upstream_close(app->upstream);
     if (app->flows)
         flow_catalog_close(app->flows);
     if (app->retrieval) /* may be asking the embedder */

@@ -403,14 +403,6 @@ static bool attach(struct event_stream *s, struct reading *g, int64_t after)
     return at >= 0;
 }
 
-static void stream_headers(struct request *rq, struct reader *reader)
-{
-    (void)reply_bytes(rq, 200, "text/event-stream", "", 0);
-    reply_header(rq, "Cache-Control", "no-cache");
-    reply_header(rq, "X-Accel-Buffering", "no");
-    rq->exchange->stream = reader;
-}
-
 reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
 {
     struct reading *g = calloc(1, sizeof *g);
@@ -426,8 +418,10 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
         reader_unref(reader);
         return reply_error(rq, ERR_NOT_FOUND, "There is no such stream to resume");
     }
-    stream_headers(rq, reader);
-    return (reply){200};
+    reply_header(rq, "Content-Type", "text/event-stream");
+    reply_header(rq, "Cache-Control", "no-cache");
+    reply_header(rq, "X-Accel-Buffering", "no");
+    return reply_stream(rq, 200, reader, -1);
 }
 
 /* --- the hub ------------------------------------------------------------------------------------------- */

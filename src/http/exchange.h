@@ -25,6 +25,7 @@ struct http_server {
     struct pool *workers;
     struct app *app;
     struct route_set *routes;
+    bool keeps_targets; /* as sent: a route with a tail wants them */
     struct MHD_Daemon *daemon;
     struct peers *peers;
     atomic_size_t held_bodies; /* bytes of all bodies that wait to be read */
@@ -77,6 +78,7 @@ struct http_exchange {
     size_t len;
     struct reply_header_line *headers;
     struct reader *stream; /* instead of data; a reference */
+    int64_t stream_length; /* -1 = unknown */
 
     /* texts that outlive the arena where the answer is a stream */
     char made_id[UUID_SIZE], peer_text[INET6_ADDRSTRLEN], client_text[INET6_ADDRSTRLEN];

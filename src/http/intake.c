@@ -27,8 +27,7 @@ struct sink *sink_new(struct request *rq, const struct sink_ops *ops, void *ctx)
     s->sleeper.connection = rq->exchange->connection;
     s->ops = ops;
     s->ctx = ctx;
-    if (ops->watches_client)
-        peer_watch(rq->exchange->peer, &s->sleeper);
+    peer_watch(rq->exchange->peer, ops->watches_client ? &s->sleeper : NULL);
     return s;
 }
 
@@ -41,6 +40,12 @@ struct sink *sink_ref(struct sink *s)
 void sink_unref(struct sink *s)
 {
     sleeper_unref(&s->sleeper);
+}
+
+void sink_abandon(struct request *rq, struct sink *s)
+{
+    peer_unwatch(rq->exchange->peer);
+    sink_unref(s);
 }
 
 void sink_wake(struct sink *s)
@@ -114,6 +119,8 @@ void intake_close(struct http_exchange *x)
     x->rq.upload = NULL;
     x->rq.body = NULL;
     sleeper_end(&s->sleeper);
+    if (!x->stream) /* whose reader is watched for by now */
+        peer_unwatch(x->peer);
     s->ops->close(s->ctx);
     sink_unref(s);
 }

@@ -25,15 +25,18 @@ static json_t *parameter(const char *name, size_t len, const char *in, bool requ
                      schema);
 }
 
-/* "/api/x/:id" as "/api/x/{id}", and its parameters into `parameters`. */
+/* "/api/x/:id" as "/api/x/{id}" ("/api/x/" and a tail as "/api/x/{path}"), and its parameters into
+ * `parameters`. */
 static void convert_path(const char *path, struct buf *out, json_t *parameters)
 {
     for (const char *s = path; *s;) {
         size_t len = strcspn(s + 1, "/") + 1;
-        if (s[1] == ':') {
-            (void)buf_addf(out, "/{%.*s}", (int)len - 2, s + 2);
+        if (s[1] == ':' || str_equal(s, "/*")) {
+            const char *name = s[1] == ':' ? s + 2 : "path";
+            size_t name_len = s[1] == ':' ? len - 2 : strlen(name);
+            (void)buf_addf(out, "/{%.*s}", (int)name_len, name);
             (void)json_array_append_new(
-                parameters, parameter(s + 2, len - 2, "path", true, json_pack("{s:s}", "type", "string")));
+                parameters, parameter(name, name_len, "path", true, json_pack("{s:s}", "type", "string")));
         } else {
             (void)buf_add(out, s, len);
         }
@@ -211,6 +214,8 @@ static void add_route(void *ctx, const struct route *route)
 {
     json_t *paths = ctx;
     char method[8];
+    if (route->method == HTTP_SEARCH) /* OpenAPI 3.1 has no place for it */
+        return;
     _cleanup_buf_ struct buf path = BUF_INIT(512);
     _cleanup_json_ json_t *parameters = json_array();
     convert_path(route->path, &path, parameters);

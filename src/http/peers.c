@@ -30,7 +30,9 @@ struct peer {
     int64_t waiting_since_ms, deadline_ms; /* 0 = none */
     int64_t paused_ms;                     /* since when its time stands still; 0 = it runs */
     int64_t received;
-    struct sleeper *watched;
+    bool watched, left;      /* left: the client has closed its side */
+    struct sleeper *sleeper; /* to be told; may be NULL */
+    char *target;            /* the event thread's */
     UT_hash_handle hh;
     struct peer *prev, *next;
 };
@@ -46,6 +48,13 @@ struct peers {
     struct peer *by_id, *list;
 };
 
+/* libmicrohttpd 0.9.75 takes a short read for all there is and waits for an edge that came with the data
+ * before: so it may overlook that the client closed. This makes another edge, and changes nothing else. */
+static void show_end(const struct peer *p)
+{
+    (void)shutdown(p->fd, SHUT_RD);
+}
+
 static void cut_overdue(struct peers *ps)
 {
     int64_t now = clock_monotonic_ms();
@@ -56,6 +65,8 @@ static void cut_overdue(struct peers *ps)
             (void)shutdown(p->fd, SHUT_RDWR);
             p->deadline_ms = 0;
         }
+        if (p->left)
+            show_end(p);
     }
     pthread_mutex_unlock(&ps->lock);
 }
@@ -66,8 +77,11 @@ static void tell_gone(struct peers *ps, uint64_t id)
     struct sleeper *sleeper = NULL;
     pthread_mutex_lock(&ps->lock);
     HASH_FIND(hh, ps->by_id, &id, sizeof id, p);
-    if (p && p->watched)
-        sleeper = sleeper_ref(p->watched);
+    if (p && p->watched) {
+        p->left = true;
+        show_end(p);
+        sleeper = p->sleeper ? sleeper_ref(p->sleeper) : NULL;
+    }
     pthread_mutex_unlock(&ps->lock);
     if (!sleeper)
         return;
@@ -170,7 +184,19 @@ void peer_remove(struct peer *p)
     ps->count--;
     pthread_mutex_unlock(&ps->lock);
     metric_add(METRIC_HTTP_CONNECTIONS, -1);
+    free(p->target);
     free(p);
+}
+
+void peer_keep_target(struct peer *p, const char *target)
+{
+    free(p->target);
+    p->target = strdup(target);
+}
+
+const char *peer_target(const struct peer *p)
+{
+    return p->target;
 }
 
 static void set_deadline(struct peer *p)
@@ -231,9 +257,10 @@ void peer_waiting(struct peer *p)
 
 void peer_watch(struct peer *p, struct sleeper *sleeper)
 {
-    struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLHUP | EPOLLET, .data.u64 = p->id};
+    struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLHUP | EPOLLONESHOT, .data.u64 = p->id};
     pthread_mutex_lock(&p->peers->lock);
-    p->watched = sleeper_ref(sleeper);
+    p->watched = true;
+    p->sleeper = sleeper ? sleeper_ref(sleeper) : NULL;
     pthread_mutex_unlock(&p->peers->lock);
     (void)epoll_ctl(p->peers->epoll, EPOLL_CTL_ADD, p->fd, &ev);
 }
@@ -241,13 +268,15 @@ void peer_watch(struct peer *p, struct sleeper *sleeper)
 void peer_unwatch(struct peer *p)
 {
     pthread_mutex_lock(&p->peers->lock);
-    struct sleeper *sleeper = p->watched;
-    p->watched = NULL;
+    struct sleeper *sleeper = p->sleeper;
+    bool watched = p->watched;
+    p->sleeper = NULL;
+    p->watched = p->left = false;
     pthread_mutex_unlock(&p->peers->lock);
-    if (!sleeper)
-        return;
-    (void)epoll_ctl(p->peers->epoll, EPOLL_CTL_DEL, p->fd, NULL);
-    sleeper_unref(sleeper);
+    if (watched)
+        (void)epoll_ctl(p->peers->epoll, EPOLL_CTL_DEL, p->fd, NULL);
+    if (sleeper)
+        sleeper_unref(sleeper);
 }
 
 void peers_shutdown_all(struct peers *ps)
@@ -256,8 +285,8 @@ void peers_shutdown_all(struct peers *ps)
     pthread_mutex_lock(&ps->lock);
     DL_FOREACH (ps->list, p) {
         (void)shutdown(p->fd, SHUT_RDWR);
-        if (p->watched)
-            sleeper_gone(p->watched);
+        if (p->sleeper)
+            sleeper_gone(p->sleeper);
     }
     pthread_mutex_unlock(&ps->lock);
 }

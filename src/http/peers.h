@@ -23,6 +23,11 @@ void peers_stop(struct peers *peers);
 struct peer *peer_add(struct peers *peers, int fd);
 void peer_remove(struct peer *peer);
 
+/* Keeps a copy of the request's target as sent, until the answer is over; nothing without memory. Event
+ * thread, as is asking for it: NULL where none is kept. */
+void peer_keep_target(struct peer *peer, const char *target);
+const char *peer_target(const struct peer *peer);
+
 /* `received` bytes of a body have arrived; moves the deadline. */
 void peer_progress(struct peer *peer, int64_t received);
 
@@ -36,8 +41,8 @@ void peer_serving(struct peer *peer);
 /* The answer is over: the next request is awaited. */
 void peer_waiting(struct peer *peer);
 
-/* Calls sleeper_gone(sleeper) when the client leaves; holds a reference of it until peer_unwatch. One at a
- * time. */
+/* Sees to it that the client's leaving is noticed: calls sleeper_gone(sleeper) (NULL: nobody is told), and
+ * shows it to libmicrohttpd. Holds a reference until peer_unwatch. One at a time. */
 void peer_watch(struct peer *peer, struct sleeper *sleeper);
 void peer_unwatch(struct peer *peer);
 

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #define PLAIN_BLOCK 2048
+#define SIZED_BLOCK 16384
 #define SMALL_PULL 2048
 
 struct reader {
@@ -88,7 +89,7 @@ static ssize_t pull(void *cls, uint64_t pos, char *to, size_t max)
         if (n > 0)
             return n;
         if (n < 0)
-            return MHD_CONTENT_READER_END_OF_STREAM;
+            return n == -1 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
         give_back(r, to, max);
         if (sleeper_sleep(&r->sleeper))
             return 0;
@@ -101,9 +102,11 @@ static void release(void *cls)
     reader_unref(cls);
 }
 
-struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection, bool plain)
+struct MHD_Response *reader_response(struct reader *r, struct MHD_Connection *connection, uint64_t length,
+                                     bool plain)
 {
     r->sleeper.connection = connection;
-    /* chunks are made in the connection's own memory, and only what goes out plain needs a block here */
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, plain ? PLAIN_BLOCK : 1, pull, r, release);
+    /* chunks are made in the connection's own memory, and only what goes out as it is needs a block here */
+    size_t block = length != MHD_SIZE_UNKNOWN ? SIZED_BLOCK : plain ? PLAIN_BLOCK : 1;
+    return MHD_create_response_from_callback(length, block, pull, r, release);
 }

@@ -45,6 +45,14 @@ reply reply_later(struct request *rq)
     return (reply){0};
 }
 
+reply reply_stream(struct request *rq, int status, struct reader *reader, int64_t length)
+{
+    (void)set(rq, status, NULL, "", 0);
+    rq->exchange->stream = reader;
+    rq->exchange->stream_length = length;
+    return (reply){status};
+}
+
 /* For when there is no memory to say anything better. */
 static reply bare_error(struct request *rq)
 {
@@ -81,7 +89,13 @@ void reply_header(struct request *rq, const char *name, const char *value)
         line->value = arena_strdup(&rq->arena, value);
         return;
     }
-    line = arena_alloc(&rq->arena, sizeof *line);
+    reply_header_more(rq, name, value);
+}
+
+void reply_header_more(struct request *rq, const char *name, const char *value)
+{
+    struct http_exchange *x = rq->exchange;
+    struct reply_header_line *line = arena_alloc(&rq->arena, sizeof *line);
     if (!line)
         return;
     *line = (struct reply_header_line){arena_strdup(&rq->arena, name), arena_strdup(&rq->arena, value),
@@ -206,5 +220,5 @@ void reply_common_headers(struct http_exchange *x)
     reply_header(&x->rq, "Access-Control-Expose-Headers",
                  "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
                  "Idempotent-Replayed");
-    reply_header(&x->rq, "Vary", "Origin");
+    reply_header_more(&x->rq, "Vary", "Origin");
 }

@@ -8,6 +8,8 @@
 
 #define REPLY_JSON_TYPE "application/json; charset=utf-8"
 
+struct reader;
+
 /* What a handler returns; made only by the functions below. */
 typedef struct {
     int status;
@@ -41,6 +43,11 @@ reply reply_later(struct request *rq);
 /* Adds a header to the answer; the texts are copied. Before the reply is returned. */
 void reply_header(struct request *rq, const char *name, const char *value);
 
-/* Where the answer is a stream: see http/events.h. */
+/* The same, though there may be one of that name already (several Link, Set-Cookie …). */
+void reply_header_more(struct request *rq, const char *name, const char *value);
+
+/* What the reader gives (http/reader.h); takes its reference over. length -1: unknown. To HEAD nothing of it
+ * is sent; it is not for 204 and 304. For server-sent events see http/events.h. */
+reply reply_stream(struct request *rq, int status, struct reader *reader, int64_t length);
 
 #endif

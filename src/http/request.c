@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/client_address.h"
 #include "http/exchange.h"
+#include "http/peers.h"
 #include "http/session_cookie.h"
 
 #include "base/text.h"
@@ -39,6 +40,33 @@ void request_each_query(const struct request *rq,
 {
     (void)MHD_get_connection_values(rq->exchange->connection, MHD_GET_ARGUMENT_KIND, visit_one,
                                     &(struct visit){visit, ctx});
+}
+
+void request_each_header(const struct request *rq,
+                         void (*visit)(void *ctx, const char *name, const char *value), void *ctx)
+{
+    (void)MHD_get_connection_values(rq->exchange->connection, MHD_HEADER_KIND, visit_one,
+                                    &(struct visit){visit, ctx});
+}
+
+const char *request_method(const struct request *rq)
+{
+    return rq->exchange->method_name;
+}
+
+const char *request_target(const struct request *rq)
+{
+    return peer_target(rq->exchange->peer);
+}
+
+const char *request_peer(const struct request *rq)
+{
+    return rq->exchange->peer_ip;
+}
+
+bool request_peer_is_trusted(const struct request *rq)
+{
+    return address_is_trusted(rq->exchange->server->config->trusted_proxies, rq->exchange->peer_ip);
 }
 
 int request_query_int(const struct request *rq, const char *name, int64_t fallback, int64_t min, int64_t max,
@@ -107,8 +135,7 @@ bool request_is_local(const struct request *rq)
 
 bool request_is_tls(const struct request *rq)
 {
-    return address_is_trusted(rq->exchange->server->config->trusted_proxies, rq->exchange->peer_ip) &&
-           str_equal_nocase(request_header(rq, "X-Forwarded-Proto"), "https");
+    return request_peer_is_trusted(rq) && str_equal_nocase(request_header(rq, "X-Forwarded-Proto"), "https");
 }
 
 const struct config *request_config(const struct request *rq)

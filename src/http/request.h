@@ -52,6 +52,19 @@ const char *request_query(const struct request *rq, const char *name);
 void request_each_query(const struct request *rq,
                         void (*visit)(void *ctx, const char *name, const char *value), void *ctx);
 
+/* Calls visit(ctx, name, value) for each header line, in order. */
+void request_each_header(const struct request *rq,
+                         void (*visit)(void *ctx, const char *name, const char *value), void *ctx);
+
+/* The method and the target (path and query) as the client sent them, byte for byte. The target is kept only
+ * where a route has a tail; else NULL. */
+const char *request_method(const struct request *rq);
+const char *request_target(const struct request *rq);
+
+/* The address of the socket, whoever may have named another one; and whether it is a trusted proxy's. */
+const char *request_peer(const struct request *rq);
+bool request_peer_is_trusted(const struct request *rq);
+
 /* A whole number from the query within [min, max]: 0 (the default where absent) or -EINVAL. */
 int request_query_int(const struct request *rq, const char *name, int64_t fallback, int64_t min, int64_t max,
                       int64_t *ret);

@@ -10,7 +10,7 @@
 
 struct sink;
 
-enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_METHODS };
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_SEARCH, HTTP_METHODS };
 
 enum route_auth {
     AUTH_NONE,            /* public */
@@ -102,7 +102,8 @@ struct rate_limit {
 /* The columns behind the summary are named where a row needs them: {…, "Summary", .idempotent = true}. */
 struct route {
     enum http_method method;
-    const char *path; /* "/api/items/:collection/:id": a ":name" segment is a parameter */
+    const char *path; /* "/api/items/:collection/:id": a ":name" segment is a parameter; a last segment "*"
+                       * stands for one or more of any kind */
     enum route_auth auth;
     enum route_access access;
     enum route_kind kind;
@@ -133,6 +134,9 @@ const struct route *routes_find(const struct route_set *set, enum http_method me
 
 /* Calls visit for every row, in the order of the tables. */
 void routes_each(const struct route_set *set, void (*visit)(void *ctx, const struct route *route), void *ctx);
+
+/* Whether a row has a tail. */
+bool routes_have_tail(const struct route_set *set);
 
 const char *http_method_name(enum http_method method);
 

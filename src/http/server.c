@@ -130,7 +130,9 @@ static struct MHD_Response *make_response(struct http_exchange *x)
 {
     if (!x->stream)
         return MHD_create_response_from_buffer(x->len, (void *)(uintptr_t)x->data, MHD_RESPMEM_PERSISTENT);
-    struct MHD_Response *response = reader_response(reader_ref(x->stream), x->connection, x->http_1_0);
+    uint64_t length = x->stream_length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)x->stream_length;
+    struct MHD_Response *response =
+        reader_response(reader_ref(x->stream), x->connection, length, x->http_1_0);
     if (!response) {
         reader_unref(x->stream);
         return NULL;
@@ -306,6 +308,17 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     }
 }
 
+/* The target as sent; libmicrohttpd decodes it in place after this. */
+static void *begin_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    const struct http_server *server = cls;
+    struct peer *peer =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (peer && server->keeps_targets)
+        peer_keep_target(peer, target);
+    return NULL; /* the request's state is made with its headers */
+}
+
 static void log_library(void *cls, const char *fmt, va_list ap)
 {
     char line[256];
@@ -372,8 +385,9 @@ static int start_daemon(struct http_server *s, int fd)
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(cfg->http_threads > 1 ? cfg->http_threads : 0),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)cfg->request_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, finish, s,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, s, MHD_OPTION_END);
+        (unsigned)cfg->request_timeout_s, MHD_OPTION_URI_LOG_CALLBACK, begin_target, s,
+        MHD_OPTION_NOTIFY_COMPLETED, finish, s, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, s,
+        MHD_OPTION_END);
     return s->daemon ? 0 : log_error(errno ? -errno : -EIO, "can't start the HTTP server");
 }
 
@@ -414,6 +428,7 @@ int http_start(const struct http_options *options, struct http_server **ret)
         (void)log_error(r, "the route table is inconsistent");
     if (r == 0 && !s->limits.count && has_limits(s->routes))
         r = log_error(-EINVAL, "the route table has limits that nobody keeps");
+    s->keeps_targets = r == 0 && routes_have_tail(s->routes);
     if (r == 0)
         r = peers_start(s->config->request_timeout_s * 1000, &s->peers);
     if (r == 0)

@@ -35,6 +35,9 @@ struct sink *sink_new(struct request *rq, const struct sink_ops *ops, void *ctx)
 struct sink *sink_ref(struct sink *s);
 void sink_unref(struct sink *s);
 
+/* Takes back what open has made and won't return: close is not called. */
+void sink_abandon(struct request *rq, struct sink *s);
+
 /* The sink has room again, or has settled. Any thread, with locks held or not. Only after that has become
  * true: take is called next, whether there is room or not. */
 void sink_wake(struct sink *s);

@@ -200,7 +200,7 @@ static void rearm(struct llm *llm, struct llm_call *c)
         return;
     else
         c->timer = c->progress > 0 ? TIMER_TOKEN : TIMER_FIRST;
-    c->deadline = llm->now_ms + timer_length(llm, c->timer);
+    c->deadline = llm->loop.now_ms + timer_length(llm, c->timer);
     TAILQ_INSERT_TAIL(&llm->timers[c->timer], c, timed);
 }
 
@@ -260,7 +260,7 @@ static void finish(struct llm *llm, struct llm_call *c, enum llm_outcome outcome
         .error = outcome == LLM_OK ? NULL : error,
         .prompt_tokens = tokens_of(c->parser.prompt_tokens, c->prompt_chars),
         .completion_tokens = tokens_of(c->parser.completion_tokens, c->chars),
-        .duration_ms = c->began_ms ? llm->now_ms - c->began_ms : 0,
+        .duration_ms = c->began_ms ? llm->loop.now_ms - c->began_ms : 0,
         .flow_slug = outcome == LLM_OK ? c->flow_slug : NULL,
     };
     metric_add(METRIC_LLM_ACTIVE, -1);
@@ -410,7 +410,7 @@ static void run(struct llm *llm, struct llm_call *c)
     struct upstream *up = &llm->upstreams[c->model.provider];
     place(llm, c, CALL_RUNNING, c->paused);
     llm->n_local_running += c->model.local;
-    c->began_ms = llm->now_ms;
+    c->began_ms = llm->loop.now_ms;
     c->transfer.ended = on_ended;
     c->transfer.easy = up->chat_url ? curl_easy_init() : NULL;
     if (!c->transfer.easy) {
@@ -430,7 +430,7 @@ static void run(struct llm *llm, struct llm_call *c)
 static void enter(struct llm *llm, struct llm_call *c)
 {
     if (c->model.provider == LLM_EXTRACTIVE) {
-        c->began_ms = llm->now_ms;
+        c->began_ms = llm->loop.now_ms;
         place(llm, c, CALL_TALKING, false);
     } else if (c->model.local) {
         place(llm, c, CALL_WAITING, false);
@@ -548,7 +548,7 @@ void calls_expire(struct llm *llm)
 {
     for (int i = 0; i < TIMER_COUNT; i++) {
         struct llm_call *c;
-        while ((c = TAILQ_FIRST(&llm->timers[i])) && c->deadline <= llm->now_ms)
+        while ((c = TAILQ_FIRST(&llm->timers[i])) && c->deadline <= llm->loop.now_ms)
             expire(llm, c);
     }
 }

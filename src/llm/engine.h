@@ -7,6 +7,7 @@
 
 #include "llm/format.h"
 #include "llm/llm.h"
+#include "net/loop.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -90,11 +91,7 @@ struct llm {
     struct upstream upstreams[LLM_EXTRACTIVE];
     int64_t opened_ms;
 
-    pthread_t thread;
-    int epoll, wake;
-    CURLM *multi;
-    int64_t curl_due; /* -1 = never */
-    int64_t now_ms;
+    struct loop loop;
     struct call_list waiting, running, talking, touched; /* a paused talker is among the running */
     struct call_list timers[TIMER_COUNT];
     int64_t n_local_running;

@@ -145,7 +145,7 @@ static void end_probe(struct llm *llm)
 {
     pthread_mutex_lock(&llm->lock);
     llm->probe.wanted = false;
-    llm->probe.asked_ms = llm->now_ms;
+    llm->probe.asked_ms = llm->loop.now_ms;
     pthread_mutex_unlock(&llm->lock);
 }
 

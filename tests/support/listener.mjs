@@ -11,6 +11,7 @@ export class Listener {
     #server;
     #sockets = new Set();
     #faults = [];
+    connections = 0; // that were ever opened
 
     /** `handler(request, response)` may be async. */
     constructor(handler) {
@@ -25,6 +26,7 @@ export class Listener {
         this.#server = createServer((request, response) => void this.#serve(request, response));
         this.#server.on('connection', (socket) => {
             this.#sockets.add(socket);
+            this.connections++;
             socket.on('close', () => this.#sockets.delete(socket));
             socket.on('error', () => socket.destroy());
         });

@@ -298,6 +298,32 @@ static void what_is_no_jwt(void **state)
     assert_true(token_is_jwt("eyJhbGciOiJIUzI1NiJ9.e30.x"));
 }
 
+/* Whoever signed it, and whether it still counts or not. */
+static void what_impersonates(void **state)
+{
+    static const struct {
+        const char *payload;
+        bool impersonates;
+    } cases[] = {
+        {"{\"impersonated_by\":\"x\"}", true},
+        {"{\"impersonated_by\":null}", true},
+        {"{\"impersonated\\u005fby\":\"x\"}", true},
+        {"{\"id\":\"impersonated_by\"}", false},
+        {"{}", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        json_t *payload = json_loads(cases[i].payload, 0, NULL);
+        char *token = sign_any(payload, JWT_ALG_HS256, "0123456789abcdef0123456789abcdef");
+        assert_int_equal(token_impersonates(token), cases[i].impersonates);
+        free(token);
+        json_decref(payload);
+    }
+    static const char *const texts[] = {"", ".", "a.b", "a.b.c", "static", "a.!!!.c", "a.e30.c"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        assert_false(token_impersonates(texts[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +333,7 @@ int main(void)
         cmocka_unit_test(kinds_do_not_mix),      cmocka_unit_test(only_hs256),
         cmocka_unit_test(every_byte_matters),    cmocka_unit_test(keys_rotate),
         cmocka_unit_test(long_tokens),           cmocka_unit_test(what_is_no_jwt),
+        cmocka_unit_test(what_impersonates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,7 +269,7 @@ static void every_setting_may_come_from_a_file(void **state)
 
 static void settings_of_other_services_are_refused(void **state)
 {
-    static const char *const names[] = {"DIRECTUS_URL", "REDIS_URL"};
+    static const char *const names[] = {"REDIS_URL"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct config_load l;
@@ -289,6 +289,23 @@ static void settings_of_other_services_are_refused(void **state)
         config_free(&l);
         assert_int_equal(unlink("genie.env"), 0);
     }
+}
+
+static void a_directus_needs_its_database(void **state)
+{
+    struct config_load l;
+    (void)state;
+    (void)setenv("DIRECTUS_URL", "http://127.0.0.1:8055", 1);
+    assert_int_equal(config_load(&l, NULL), -EINVAL);
+    assert_true(str_has_prefix(l.error, "DIRECTUS_URL"));
+    assert_non_null(strstr(l.error, "DATABASE_URL"));
+    config_free(&l);
+    (void)setenv("DATABASE_URL", "postgres://x/y", 1);
+    load(&l);
+    assert_string_equal(l.config.directus_url, "http://127.0.0.1:8055");
+    config_free(&l);
+    (void)unsetenv("DATABASE_URL");
+    (void)unsetenv("DIRECTUS_URL");
 }
 
 static void make_secrets(struct config_load *l)
@@ -522,6 +539,7 @@ int main(void)
         IN_DIRECTORY(files_that_cannot_be_read_are_named),
         IN_DIRECTORY(every_setting_may_come_from_a_file),
         IN_DIRECTORY(settings_of_other_services_are_refused),
+        IN_DIRECTORY(a_directus_needs_its_database),
         IN_DIRECTORY(a_database_wants_a_url_and_given_secrets),
         IN_DIRECTORY(secrets_are_made_once_and_kept_private),
         IN_DIRECTORY(given_secrets_are_not_written_down),

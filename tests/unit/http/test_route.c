@@ -35,6 +35,10 @@ static const struct route second[] = {
     ROW(HTTP_PATCH, "/api/items/:collection/:id"),
     ROW(HTTP_GET, "/slash/"),
     ROW(HTTP_GET, "/:a/:b/:c/:d"),
+    ROW(HTTP_GET, "/pass/*"),
+    ROW(HTTP_SEARCH, "/pass/*"),
+    ROW(HTTP_GET, "/pass/here/:id"),
+    ROW(HTTP_PUT, "/pass/here"),
     ROUTES_END,
 };
 static const struct route *const tables[] = {first, second, NULL};
@@ -76,6 +80,17 @@ static const struct {
     {HTTP_GET, "/1/2/3/4", "/:a/:b/:c/:d", BIT(HTTP_GET), "1|2|3|4"},
     {HTTP_GET, "/1/2//4", NULL, 0, NULL},
     {HTTP_GET, "/1/2/3/4/5", NULL, 0, NULL},
+    /* a tail takes one segment or more, of any kind, where nothing else fits */
+    {HTTP_GET, "/pass", NULL, 0, NULL},
+    {HTTP_GET, "/pass/", "/pass/*", BIT(HTTP_GET) | BIT(HTTP_SEARCH), ""},
+    {HTTP_SEARCH, "/pass/a//b/", "/pass/*", BIT(HTTP_GET) | BIT(HTTP_SEARCH), ""},
+    {HTTP_POST, "/pass/a", NULL, BIT(HTTP_GET) | BIT(HTTP_SEARCH), NULL},
+    {HTTP_GET, "/pass/here/5", "/pass/here/:id", BIT(HTTP_GET), "5"},
+    {HTTP_SEARCH, "/pass/here/5", NULL, BIT(HTTP_GET), NULL},
+    {HTTP_GET, "/pass/here/5/6", "/pass/*", BIT(HTTP_GET) | BIT(HTTP_SEARCH), ""},
+    {HTTP_GET, "/pass/here/", "/pass/*", BIT(HTTP_GET) | BIT(HTTP_SEARCH), ""},
+    {HTTP_GET, "/pass/here", NULL, BIT(HTTP_PUT), NULL},
+    {HTTP_GET, "/pass/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g/h", "/pass/*", BIT(HTTP_GET) | BIT(HTTP_SEARCH), ""},
     {HTTP_GET, "/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g/h/i/j", NULL, 0, NULL},
 };
 
@@ -118,7 +133,9 @@ static void inconsistent_tables_are_refused(void **state)
     static const struct route same_shape[] = {ROW(HTTP_GET, "/a/:b"), ROW(HTTP_GET, "/a/:c"), ROUTES_END};
     static const struct route five[] = {ROW(HTTP_GET, "/:a/:b/:c/x/:d/:e"), ROUTES_END};
     static const struct route deep[] = {ROW(HTTP_GET, "/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g/h"), ROUTES_END};
+    static const struct route not_last[] = {ROW(HTTP_GET, "/a/*/b"), ROUTES_END};
     (void)state;
+    check_refused(not_last, -EINVAL);
     check_refused(twice, -EEXIST);
     check_refused(same_shape, -EEXIST);
     check_refused(five, -EINVAL);
@@ -151,7 +168,8 @@ static void openapi_has_every_row(void **state)
     assert_int_equal(routes_compile(tables, &set), 0);
     _cleanup_json_ json_t *document = openapi_document(set);
     const json_t *paths = json_object_get(document, "paths");
-    assert_int_equal(json_object_size(paths), 8);
+    assert_int_equal(json_object_size(paths), 11);
+    assert_non_null(json_object_get(json_object_get(paths, "/pass/{path}"), "get"));
     const json_t *item = json_object_get(paths, "/api/items/{collection}/{id}");
     assert_non_null(json_object_get(item, "delete"));
     assert_non_null(json_object_get(item, "patch"));

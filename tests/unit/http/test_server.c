@@ -599,6 +599,24 @@ static void a_client_that_asks_before_it_sends(void **state)
     client_close(&c);
 }
 
+/* A name with a blank, an encoding nobody knows, control characters: what others may read otherwise. */
+static void headers_that_can_be_read_in_two_ways(void **state)
+{
+    struct place *p = *state;
+    static const char *const lines[] = {"Content-Length : 5",
+                                        "Transfer-Encoding: xchunked",
+                                        "Transfer-Encoding: chunked, identity",
+                                        "X-A: b\x01",
+                                        "X-\xC3\xA9: b",
+                                        "Host: other",
+                                        "Authorization: a\r\nAuthorization: b"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        char request[200];
+        (void)snprintf(request, sizeof request, "GET /fast HTTP/1.1\r\n" HOST "%s\r\n\r\n", lines[i]);
+        expect(p, request, 400, "bad_request");
+    }
+}
+
 static void request_ids(void **state)
 {
     struct place *p = *state;
@@ -730,7 +748,7 @@ static void cross_origin_calls(void **state)
     assert_int_equal(a.status, 204);
     expect_header(&a, "Access-Control-Allow-Origin", "https://a.test");
     expect_header(&a, "Access-Control-Allow-Headers", "X-Mine, Authorization");
-    expect_header(&a, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
+    expect_header(&a, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE,SEARCH");
     expect_header(&a, "Access-Control-Allow-Credentials", NULL);
     answer_free(&a);
     ask(p->site.port, "GET /user HTTP/1.1\r\n" HOST "Origin: https://a.test\r\n\r\n", &a);
@@ -1286,6 +1304,7 @@ int main(void)
         ON_SITE(a_body_of_just_the_limit),
         ON_SITE(chunked_bodies),
         ON_SITE(a_client_that_asks_before_it_sends),
+        ON_SITE(headers_that_can_be_read_in_two_ways),
         ON_SITE(request_ids),
         ON_SITE(what_a_handler_sees_of_a_request),
         ON_SITE(queries_are_bound_by_descriptors),
