@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/cmd.h"
 
+#include "base/data_lock.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #define STORE_FILE "genie.db"
 #define READ_CONNECTIONS 8
@@ -23,6 +25,10 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
+    {"backup", cmd_backup, "genie backup FILE|- [--force] [--files-only] [--json]",
+     "Keep database, stored files and secrets in one file, beside a running server"},
+    {"restore", cmd_restore, "genie restore FILE [--data DIR] [--force] [--max-size 20G] [--json]",
+     "Put a backup in the place of the data directory"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access]",
      "Show the settings and where they stand"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
@@ -69,10 +75,25 @@ void cmd_override(struct cmd_env *env, const char *name, const char *value)
         env->overrides[n] = (struct setting_override){name, value};
 }
 
+/* The data directory is in use from now on, until the process ends. Without one, config_secrets says why. */
+static int share_data(struct cmd_env *env)
+{
+    const char *dir = env->load.config.data_dir;
+    int r = mkdir(dir, 0700) == 0 || errno == EEXIST ? data_lock(dir, false, &env->data_lock) : 0;
+    if (r == -EWOULDBLOCK)
+        (void)cmd_fail("a restore is replacing %s; try again when it has ended", dir);
+    else if (r < 0)
+        (void)cmd_fail("%s can't be used: %s", dir, strerror(-r));
+    return r;
+}
+
 int cmd_config(struct cmd_env *env)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
-    if (config_load(&env->load, env->overrides) < 0 || config_secrets(&env->load) < 0) {
+    int r = config_load(&env->load, env->overrides);
+    if (r == 0 && share_data(env) < 0)
+        return -1;
+    if (r < 0 || config_secrets(&env->load) < 0) {
         (void)cmd_fail("%s", env->load.error[0] ? env->load.error : "out of memory");
         return -1;
     }
@@ -154,7 +175,7 @@ static void forbid_dumps(void)
 
 int cmd_main(int argc, char **argv)
 {
-    struct cmd_env env = {0};
+    struct cmd_env env = {.data_lock = -1};
     bool help = false;
     forbid_dumps();
     int r = take_common(&env, &argc, argv, &help);
@@ -173,5 +194,6 @@ int cmd_main(int argc, char **argv)
     }
     r = command->run(&env, argc - 1, argv + 1);
     config_free(&env.load);
+    closeP(&env.data_lock);
     return r;
 }
