@@ -23,7 +23,9 @@ static const struct cmd commands[] = {
      "       genie user token --email E [--ttl 15m]\n"
      "       genie user list [--json]\n"
      "       genie user passwd --email E [--password-stdin | --password P]\n"
-     "       genie user suspend|unsuspend --email E",
+     "       genie user suspend|unsuspend --email E\n"
+     "       genie user export --email E [--output FILE.tar.gz] [--force]\n"
+     "       genie user delete --email E [--yes]",
      "Make and manage users"},
     {"backup", cmd_backup, "genie backup FILE|- [--force] [--files-only] [--json]",
      "Keep database, stored files and secrets in one file, beside a running server"},

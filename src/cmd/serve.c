@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "items/items.h"
 #include "llm/llm.h"
+#include "ops/removals.h"
 #include "retrieval/retrieval.h"
 
 #include <errno.h>
@@ -165,7 +166,10 @@ static int serve(struct cmd_env *env, bool demo)
     if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
         return CMD_FAILED;
     s.app.db = db;
-    int r = start_services(&s);
+    int r = removals_finish(db, s.app.cfg->data_dir, NULL);
+    if (r < 0)
+        (void)log_error(r, "files of deleted users can't be removed yet");
+    r = start_services(&s);
     if (r == 0) {
         log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),
                   LOG_N("port", http_port(s.server)));
