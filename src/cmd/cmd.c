@@ -31,6 +31,7 @@ static const struct cmd commands[] = {
      "Keep database, stored files and secrets in one file, beside a running server"},
     {"restore", cmd_restore, "genie restore FILE [--data DIR] [--force] [--max-size 20G] [--json]",
      "Put a backup in the place of the data directory"},
+    {"doctor", cmd_doctor, "genie doctor [--json]", "Look at everything an installation needs, and say how to mend it"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access]",
      "Show the settings and where they stand"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},

@@ -52,6 +52,7 @@ int cmd_migrate(struct cmd_env *env, int argc, char **argv);
 int cmd_user(struct cmd_env *env, int argc, char **argv);
 int cmd_backup(struct cmd_env *env, int argc, char **argv);
 int cmd_restore(struct cmd_env *env, int argc, char **argv);
+int cmd_doctor(struct cmd_env *env, int argc, char **argv);
 int cmd_settings(struct cmd_env *env, int argc, char **argv);
 int cmd_openapi(struct cmd_env *env, int argc, char **argv);
 int cmd_version(struct cmd_env *env, int argc, char **argv);
