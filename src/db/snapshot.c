@@ -98,7 +98,7 @@ int db_snapshot(const char *path, const char *to, void (*progress)(void *ctx, in
     if (r == 0)
         r = run(from, "PRAGMA query_only=ON; BEGIN; SELECT count(*) FROM sqlite_schema", ret_why);
     if (r == 0) /* the copy is thrown away if the machine stops */
-        r = run(copy, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF", ret_why);
+        r = run(copy, "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY", ret_why);
     if (r == 0)
         r = copy_pages(from, copy, progress, ctx, ret_why);
     if (r == 0)

@@ -34,7 +34,9 @@ int ops_fail_archive(struct ops_error *e, struct archive *a, const char *what)
     const char *said = archive_error_string(a);
     if (is_full(-no))
         return ops_fail_errno(e, -no, what);
-    return ops_fail(e, no > 0 ? -no : -EBADMSG, "%s: %s", what, said ? said : "it can't be read");
+    /* of its own numbers, most mean that it couldn't understand */
+    return ops_fail(e, no == EIO || no == ENOMEM || no == EPIPE ? -no : -EBADMSG, "%s: %s", what,
+                    said ? said : "it can't be read");
 }
 
 void ops_use_utf8(void)

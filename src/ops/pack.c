@@ -140,6 +140,23 @@ static int put_in_place(struct pack *p)
 
 /* ---- the archive */
 
+/* An archive that is given up must get no end: closing it, which alone frees what libarchive holds, would write one. */
+static ssize_t write_out(struct archive *a, void *ctx, const void *data, size_t len)
+{
+    struct pack *p = ctx;
+    if (p->given_up) {
+        archive_set_error(a, ECANCELED, "given up");
+        return -1;
+    }
+    ssize_t n;
+    do
+        n = write(p->out, data, len);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        archive_set_error(a, errno, "%s", strerror(errno));
+    return n;
+}
+
 static int add_filter(struct pack *p)
 {
     if (p->compression == PACK_GZIP)
@@ -161,7 +178,7 @@ int pack_open(struct pack *p)
     if (!a)
         return ops_fail(p->error, -ENOMEM, "out of memory");
     if (add_filter(p) != ARCHIVE_OK || archive_write_set_format_pax_restricted(a) != ARCHIVE_OK ||
-        archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK || archive_write_open_fd(a, p->out) != ARCHIVE_OK)
+        archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK || archive_write_open(a, p, NULL, write_out, NULL) != ARCHIVE_OK)
         return ops_fail_archive(p->error, a, "the archive can't be begun");
     return 0;
 }
@@ -177,7 +194,7 @@ int pack_publish(struct pack *p, int64_t *ret_size)
 void pack_done(struct pack *p)
 {
     if (p->archive) {
-        (void)archive_write_fail(p->archive); /* unless closed: an end must not be made up */
+        p->given_up = true; /* unless it is closed already */
         (void)archive_write_free(p->archive);
     }
     if (p->tmp[0])

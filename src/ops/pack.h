@@ -25,6 +25,7 @@ struct pack {
 
     struct archive *archive;
     int out;
+    bool given_up;
     char *chunk;
     char tmp[PACK_PATH_SIZE]; /* "" when there is none */
 };
