@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The directory may be replaced between opening the file and locking it: then the lock is on a file that nobody
- * looks at any more, and the new directory's is taken instead. */
+/* The directory may be replaced between opening the file and locking it: then the lock is on a file that
+ * nobody looks at any more, and the new directory's is taken instead. */
 #include "base/data_lock.h"
 
 #include "base/cleanup.h"

@@ -36,13 +36,15 @@ static int print_summary(const struct cmd_env *env, const char *path, const stru
             json_pack("{s:s, s:I, s:b, s:I, s:I, s:I, s:I}", "file", path, "schema", (json_int_t)s->schema,
                       "secrets", s->secrets, "files", (json_int_t)s->files, "skipped", (json_int_t)s->skipped,
                       "bytes", (json_int_t)s->bytes, "size", (json_int_t)s->size);
-        return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
+        return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK
+                                                                                          : CMD_FAILED;
     }
     progress_bytes(s->bytes, bytes);
     progress_bytes(s->size, size);
     if (s->skipped)
-        (void)fprintf(stderr, "genie: warning: %zu entries below files/ are neither files nor directories, and are "
-                              "not in the backup\n",
+        (void)fprintf(stderr,
+                      "genie: warning: %zu entries below files/ are neither files nor directories, and are "
+                      "not in the backup\n",
                       s->skipped);
     printf("%s: %s%s%zu stored files, %s, in %s.\n", path, s->schema ? "the database, " : "",
            s->secrets ? "secrets, " : "", s->files, bytes, size);
@@ -52,10 +54,12 @@ static int print_summary(const struct cmd_env *env, const char *path, const stru
 static int check_place(const struct config *cfg, const struct backup_options *o)
 {
     if (cfg->database_url && !o->files_only)
-        return cmd_fail("the database is a PostgreSQL, which has a backup of its own: pg_dump --format=custom "
-                        "(docs/backup.md); --files-only keeps the stored files and the secrets");
+        return cmd_fail(
+            "the database is a PostgreSQL, which has a backup of its own: pg_dump --format=custom "
+            "(docs/backup.md); --files-only keeps the stored files and the secrets");
     if (!o->path && isatty(STDOUT_FILENO))
-        return cmd_fail("a backup isn't written to a terminal; name a file, or send standard output somewhere");
+        return cmd_fail(
+            "a backup isn't written to a terminal; name a file, or send standard output somewhere");
     return CMD_OK;
 }
 

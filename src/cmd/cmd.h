@@ -34,7 +34,8 @@ int cmd_main(int argc, char **argv);
 /* Adds a setting that the command line gives. */
 void cmd_override(struct cmd_env *env, const char *name, const char *value);
 
-/* Loads settings and secrets and takes the data directory into use (base/data_lock.h), prints the sentence where it fails. 0 or -1. */
+/* Loads settings and secrets and takes the data directory into use (base/data_lock.h), prints the sentence
+ * where it fails. 0 or -1. */
 int cmd_config(struct cmd_env *env);
 
 /* What the store is called in a sentence: a URL may hold a password. */

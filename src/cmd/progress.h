@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A bar on the terminal for work that takes long. On anything else than a terminal nothing is written, so logs and
- * pipes stay clean. Drawn on standard error, at most ten times a second, and gone at the end. Not thread-safe. */
+/* A bar on the terminal for work that takes long. On anything else than a terminal nothing is written, so
+ * logs and pipes stay clean. Drawn on standard error, at most ten times a second, and gone at the end. Not
+ * thread-safe. */
 #ifndef CMD_PROGRESS_H
 #define CMD_PROGRESS_H
 
@@ -16,8 +17,8 @@ struct progress {
 
 void progress_begin(struct progress *p, const char *what);
 
-/* How far it is: done of total, in any unit; total 0 is nothing yet. The first argument is the struct progress, so
- * that the function fits as a callback. */
+/* How far it is: done of total, in any unit; total 0 is nothing yet. The first argument is the struct
+ * progress, so that the function fits as a callback. */
 void progress_show(void *p, int64_t done, int64_t total);
 
 /* Wipes the bar off. May be called more than once. */

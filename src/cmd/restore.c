@@ -55,14 +55,15 @@ static int print_summary(const struct cmd_env *env, const char *dir, const struc
     char bytes[32];
     if (env->json) {
         _cleanup_json_ json_t *out = json_pack(
-            "{s:s, s:s, s:s, s:I, s:I, s:I, s:s?}", "directory", dir, "created", s->created, "program", s->program,
-            "schema", (json_int_t)s->schema, "members", (json_int_t)s->members, "bytes", (json_int_t)s->bytes,
-            "kept", s->kept[0] ? s->kept : NULL);
-        return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
+            "{s:s, s:s, s:s, s:I, s:I, s:I, s:s?}", "directory", dir, "created", s->created, "program",
+            s->program, "schema", (json_int_t)s->schema, "members", (json_int_t)s->members, "bytes",
+            (json_int_t)s->bytes, "kept", s->kept[0] ? s->kept : NULL);
+        return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK
+                                                                                          : CMD_FAILED;
     }
     progress_bytes(s->bytes, bytes);
-    printf("%s is the backup of %s (version %s): %zu files, %s%s.\n", dir, s->created, s->program, s->members, bytes,
-           s->schema ? "" : ", without a database");
+    printf("%s is the backup of %s (version %s): %zu files, %s%s.\n", dir, s->created, s->program, s->members,
+           bytes, s->schema ? "" : ", without a database");
     if (s->kept[0])
         printf("What was there before is in %s; remove it when it isn't needed any more.\n", s->kept);
     return CMD_OK;

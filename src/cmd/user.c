@@ -398,7 +398,8 @@ static int run_verb(struct cmd_env *env, const struct verb *verb, int argc, char
 int cmd_user(struct cmd_env *env, int argc, char **argv)
 {
     if (argc < 2)
-        return cmd_usage_error("user wants one of add, token, list, passwd, suspend, unsuspend, export, delete");
+        return cmd_usage_error(
+            "user wants one of add, token, list, passwd, suspend, unsuspend, export, delete");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (strcmp(verbs[i].name, argv[1]) == 0)
             return run_verb(env, &verbs[i], argc - 2, argv + 2);

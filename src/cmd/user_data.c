@@ -41,9 +41,9 @@ int user_export(struct user_run *run)
         printf("%s: %zu rows and %zu files of %s.\n", options.path, summary.rows, summary.files, run->email);
         return CMD_OK;
     }
-    _cleanup_json_ json_t *out = json_pack("{s:s, s:I, s:I, s:I}", "file", options.path, "rows",
-                                           (json_int_t)summary.rows, "files", (json_int_t)summary.files, "absent",
-                                           (json_int_t)summary.absent);
+    _cleanup_json_ json_t *out =
+        json_pack("{s:s, s:I, s:I, s:I}", "file", options.path, "rows", (json_int_t)summary.rows, "files",
+                  (json_int_t)summary.files, "absent", (json_int_t)summary.absent);
     return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
 }
 
@@ -82,10 +82,10 @@ static int print_erased(const struct user_run *run, const struct erase_summary *
         printf(" (%zu of them in the data directory). Every session has ended.\n", s->removed);
         return CMD_OK;
     }
-    _cleanup_json_ json_t *out = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "email", run->email, "chats", (json_int_t)s->chats, "threads",
-        (json_int_t)s->threads, "workspaces", (json_int_t)s->workspaces, "rows", (json_int_t)s->rows, "files",
-        (json_int_t)s->files, "removed", (json_int_t)s->removed);
+    _cleanup_json_ json_t *out =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "email", run->email, "chats", (json_int_t)s->chats,
+                  "threads", (json_int_t)s->threads, "workspaces", (json_int_t)s->workspaces, "rows",
+                  (json_int_t)s->rows, "files", (json_int_t)s->files, "removed", (json_int_t)s->removed);
     return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
 }
 

@@ -63,8 +63,9 @@ static int ask_clock(struct look *l, int64_t *ret)
 static int ask_schema(struct look *l, int64_t *ret)
 {
     int64_t there;
-    int r = ask_int(l, "SELECT count(*) FROM pg_tables WHERE tablename = 'schema_version' AND schemaname = ANY "
-                       "(current_schemas(false))",
+    int r = ask_int(l,
+                    "SELECT count(*) FROM pg_tables WHERE tablename = 'schema_version' AND schemaname = ANY "
+                    "(current_schemas(false))",
                     &there);
     *ret = 0;
     return r == 0 && there ? ask_int(l, "SELECT coalesce(max(version), 0) FROM schema_version", ret) : r;
@@ -73,9 +74,11 @@ static int ask_schema(struct look *l, int64_t *ret)
 static int ask_directus(struct look *l, const char *const *tables, struct look_postgres *ret)
 {
     int64_t there, known = 0, all = 0;
-    int r = ask_int(l, "SELECT count(*) FROM pg_tables WHERE tablename = 'directus_collections' AND schemaname = "
-                       "ANY (current_schemas(false))",
-                    &there);
+    int r =
+        ask_int(l,
+                "SELECT count(*) FROM pg_tables WHERE tablename = 'directus_collections' AND schemaname = "
+                "ANY (current_schemas(false))",
+                &there);
     ret->directus = r == 0 && there;
     if (!ret->directus)
         return r;
@@ -116,14 +119,16 @@ static int look_around(struct look *l, const char *const *tables, struct look_po
     int r = ask(l, "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()",
                 ret->encoding, sizeof ret->encoding);
     if (r == 0) /* what sessions get that don't set it; ours do */
-        r = ask(l, "SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'", ret->synchronous_commit,
-                sizeof ret->synchronous_commit);
+        r = ask(l, "SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'",
+                ret->synchronous_commit, sizeof ret->synchronous_commit);
     if (r == 0)
-        r = ask_int(l, "SELECT CAST(current_setting('max_connections') AS int) - "
-                       "CAST(current_setting('superuser_reserved_connections') AS int)",
+        r = ask_int(l,
+                    "SELECT CAST(current_setting('max_connections') AS int) - "
+                    "CAST(current_setting('superuser_reserved_connections') AS int)",
                     &ret->most);
     if (r == 0)
-        r = ask_int(l, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'", &ret->used);
+        r = ask_int(l, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'",
+                    &ret->used);
     if (r == 0)
         r = ask_clock(l, &ret->clock_ms);
     if (r == 0)

@@ -40,7 +40,8 @@ static int make_uri(const char *path, bool still, char *ret, size_t size)
 {
     size_t n = (size_t)snprintf(ret, size, "file:");
     for (; *path && n + 32 < size; path++)
-        n += (size_t)snprintf(ret + n, size - n, strchr("?#%", *path) ? "%%%02X" : "%c", (unsigned char)*path);
+        n +=
+            (size_t)snprintf(ret + n, size - n, strchr("?#%", *path) ? "%%%02X" : "%c", (unsigned char)*path);
     (void)snprintf(ret + n, size - n, "%s", still ? "?immutable=1" : "");
     return *path ? -ENAMETOOLONG : 0;
 }
@@ -66,12 +67,14 @@ int db_look_sqlite(const char *path, int limit_ms, struct look_sqlite *ret, stru
     int r = make_uri(path, look.log_bytes == 0, uri, sizeof uri);
     if (r < 0)
         return r;
-    int rc = sqlite3_open_v2(uri, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc =
+        sqlite3_open_v2(uri, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         (void)sqlite3_busy_timeout(handle, limit_ms / 4);
         (void)sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
         sqlite3_progress_handler(handle, PROGRESS_OPS, is_late, &until);
-        rc = ask(handle, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", version, sizeof version);
+        rc = ask(handle, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", version,
+                 sizeof version);
     }
     if (rc == SQLITE_OK && version[0] == '1')
         rc = ask(handle, "SELECT coalesce(max(version), 0) FROM schema_version", version, sizeof version);

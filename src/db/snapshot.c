@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite's online copy begins anew whenever another process writes between two of its steps, and so may never end
- * beside a busy server. Here the source's connection holds one read transaction over the whole copy: in WAL mode that
- * is a snapshot, which writers neither change nor wait for. */
+/* SQLite's online copy begins anew whenever another process writes between two of its steps, and so may never
+ * end beside a busy server. Here the source's connection holds one read transaction over the whole copy: in
+ * WAL mode that is a snapshot, which writers neither change nor wait for. */
 #include "db/snapshot.h"
 
 #include "base/cleanup.h"

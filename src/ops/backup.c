@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The archive is written beside its place under another name, made durable, and only then renamed. What a kill leaves
- * is `<archive>.tmp` and `<archive>.tmp-db`; the next backup of that name takes them over. */
+/* The archive is written beside its place under another name, made durable, and only then renamed. What a
+ * kill leaves is `<archive>.tmp` and `<archive>.tmp-db`; the next backup of that name takes them over. */
 #include "ops/backup.h"
 
 #include "base/clock.h"
@@ -50,10 +50,11 @@ static int put_file(struct run *run, const char *name, int fd)
     if (fstat(fd, &st) < 0)
         return ops_fail_errno(run->error, -errno, name);
     if (!member_name_valid(name))
-        return ops_fail(run->error, -EINVAL,
-                        "%s has a name that a backup can't hold (parts of at most %d bytes in UTF-8, no control "
-                        "characters, none that begins with a dot)",
-                        name, MEMBER_NAME_MAX);
+        return ops_fail(
+            run->error, -EINVAL,
+            "%s has a name that a backup can't hold (parts of at most %d bytes in UTF-8, no control "
+            "characters, none that begins with a dot)",
+            name, MEMBER_NAME_MAX);
     int r = pack_file(&run->pack, name, fd, st.st_size, sha);
     if (r < 0)
         return r;
@@ -142,8 +143,8 @@ static void tell_pages(void *ctx, int64_t done, int64_t total)
     tell(ctx);
 }
 
-/* An empty file of ours alone, for the copy. It lies where the archive will: to fill the data directory's disk would
- * stop the server. */
+/* An empty file of ours alone, for the copy. It lies where the archive will: to fill the data directory's
+ * disk would stop the server. */
 static int make_copy_file(struct run *run)
 {
     const char *dir = getenv("TMPDIR");
@@ -154,7 +155,8 @@ static int make_copy_file(struct run *run)
         (void)snprintf(run->db, sizeof run->db, "%s/genie-backup-XXXXXX", dir && dir[0] ? dir : "/var/tmp");
     if (named)
         (void)unlink(run->db);
-    int fd = named ? open(run->db, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : mkostemp(run->db, O_CLOEXEC);
+    int fd =
+        named ? open(run->db, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : mkostemp(run->db, O_CLOEXEC);
     if (fd < 0) {
         int r = ops_fail_errno(run->error, -errno, run->db);
         run->db[0] = '\0';
@@ -239,15 +241,13 @@ static int prepare(struct run *run)
     return each_file(run, count_file);
 }
 
-int backup_write(const struct backup_options *options, struct backup_summary *ret, struct ops_error *ret_error)
+int backup_write(const struct backup_options *options, struct backup_summary *ret,
+                 struct ops_error *ret_error)
 {
     struct backup_summary summary = {0};
     struct run run = {.options = options, .summary = &summary, .error = ret_error};
-    run.pack = (struct pack){.path = options->path,
-                             .force = options->force,
-                             .error = ret_error,
-                             .read = tell_read,
-                             .ctx = &run};
+    run.pack = (struct pack){
+        .path = options->path, .force = options->force, .error = ret_error, .read = tell_read, .ctx = &run};
     ops_use_utf8();
     int r = pack_open(&run.pack);
     if (r == 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The checks of `genie doctor`; private to src/ops. Each fills one finding; a check that has nothing to look at returns
- * false, and has no row. They run on threads of their own. */
+/* The checks of `genie doctor`; private to src/ops. Each fills one finding; a check that has nothing to look
+ * at returns false, and has no row. They run on threads of their own. */
 #ifndef OPS_CHECKS_H
 #define OPS_CHECKS_H
 

@@ -95,8 +95,10 @@ bool check_settings_file(const struct checkup *c, struct finding *f)
     if (!unknown[0])
         return found(f, CHECK_OK, "genie.env holds only known names");
     (void)found(f, CHECK_WARN, "genie.env holds names that mean nothing here: %s", unknown);
-    return mend(f, "look for the right spelling in genie config, or remove them (files named by <NAME>_FILE are taken "
-                   "from the environment alone)");
+    return mend(
+        f,
+        "look for the right spelling in genie config, or remove them (files named by <NAME>_FILE are taken "
+        "from the environment alone)");
 }
 
 bool check_secrets(const struct checkup *c, struct finding *f)
@@ -126,13 +128,15 @@ bool check_secrets(const struct checkup *c, struct finding *f)
         (void)found(f, CHECK_FAIL, "with DATABASE_URL, DIRECTUS_SECRET and JWT_SECRET must be given");
         return mend(f, "set both, the same for every server: openssl rand -hex 32");
     }
-    return found(f, CHECK_OK, there ? "kept in %s, for its owner alone" : "none made yet; %s comes at the first start",
+    return found(f, CHECK_OK,
+                 there ? "kept in %s, for its owner alone" : "none made yet; %s comes at the first start",
                  path);
 }
 
 static bool is_loopback(const char *address)
 {
-    return str_has_prefix(address, "127.") || strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
+    return str_has_prefix(address, "127.") || strcmp(address, "::1") == 0 ||
+           strcmp(address, "localhost") == 0;
 }
 
 bool check_exposure(const struct checkup *c, struct finding *f)
@@ -147,10 +151,11 @@ bool check_exposure(const struct checkup *c, struct finding *f)
                  !(len == 3 && strncmp(item, "::1", 3) == 0);
     if (named)
         return found(f, CHECK_OK, "%s, with proxies named in TRUSTED_PROXIES", address);
-    (void)found(f, CHECK_WARN, "BIND_ADDRESS %s lets other machines in without encryption, and no proxy is named",
-                address);
-    return mend(f, "set BIND_ADDRESS=127.0.0.1 behind a proxy with TLS on this machine, or name the proxy of another "
-                   "one in TRUSTED_PROXIES");
+    (void)found(f, CHECK_WARN,
+                "BIND_ADDRESS %s lets other machines in without encryption, and no proxy is named", address);
+    return mend(
+        f, "set BIND_ADDRESS=127.0.0.1 behind a proxy with TLS on this machine, or name the proxy of another "
+           "one in TRUSTED_PROXIES");
 }
 
 /* ---- directories */
@@ -184,10 +189,14 @@ bool check_space(const struct checkup *c, struct finding *f)
 {
     struct statvfs fs;
     if (statvfs(c->cfg->data_dir, &fs) < 0)
-        return errno == ENOENT ? false
-                               : found(f, CHECK_FAIL, "%s can't be looked at: %s", c->cfg->data_dir, strerror(errno));
+        return errno == ENOENT
+                   ? false
+                   : found(f, CHECK_FAIL, "%s can't be looked at: %s", c->cfg->data_dir, strerror(errno));
     int64_t bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
-    (void)found(f, bytes < SPACE_FAIL ? CHECK_FAIL : bytes < SPACE_WARN ? CHECK_WARN : CHECK_OK,
+    (void)found(f,
+                bytes < SPACE_FAIL   ? CHECK_FAIL
+                : bytes < SPACE_WARN ? CHECK_WARN
+                                     : CHECK_OK,
                 "%.1f GiB free where the data are", (double)bytes / (double)(1 << 30));
     if (fs.f_files > 0 && fs.f_favail < 1000)
         (void)found(f, CHECK_FAIL, "the file system has room for fewer than 1000 more files");
@@ -238,7 +247,10 @@ bool check_memory(const struct checkup *c, struct finding *f)
     int64_t here = available_memory(), allowed = allowed_memory(), bytes = here < allowed ? here : allowed;
     if (here < 0)
         return found(f, CHECK_WARN, "what is available can't be read from /proc/meminfo");
-    (void)found(f, bytes < MEMORY_FAIL ? CHECK_FAIL : bytes < MEMORY_WARN ? CHECK_WARN : CHECK_OK,
+    (void)found(f,
+                bytes < MEMORY_FAIL   ? CHECK_FAIL
+                : bytes < MEMORY_WARN ? CHECK_WARN
+                                      : CHECK_OK,
                 "%lld MiB available; two log-ins at a time need 128 for their password hashes",
                 (long long)(bytes >> 20));
     return f->verdict == CHECK_OK ? true : mend(f, "free some, or raise the limit of the container or unit");
@@ -312,6 +324,7 @@ bool check_port(const struct checkup *c, struct finding *f)
         return mend(f, "set BIND_ADDRESS=127.0.0.1, or an address that ip addr shows");
     }
     (void)found(f, CHECK_FAIL, "%s:%lld can't be listened on: %s", cfg->bind_address, port, strerror(-r));
-    return mend(f, r == -EACCES ? "ports below 1024 are for root: set a higher SERVER_PORT, with a proxy before it"
-                                : "set SERVER_PORT or BIND_ADDRESS");
+    return mend(f, r == -EACCES
+                       ? "ports below 1024 are for root: set a higher SERVER_PORT, with a proxy before it"
+                       : "set SERVER_PORT or BIND_ADDRESS");
 }

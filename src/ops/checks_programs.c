@@ -13,8 +13,10 @@
 #define OUTPUT_MAX (64 * 1024)
 #define YTDLP_OLD_DAYS 120
 
-/* The first line that a program prints, without its end: "" where it is not well (then the finding says so). */
-static void first_line(const char *const *argv, const char *package, struct finding *f, char *ret, size_t size)
+/* The first line that a program prints, without its end: "" where it is not well (then the finding says so).
+ */
+static void first_line(const char *const *argv, const char *package, struct finding *f, char *ret,
+                       size_t size)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(OUTPUT_MAX);
     int r = program_output(argv, CHECK_ANSWER_MS, &out);
@@ -64,7 +66,8 @@ bool check_exiftool(const struct checkup *c, struct finding *f)
     return check_version((const char *const[]){"exiftool", "-ver", NULL}, "libimage-exiftool-perl", f);
 }
 
-/* Sites change all the time, so a version is its date: "2026.01.31", perhaps with more after it. -1: it isn't one. */
+/* Sites change all the time, so a version is its date: "2026.01.31", perhaps with more after it. -1: it isn't
+ * one. */
 static int64_t age_in_days(const char *version)
 {
     char iso[16];
@@ -79,7 +82,8 @@ bool check_ytdlp(const struct checkup *c, struct finding *f)
 {
     char line[120];
     const char *named = checkup_setting(c, "YTDLP_BIN");
-    first_line((const char *const[]){named ? named : "yt-dlp", "--version", NULL}, "yt-dlp", f, line, sizeof line);
+    first_line((const char *const[]){named ? named : "yt-dlp", "--version", NULL}, "yt-dlp", f, line,
+               sizeof line);
     if (!line[0])
         return true;
     int64_t days = age_in_days(line);

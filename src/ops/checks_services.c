@@ -25,11 +25,10 @@ static int get(const char *base, const char *path, const char *header, struct fe
         len--;
     if (snprintf(url, sizeof url, "%.*s%s", (int)len, base, path) >= (int)sizeof url)
         return -EINVAL;
-    return fetch(&(struct fetch_request){.url = url,
-                                         .headers = headers,
-                                         .timeout_ms = CHECK_ANSWER_MS,
-                                         .max_body = LISTING_MAX},
-                 response);
+    return fetch(
+        &(struct fetch_request){
+            .url = url, .headers = headers, .timeout_ms = CHECK_ANSWER_MS, .max_body = LISTING_MAX},
+        response);
 }
 
 static const char *why(int r, const struct fetch_response *response, char *ret, size_t size)
@@ -64,7 +63,8 @@ static struct provider openai(const struct config *cfg, char *header, size_t siz
 static bool same_model(const char *listed, const char *wanted)
 {
     size_t len = strlen(wanted);
-    return strncmp(listed, wanted, len) == 0 && (!listed[len] || (!strchr(wanted, ':') && !strcmp(listed + len, ":latest")));
+    return strncmp(listed, wanted, len) == 0 &&
+           (!listed[len] || (!strchr(wanted, ':') && !strcmp(listed + len, ":latest")));
 }
 
 static bool is_listed(const json_t *models, const char *member, const char *wanted)
@@ -77,8 +77,8 @@ static bool is_listed(const json_t *models, const char *member, const char *want
     return false;
 }
 
-/* Asks for the models; those of `wanted` that are not there go into `missing`. 0, or negative errno with the answer's
- * status or sentence in `response`. */
+/* Asks for the models; those of `wanted` that are not there go into `missing`. 0, or negative errno with the
+ * answer's status or sentence in `response`. */
 static int ask_models(const struct provider *p, const char *const *wanted, size_t n, char *missing,
                       struct fetch_response *response)
 {
@@ -87,7 +87,8 @@ static int ask_models(const struct provider *p, const char *const *wanted, size_
     int r = get(p->base, p->path, p->header, response);
     if (r < 0 || response->status != 200)
         return r < 0 ? r : -EPROTO;
-    _cleanup_json_ json_t *answer = json_parse(response->body.data ? response->body.data : "", response->body.len);
+    _cleanup_json_ json_t *answer =
+        json_parse(response->body.data ? response->body.data : "", response->body.len);
     const json_t *models = json_object_get(answer, p->list);
     for (size_t i = 0; i < n; i++)
         if (wanted[i][0] && !is_listed(models, p->name, wanted[i]) && !strstr(missing, wanted[i]) &&
@@ -110,7 +111,8 @@ static enum llm_provider provider_of(const char *name)
 static bool unreachable(const struct config *cfg, struct finding *f, const char *name, const char *reason)
 {
     if (!cfg->llm_provider) {
-        (void)found(f, CHECK_OK, "no model: %s isn't there (%s), so answers are quoted from the notes", name, reason);
+        (void)found(f, CHECK_OK, "no model: %s isn't there (%s), so answers are quoted from the notes", name,
+                    reason);
         return mend(f, "for written answers start Ollama, or set LLM_PROVIDER");
     }
     (void)found(f, cfg->llm_fallback ? CHECK_WARN : CHECK_FAIL, "%s can't be used: %s", name, reason);
@@ -143,11 +145,12 @@ bool check_model(const struct checkup *c, struct finding *f)
         (void)unreachable(cfg, f, name, why(r == -EPROTO ? 0 : r, &response, reason, sizeof reason));
     else if (!missing[0])
         (void)found(f, CHECK_OK, "%s answers, and has %s", name, wanted[LLM_AGENT]);
-    else if (found(f, strstr(missing, wanted[LLM_AGENT]) ? CHECK_FAIL : CHECK_WARN, "%s answers, but lacks %s", name,
-                   missing))
-        (void)mend(f, is_ollama ? "ollama pull each of them, or name others in OLLAMA_MODEL, ORCHESTRATOR_MODEL and "
-                                  "WRITER_MODEL"
-                                : "name others in LLM_MODEL, ORCHESTRATOR_MODEL and WRITER_MODEL");
+    else if (found(f, strstr(missing, wanted[LLM_AGENT]) ? CHECK_FAIL : CHECK_WARN,
+                   "%s answers, but lacks %s", name, missing))
+        (void)mend(
+            f, is_ollama ? "ollama pull each of them, or name others in OLLAMA_MODEL, ORCHESTRATOR_MODEL and "
+                           "WRITER_MODEL"
+                         : "name others in LLM_MODEL, ORCHESTRATOR_MODEL and WRITER_MODEL");
     fetch_response_free(&response);
     return true;
 }
@@ -170,8 +173,8 @@ bool check_anthropic(const struct checkup *c, struct finding *f)
     bool good = r == 0 && response.status == 200;
     if (good)
         (void)found(f, CHECK_OK, "Anthropic answers and takes the key");
-    else if (found(f, asked_for && !cfg->llm_fallback ? CHECK_FAIL : CHECK_WARN, "Anthropic can't be used: %s",
-                   why(r, &response, reason, sizeof reason)))
+    else if (found(f, asked_for && !cfg->llm_fallback ? CHECK_FAIL : CHECK_WARN,
+                   "Anthropic can't be used: %s", why(r, &response, reason, sizeof reason)))
         (void)mend(f, "look at ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL and the way to the internet");
     fetch_response_free(&response);
     return true;
@@ -198,7 +201,8 @@ bool check_embedder(const struct checkup *c, struct finding *f)
     else if (r == 0 && missing[0] && found(f, CHECK_WARN, "it answers, but lacks %s", missing))
         (void)mend(f, "ollama pull it, or name another one in EMBEDDING_MODEL");
     else if (r == 0)
-        (void)found(f, CHECK_OK, "%s has %s", is_ollama ? "Ollama" : "the model server", cfg->embedding_model);
+        (void)found(f, CHECK_OK, "%s has %s", is_ollama ? "Ollama" : "the model server",
+                    cfg->embedding_model);
     fetch_response_free(&response);
     return true;
 }
@@ -214,7 +218,8 @@ bool check_stagehand(const struct checkup *c, struct finding *f)
     int r = get(c->cfg->stagehand_url, "/", NULL, &response);
     if (r == 0 && response.status < 500) /* even a refusal is an answer */
         (void)found(f, CHECK_OK, "the browser service answers");
-    else if (found(f, CHECK_FAIL, "the browser service can't be used: %s", why(r, &response, reason, sizeof reason)))
+    else if (found(f, CHECK_FAIL, "the browser service can't be used: %s",
+                   why(r, &response, reason, sizeof reason)))
         (void)mend(f, "start it, or correct STAGEHAND_URL");
     fetch_response_free(&response);
     return true;

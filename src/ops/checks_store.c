@@ -29,8 +29,9 @@ static bool judge_schema(struct finding *f, int64_t schema)
         (void)mend(f, "update the program");
         return false;
     }
-    (void)found(f, CHECK_OK, theirs ? "its schema is %lld; genie serve or genie migrate brings it to %lld"
-                                    : "nothing in it yet (%lld); genie serve or genie migrate makes the schema, %lld",
+    (void)found(f, CHECK_OK,
+                theirs ? "its schema is %lld; genie serve or genie migrate brings it to %lld"
+                       : "nothing in it yet (%lld); genie serve or genie migrate makes the schema, %lld",
                 theirs, ours);
     return false;
 }
@@ -55,13 +56,17 @@ bool check_sqlite(const struct checkup *c, struct finding *f)
         return found(f, CHECK_OK, "there is none yet; it comes at the first start");
     if (r < 0 || seen.damage[0]) {
         (void)found(f, CHECK_FAIL, "genie.db can't be used: %s",
-                    r == 0 ? seen.damage : why.text[0] ? why.text : strerror(-r));
-        return mend(f, "stop the server and put the last backup back: genie restore FILE --force (docs/backup.md)");
+                    r == 0        ? seen.damage
+                    : why.text[0] ? why.text
+                                  : strerror(-r));
+        return mend(
+            f, "stop the server and put the last backup back: genie restore FILE --force (docs/backup.md)");
     }
     if (!judge_schema(f, seen.schema))
         return true;
     if (!seen.finished) {
-        (void)found(f, CHECK_WARN, "it is so large that it can't be looked through in %d s", QUICK_CHECK_MS / 1000);
+        (void)found(f, CHECK_WARN, "it is so large that it can't be looked through in %d s",
+                    QUICK_CHECK_MS / 1000);
         return mend(f, "genie backup looks through the whole of it");
     }
     return found(f, CHECK_OK, "genie.db is sound, with schema %lld", (long long)seen.schema);
@@ -76,8 +81,10 @@ bool check_sqlite_log(const struct checkup *c, struct finding *f)
     if (seen.log_bytes <= LOG_WARN_BYTES)
         return found(f, CHECK_OK, "%.1f MiB not yet in the database's own file",
                      (double)seen.log_bytes / (double)(1 << 20));
-    (void)found(f, CHECK_WARN, "the write-ahead log has grown to %.1f GiB", (double)seen.log_bytes / (double)(1 << 30));
-    return mend(f, "something reads for very long (a copy, another program); when it ends, the log is used anew");
+    (void)found(f, CHECK_WARN, "the write-ahead log has grown to %.1f GiB",
+                (double)seen.log_bytes / (double)(1 << 30));
+    return mend(
+        f, "something reads for very long (a copy, another program); when it ends, the log is used anew");
 }
 
 /* ---- PostgreSQL */
@@ -139,10 +146,12 @@ bool check_postgres_settings(const struct checkup *c, struct finding *f)
         return false;
     if (strcmp(seen->encoding, "UTF8") != 0) {
         (void)found(f, CHECK_FAIL, "the database's encoding is %s", seen->encoding);
-        return mend(f, "make a new one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and move the data");
+        return mend(
+            f, "make a new one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and move the data");
     }
     if (seen->version < 140000) {
-        (void)found(f, CHECK_WARN, "version %d is older than what is tested with (15)", seen->version / 10000);
+        (void)found(f, CHECK_WARN, "version %d is older than what is tested with (15)",
+                    seen->version / 10000);
         return mend(f, "update PostgreSQL");
     }
     if (strcmp(seen->synchronous_commit, "off") == 0)
@@ -159,8 +168,8 @@ bool check_postgres_connections(const struct checkup *c, struct finding *f)
     if (ours <= most)
         return found(f, CHECK_OK, "a server of ours may take %lld of %lld; %lld are in use now", ours, most,
                      (long long)seen->used);
-    (void)found(f, CHECK_WARN, "DATABASE_CONNECTIONS and one that listens are %lld, PostgreSQL allows %lld", ours,
-                most);
+    (void)found(f, CHECK_WARN, "DATABASE_CONNECTIONS and one that listens are %lld, PostgreSQL allows %lld",
+                ours, most);
     return mend(f, "lower DATABASE_CONNECTIONS, or raise max_connections");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A check may hang where nothing of ours can bound it (a file system of another machine, a resolver): so each has a
- * thread, and who asks waits for it only so long. What such a thread holds is given up; the command ends soon after. */
+/* A check may hang where nothing of ours can bound it (a file system of another machine, a resolver): so each
+ * has a thread, and who asks waits for it only so long. What such a thread holds is given up; the command
+ * ends soon after. */
 #include "ops/doctor.h"
 
 #include "base/clock.h"
@@ -89,6 +90,7 @@ const char *checkup_setting(const struct checkup *c, const char *name)
 
 /* Shared by who asks and the thread; the last one frees it. */
 struct task {
+    pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t ended;
     const struct check *check;
@@ -123,7 +125,6 @@ static void *run_task(void *arg)
 
 static struct task *start_task(const struct check *check, const struct checkup *checkup)
 {
-    pthread_t thread;
     struct task *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
@@ -131,11 +132,10 @@ static struct task *start_task(const struct check *check, const struct checkup *
     t->checkup = *checkup;
     pthread_mutex_init(&t->lock, NULL);
     cond_init(&t->ended);
-    if (pthread_create(&thread, NULL, run_task, t) != 0) {
+    if (pthread_create(&t->thread, NULL, run_task, t) != 0) {
         free_task(t);
         return NULL;
     }
-    (void)pthread_detach(thread);
     return t;
 }
 
@@ -148,11 +148,14 @@ static bool end_task(struct task *t, const struct timespec *until, struct findin
     bool done = t->done, has_row = t->has_row;
     *ret = t->finding;
     t->given_up = !done;
+    pthread_t thread = t->thread;
     pthread_mutex_unlock(&t->lock);
     if (done) {
+        (void)pthread_join(thread, NULL);
         free_task(t);
         return has_row;
     }
+    (void)pthread_detach(thread);
     *hung = true;
     return found(ret, CHECK_FAIL, "no answer in %d s", LIMIT_MS / 1000);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows go by statements of their own where they can be counted, and by foreign keys where they can't. Directus's other
- * tables refer to users too, some of them without saying what a removal means: such a column is emptied. */
+/* Rows go by statements of their own where they can be counted, and by foreign keys where they can't.
+ * Directus's other tables refer to users too, some of them without saying what a removal means: such a column
+ * is emptied. */
 #include "ops/erase.h"
 
 #include "auth/rights.h"
@@ -29,7 +30,8 @@ struct erase {
 /* Two who remove the last two admins at a time must meet: each writes to the policies that make admins. */
 static int meet_others(struct db_conn *c)
 {
-    return db_exec(c, "UPDATE directus_policies SET admin_access = TRUE WHERE admin_access = TRUE", DB_NO_ARGS, NULL);
+    return db_exec(c, "UPDATE directus_policies SET admin_access = TRUE WHERE admin_access = TRUE",
+                   DB_NO_ARGS, NULL);
 }
 
 /* Another active user with admin rights from any address: 1 or 0. */
@@ -39,12 +41,14 @@ static int other_admin_exists(struct db_conn *c, const char *user_id)
     return db_query_int(
         c,
         "WITH RECURSIVE chain (role, ancestor, depth) AS ("
-        "SELECT id, id, 0 FROM directus_roles UNION SELECT c.role, r.parent, c.depth + 1 FROM directus_roles r "
+        "SELECT id, id, 0 FROM directus_roles UNION SELECT c.role, r.parent, c.depth + 1 FROM directus_roles "
+        "r "
         "JOIN chain c ON r.id = c.ancestor WHERE r.parent IS NOT NULL AND c.depth < ?2)"
         " SELECT 1 FROM directus_users u JOIN directus_access a ON a.\"user\" = u.id OR a.role IN"
         " (SELECT ancestor FROM chain WHERE chain.role = u.role)"
         " JOIN directus_policies p ON p.id = a.policy"
-        " WHERE u.id <> ?1 AND u.status = 'active' AND p.admin_access = TRUE AND coalesce(p.ip_access, '') = ''"
+        " WHERE u.id <> ?1 AND u.status = 'active' AND p.admin_access = TRUE AND coalesce(p.ip_access, '') = "
+        "''"
         " LIMIT 1",
         DB_ARGS(DB_TEXT(user_id), DB_INT(ROLE_MAX_DEPTH)), &one);
 }
@@ -75,7 +79,8 @@ static int count_rows(struct db_conn *c, const struct erase_options *o, int64_t 
     *ret = 0;
     for (const struct collection *t = access_table; t->name && r >= 0; t++) {
         int64_t n = 0;
-        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE \"%s\" = ?1", t->name, t->owner ? t->owner : "");
+        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE \"%s\" = ?1", t->name,
+                       t->owner ? t->owner : "");
         if (goes(t))
             r = db_query_int(c, sql, DB_ARGS(DB_TEXT(o->user_id)), &n);
         *ret += n;
@@ -88,7 +93,8 @@ static int delete_rows(struct db_conn *c, const struct erase_options *o)
     char sql[256];
     int r = 0;
     for (const struct collection *t = access_table; t->name && r == 0; t++) {
-        (void)snprintf(sql, sizeof sql, "DELETE FROM %s WHERE \"%s\" = ?1", t->name, t->owner ? t->owner : "");
+        (void)snprintf(sql, sizeof sql, "DELETE FROM %s WHERE \"%s\" = ?1", t->name,
+                       t->owner ? t->owner : "");
         if (goes(t))
             r = db_exec(c, sql, DB_ARGS(DB_TEXT(o->user_id)), NULL);
     }
@@ -149,7 +155,8 @@ static int count(struct db_conn *c, const struct erase_options *o, struct erase_
 #define HOLDS_SQL \
     "SELECT CAST(CAST(c.conrelid AS regclass) AS text), quote_ident(a.attname)" \
     " FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]" \
-    " WHERE c.contype = 'f' AND c.confrelid = CAST('directus_users' AS regclass) AND c.confdeltype IN ('a', 'r')" \
+    " WHERE c.contype = 'f' AND c.confrelid = CAST('directus_users' AS regclass) AND c.confdeltype IN " \
+    "('a', 'r')" \
     " AND array_length(c.conkey, 1) = 1 AND NOT a.attnotnull ORDER BY 1, 2"
 
 static int list_holds(struct db_conn *c, struct buf *statements)
@@ -180,8 +187,8 @@ static int loosen_holds(struct db_conn *c, const struct erase_options *o)
 static int delete_files(struct db_conn *c, struct erase *e)
 {
     int64_t gone;
-    int r = db_exec(c, "DELETE FROM directus_files WHERE uploaded_by = ?1", DB_ARGS(DB_TEXT(e->options->user_id)),
-                    &gone);
+    int r = db_exec(c, "DELETE FROM directus_files WHERE uploaded_by = ?1",
+                    DB_ARGS(DB_TEXT(e->options->user_id)), &gone);
     return r == 0 && gone != e->listed ? -EAGAIN : r; /* one came or went since the list was written */
 }
 
@@ -224,8 +231,8 @@ static int list_unit(struct db_conn *c, void *arg)
 {
     struct listing *l = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT filename_disk FROM directus_files WHERE uploaded_by = ?1", DB_ARGS(DB_TEXT(l->user_id)),
-                     &rows);
+    int r = db_query(c, "SELECT filename_disk FROM directus_files WHERE uploaded_by = ?1",
+                     DB_ARGS(DB_TEXT(l->user_id)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0) {
         const char *name = db_text(rows, 0);
         l->n++;
@@ -255,10 +262,12 @@ static int explain(struct ops_error *error, int r)
     case -ENOENT:
         return ops_fail(error, r, "the account is gone already");
     case -EPERM:
-        return ops_fail(error, r, "this is the last active account with admin rights; make another one first");
+        return ops_fail(error, r,
+                        "this is the last active account with admin rights; make another one first");
     case -EDOM:
-        return ops_fail(error, r, "something else in the database still refers to this account, and may not be left "
-                                  "without it; nothing was deleted (the database's log names the rule)");
+        return ops_fail(error, r,
+                        "something else in the database still refers to this account, and may not be left "
+                        "without it; nothing was deleted (the database's log names the rule)");
     case -EAGAIN:
         return ops_fail(error, r, "the account's files change all the time; suspend it first");
     default:

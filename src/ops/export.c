@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The JSON goes through a file without a name first: its length must be known before an archive takes it, and half of
- * one must not reach standard output. */
+/* The JSON goes through a file without a name first: its length must be known before an archive takes it, and
+ * half of one must not reach standard output. */
 #include "ops/export.h"
 
 #include "base/clock.h"
@@ -58,7 +58,8 @@ static int each_row(struct run *run, const struct dump *dump, row_fn visit, void
             if ((r = visit(run, row, seen++, ctx)) < 0)
                 return r;
         json_decref(last);
-        last = json_incref(json_object_get(json_array_get(rows, json_array_size(rows) - 1), dump->columns[0].name));
+        last = json_incref(
+            json_object_get(json_array_get(rows, json_array_size(rows) - 1), dump->columns[0].name));
         p.after = last;
     }
     return 0;
@@ -101,8 +102,8 @@ static int print_collections(struct run *run)
         if (!c->owner)
             continue;
         (void)snprintf(where, sizeof where, "\"%s\" = ?1", c->owner);
-        r = print_rows(run, &(struct dump){c->name, c->columns, where, DB_TEXT(run->options->user_id)}, c->name,
-                       first);
+        r = print_rows(run, &(struct dump){c->name, c->columns, where, DB_TEXT(run->options->user_id)},
+                       c->name, first);
         first = false;
     }
     return r == 0 ? put(run, "\n },\n") : r;
@@ -113,8 +114,8 @@ static int print_native(struct run *run)
     bool first = true;
     int r = put(run, " \"anythingllm\": {");
     for (const struct native_table *t = native_tables; t->name && r == 0; t++) {
-        r = print_rows(run, &(struct dump){t->name, t->columns, t->where, DB_INT(run->options->native_id)}, t->name,
-                       first);
+        r = print_rows(run, &(struct dump){t->name, t->columns, t->where, DB_INT(run->options->native_id)},
+                       t->name, first);
         first = false;
     }
     return r == 0 ? put(run, "\n },\n") : r;
@@ -122,7 +123,8 @@ static int print_native(struct run *run)
 
 static struct dump files_of(const struct run *run)
 {
-    return (struct dump){"directus_files", stored_file_columns, "uploaded_by = ?1", DB_TEXT(run->options->user_id)};
+    return (struct dump){"directus_files", stored_file_columns, "uploaded_by = ?1",
+                         DB_TEXT(run->options->user_id)};
 }
 
 static int print_export(struct run *run)
@@ -145,7 +147,8 @@ static int print_export(struct run *run)
     run->summary->rows = rows; /* the same rows as above, by another name */
     if (r == 0)
         r = put(run, "\n }\n}\n");
-    return r == 0 && fflush(run->out) != 0 ? ops_fail_errno(run->error, -errno, "the export can't be written") : r;
+    return r == 0 && fflush(run->out) != 0 ? ops_fail_errno(run->error, -errno, "the export can't be written")
+                                           : r;
 }
 
 /* ---- where it goes */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything that is stored of one user, for that user: the rows of every owned collection and of AnythingLLM's tables
- * as JSON, and the stored files. Which columns are in it is what the access table says can be seen at all, so no
- * password, token, credential or vector is. */
+/* Everything that is stored of one user, for that user: the rows of every owned collection and of
+ * AnythingLLM's tables as JSON, and the stored files. Which columns are in it is what the access table says
+ * can be seen at all, so no password, token, credential or vector is. */
 #ifndef OPS_EXPORT_H
 #define OPS_EXPORT_H
 
@@ -13,8 +13,9 @@ struct export_options {
     const char *email, *user_id;
     int64_t native_id;    /* the AnythingLLM user's; 0 = none */
     const char *data_dir; /* where stored files are */
-    const char *path;     /* of a tar.gz with export.json and the files; NULL = the JSON alone on standard output */
-    bool force;           /* a file that is there may be replaced */
+    const char
+        *path;  /* of a tar.gz with export.json and the files; NULL = the JSON alone on standard output */
+    bool force; /* a file that is there may be replaced */
 };
 
 struct export_summary {
@@ -22,8 +23,9 @@ struct export_summary {
     size_t absent; /* files that have a row, but aren't in the data directory */
 };
 
-/* 0, or negative errno with *ret_error. A row is as it was when it was read: the export doesn't stop the writers, and
- * takes as long as it needs. */
-int export_user(const struct export_options *options, struct export_summary *ret, struct ops_error *ret_error);
+/* 0, or negative errno with *ret_error. A row is as it was when it was read: the export doesn't stop the
+ * writers, and takes as long as it needs. */
+int export_user(const struct export_options *options, struct export_summary *ret,
+                struct ops_error *ret_error);
 
 #endif

@@ -8,8 +8,8 @@
  *     member <SHA-256> <size> <name> (one each, in the order of the archive)
  *     end <members> <bytes>
  *
- * A name is genie.db, secrets.env, or files/… of plain parts. Reading takes any bytes; nothing in them is believed
- * beyond what is checked here. Not thread-safe. */
+ * A name is genie.db, secrets.env, or files/… of plain parts. Reading takes any bytes; nothing in them is
+ * believed beyond what is checked here. Not thread-safe. */
 #ifndef OPS_MANIFEST_H
 #define OPS_MANIFEST_H
 
@@ -59,8 +59,8 @@ const struct member *manifest_find(const struct manifest *m, const char *name);
 /* Appends the text: 0, -ENOBUFS or -ENOMEM. */
 int manifest_write(const struct manifest *m, struct buf *out);
 
-/* Reads the text, which must be exactly one that manifest_write could have made: 0, -EINVAL, -ERANGE or -ENOMEM.
- * `ret` is filled only on success. */
+/* Reads the text, which must be exactly one that manifest_write could have made: 0, -EINVAL, -ERANGE or
+ * -ENOMEM. `ret` is filled only on success. */
 int manifest_parse(const char *text, size_t len, struct manifest *ret);
 
 void manifest_free(struct manifest *m);

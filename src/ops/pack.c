@@ -81,7 +81,8 @@ static int refuse_existing(struct pack *p)
     return 0;
 }
 
-/* Another process may have put it in its place, and let go of the lock, between our opening and locking it. */
+/* Another process may have put it in its place, and let go of the lock, between our opening and locking it.
+ */
 static bool is_still_there(int fd, const char *path)
 {
     struct stat ours, named;
@@ -140,7 +141,8 @@ static int put_in_place(struct pack *p)
 
 /* ---- the archive */
 
-/* An archive that is given up must get no end: closing it, which alone frees what libarchive holds, would write one. */
+/* An archive that is given up must get no end: closing it, which alone frees what libarchive holds, would
+ * write one. */
 static ssize_t write_out(struct archive *a, void *ctx, const void *data, size_t len)
 {
     struct pack *p = ctx;
@@ -162,7 +164,8 @@ static int add_filter(struct pack *p)
     if (p->compression == PACK_GZIP)
         return archive_write_add_filter_gzip(p->archive);
     int r = archive_write_add_filter_zstd(p->archive);
-    return r == ARCHIVE_OK ? archive_write_set_filter_option(p->archive, "zstd", "compression-level", "3") : r;
+    return r == ARCHIVE_OK ? archive_write_set_filter_option(p->archive, "zstd", "compression-level", "3")
+                           : r;
 }
 
 int pack_open(struct pack *p)
@@ -178,7 +181,8 @@ int pack_open(struct pack *p)
     if (!a)
         return ops_fail(p->error, -ENOMEM, "out of memory");
     if (add_filter(p) != ARCHIVE_OK || archive_write_set_format_pax_restricted(a) != ARCHIVE_OK ||
-        archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK || archive_write_open(a, p, NULL, write_out, NULL) != ARCHIVE_OK)
+        archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK ||
+        archive_write_open(a, p, NULL, write_out, NULL) != ARCHIVE_OK)
         return ops_fail_archive(p->error, a, "the archive can't be begun");
     return 0;
 }

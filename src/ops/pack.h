@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An archive that appears whole or not at all: written beside its place as `<path>.tmp`, made durable, then renamed.
- * Private to src/ops; one thread. */
+/* An archive that appears whole or not at all: written beside its place as `<path>.tmp`, made durable, then
+ * renamed. Private to src/ops; one thread. */
 #ifndef OPS_PACK_H
 #define OPS_PACK_H
 
@@ -30,7 +30,8 @@ struct pack {
     char tmp[PACK_PATH_SIZE]; /* "" when there is none */
 };
 
-/* Begins one whose first members are set; the rest is zero. 0, -EEXIST, or negative errno with the sentence. */
+/* Begins one whose first members are set; the rest is zero. 0, -EEXIST, or negative errno with the sentence.
+ */
 int pack_open(struct pack *p);
 
 /* Adds a file as long as `size` says; ret_sha (SHA256_HEX + 1 bytes) may be NULL. */

@@ -70,8 +70,8 @@ void removal_end(struct removal *r)
 static int is_named(struct db_conn *c, void *arg)
 {
     int64_t one;
-    return db_query_int(c, "SELECT 1 FROM directus_files WHERE filename_disk = ?1 LIMIT 1", DB_ARGS(DB_TEXT(arg)),
-                        &one);
+    return db_query_int(c, "SELECT 1 FROM directus_files WHERE filename_disk = ?1 LIMIT 1",
+                        DB_ARGS(DB_TEXT(arg)), &one);
 }
 
 static int remove_one(struct db *db, const char *data_dir, char *disk, size_t *removed)

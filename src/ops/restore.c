@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The new directory is `<target>.restoring-XXXXXX`. While it is unfinished it holds a marker, locked by who builds it:
- * what a kill left behind is told by a marker that nobody holds, and removed by the next restore. A directory of that
- * name without a marker is whole, and never removed: it is the old target, caught between two renames. */
+/* The new directory is `<target>.restoring-XXXXXX`. While it is unfinished it holds a marker, locked by who
+ * builds it: what a kill left behind is told by a marker that nobody holds, and removed by the next restore.
+ * A directory of that name without a marker is whole, and never removed: it is the old target, caught between
+ * two renames. */
 #include "ops/restore.h"
 
 #include "base/clock.h"
@@ -102,15 +103,18 @@ static int take_target(struct run *run)
     run->empty = is_empty(run->target);
     if (!run->empty && !run->options->force)
         return ops_fail(run->error, -EEXIST,
-                        "%s isn't empty; --force replaces it, and keeps what was there beside it", run->target);
-    if (is_mount_point(run))
-        return ops_fail(run->error, -EXDEV,
-                        "%s is a mount point, which can't be replaced: restore into a directory in it, and let "
-                        "GENIE_DATA_DIR name that",
+                        "%s isn't empty; --force replaces it, and keeps what was there beside it",
                         run->target);
+    if (is_mount_point(run))
+        return ops_fail(
+            run->error, -EXDEV,
+            "%s is a mount point, which can't be replaced: restore into a directory in it, and let "
+            "GENIE_DATA_DIR name that",
+            run->target);
     r = data_lock(run->target, true, &run->lock);
     if (r == -EWOULDBLOCK)
-        return ops_fail(run->error, -EBUSY, "a server or another command uses %s; stop it first", run->target);
+        return ops_fail(run->error, -EBUSY, "a server or another command uses %s; stop it first",
+                        run->target);
     return r < 0 ? ops_fail_errno(run->error, r, run->target) : 0;
 }
 
@@ -194,10 +198,11 @@ static int check_version(struct run *run, int64_t schema)
 {
     if (schema <= db_schema_newest())
         return 0;
-    return ops_fail(run->error, -ENOTSUP,
-                    "the backup was made by a newer version of this program (schema %lld, this one knows %lld); "
-                    "please update the program",
-                    (long long)schema, (long long)db_schema_newest());
+    return ops_fail(
+        run->error, -ENOTSUP,
+        "the backup was made by a newer version of this program (schema %lld, this one knows %lld); "
+        "please update the program",
+        (long long)schema, (long long)db_schema_newest());
 }
 
 static int check_database(struct run *run)
@@ -212,7 +217,8 @@ static int check_database(struct run *run)
     if (r < 0)
         return ops_fail(run->error, r, "the database in the backup is damaged: %s", why.text);
     if (schema != run->manifest.schema)
-        return ops_fail(run->error, -EBADMSG, "the database in the backup isn't the one its manifest speaks of");
+        return ops_fail(run->error, -EBADMSG,
+                        "the database in the backup isn't the one its manifest speaks of");
     return check_version(run, schema);
 }
 
@@ -280,8 +286,9 @@ static int put_in_place(struct run *run)
     if (r == 0 && (unlinkat(run->dir, MARKER, 0) < 0 || fsync(run->dir) < 0))
         r = -errno;
     if (r == 0)
-        r = run->exists ? replace(run)
-                        : renameat2(AT_FDCWD, run->fresh, AT_FDCWD, run->target, RENAME_NOREPLACE) < 0 ? -errno : 0;
+        r = run->exists                                                                    ? replace(run)
+            : renameat2(AT_FDCWD, run->fresh, AT_FDCWD, run->target, RENAME_NOREPLACE) < 0 ? -errno
+                                                                                           : 0;
     if (r < 0)
         return ops_fail_errno(run->error, r, run->target);
     run->fresh[0] = '\0'; /* no longer ours to remove */
@@ -303,15 +310,12 @@ static void summarize(struct run *run)
     (void)snprintf(s->program, sizeof s->program, "%s", run->manifest.program);
 }
 
-int restore_run(const struct restore_options *options, struct restore_summary *ret, struct ops_error *ret_error)
+int restore_run(const struct restore_options *options, struct restore_summary *ret,
+                struct ops_error *ret_error)
 {
     struct restore_summary summary = {0};
-    struct run run = {.options = options,
-                      .summary = &summary,
-                      .error = ret_error,
-                      .lock = -1,
-                      .marker = -1,
-                      .dir = -1};
+    struct run run = {
+        .options = options, .summary = &summary, .error = ret_error, .lock = -1, .marker = -1, .dir = -1};
     struct unpack u = {.fd = -1, .error = ret_error, .progress = options->progress, .ctx = options->ctx};
     ops_use_utf8();
     int r = take_target(&run);

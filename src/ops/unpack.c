@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* libarchive is held to one container (tar) and two compressions. Every header is judged before its data is read:
- * plain files with a name that member_name_valid takes, within the limits; the first one that isn't ends it all. */
+/* libarchive is held to one container (tar) and two compressions. Every header is judged before its data is
+ * read: plain files with a name that member_name_valid takes, within the limits; the first one that isn't
+ * ends it all. */
 #include "ops/unpack.h"
 
 #include "ops/digest.h"
@@ -50,8 +51,10 @@ static int open_pass(struct pass *p)
         return ops_fail(u->error, -ENOMEM, "out of memory");
     if (lseek(u->fd, 0, SEEK_SET) < 0)
         return ops_fail_errno(u->error, -errno, "the backup can't be read");
-    if (archive_read_support_filter_zstd(a) != ARCHIVE_OK || archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
-        archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_open_fd(a, u->fd, BLOCK) != ARCHIVE_OK)
+    if (archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
+        archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
+        archive_read_support_format_tar(a) != ARCHIVE_OK ||
+        archive_read_open_fd(a, u->fd, BLOCK) != ARCHIVE_OK)
         return fail_reading(p);
     return 0;
 }
@@ -66,7 +69,8 @@ static void tell(struct pass *p)
 static bool is_plain_file(struct archive_entry *entry)
 {
     return archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry) &&
-           !archive_entry_symlink(entry) && archive_entry_size_is_set(entry) && archive_entry_size(entry) >= 0;
+           !archive_entry_symlink(entry) && archive_entry_size_is_set(entry) &&
+           archive_entry_size(entry) >= 0;
 }
 
 /* The next member: 1 with its name and size, 0 at the end. */

@@ -15,12 +15,12 @@ struct unpack {
     void *ctx;
 };
 
-/* Reads the whole archive and compares it with its manifest, member by member; writes nothing. 0, -EBADMSG, -EFBIG or
- * another negative errno with the sentence. The caller frees the manifest. */
+/* Reads the whole archive and compares it with its manifest, member by member; writes nothing. 0, -EBADMSG,
+ * -EFBIG or another negative errno with the sentence. The caller frees the manifest. */
 int unpack_verify(struct unpack *u, struct manifest *ret);
 
-/* Writes the members into a directory, which must be empty, as files of `uid` and `gid` that are the owner's alone;
- * -EBADMSG if the archive isn't what was verified any more. */
+/* Writes the members into a directory, which must be empty, as files of `uid` and `gid` that are the owner's
+ * alone; -EBADMSG if the archive isn't what was verified any more. */
 int unpack_into(struct unpack *u, const struct manifest *manifest, int dir_fd, unsigned uid, unsigned gid);
 
 #endif

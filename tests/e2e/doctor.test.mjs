@@ -34,8 +34,8 @@ async function doctor(genie, env = {}, cwd = tempDir('genie-doctor-')) {
         child[stream].setEncoding('utf8').on('data', (part) => {
             text += part;
         });
-    const [code] = await once(child, 'close');
-    assert.notEqual(code, null, `doctor did not end in ${LIMIT_MS} ms`);
+    const [code, signal] = await once(child, 'close');
+    assert.notEqual(code, null, `doctor ended by ${signal} (SIGKILL: not in ${LIMIT_MS} ms)\n${text}`);
     const rows = JSON.parse(text);
     for (const row of rows) {
         assert.deepEqual(Object.keys(row), ['name', 'verdict', 'found', 'mend']);
@@ -142,8 +142,7 @@ describe('genie doctor', () => {
         await server.stop();
         const stranger = createServer().listen(genie.port, '127.0.0.1');
         await once(stranger, 'listening');
-        const taken = (await doctor(genie)).rows.port;
-        stranger.close();
+        const taken = (await doctor(genie).finally(() => stranger.close())).rows.port;
         assert.equal(taken.verdict, 'fail');
         assert.match(taken.found, /another program/);
     });

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a backup's manifest. What is taken must be exactly what would be written, and name nothing outside. */
+/* Any bytes as a backup's manifest. What is taken must be exactly what would be written, and name nothing
+ * outside. */
 #include "fuzz.h"
 
 #include "ops/manifest.h"
@@ -19,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (manifest_write(&m, &out) < 0 || out.len != size || memcmp(out.data, data, size) != 0)
             abort();
         for (const struct member *one = m.members; one; one = member_next(one))
-            if (!member_name_valid(member_name(one)) || member_name(one)[0] == '/' || strstr(member_name(one), "../"))
+            if (!member_name_valid(member_name(one)) || member_name(one)[0] == '/' ||
+                strstr(member_name(one), "../"))
                 abort();
     }
     buf_free(&out);

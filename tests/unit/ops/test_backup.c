@@ -27,8 +27,8 @@ static int put_back(const struct tree *t, const char *from, const char *to, stru
     char data[TREE_PATH], path[TREE_PATH];
     struct restore_summary summary;
     return restore_run(
-        &(struct restore_options){.path = tree_path(t, from, path), .data_dir = tree_path(t, to, data)}, &summary,
-        error);
+        &(struct restore_options){.path = tree_path(t, from, path), .data_dir = tree_path(t, to, data)},
+        &summary, error);
 }
 
 static sqlite3 *open_database(const struct tree *t, const char *name)
@@ -68,8 +68,10 @@ static sqlite3 *make_data(const struct tree *t)
     tree_write(t, "data/secrets.env", "JWT_SECRET=x\n", 13);
     sqlite3 *db = open_database(t, "data/genie.db");
     char sql[160];
-    run(db, "PRAGMA journal_mode=WAL; CREATE TABLE schema_version (version INTEGER); CREATE TABLE t (x BLOB)");
-    (void)snprintf(sql, sizeof sql, "INSERT INTO schema_version VALUES (%lld)", (long long)db_schema_newest());
+    run(db,
+        "PRAGMA journal_mode=WAL; CREATE TABLE schema_version (version INTEGER); CREATE TABLE t (x BLOB)");
+    (void)snprintf(sql, sizeof sql, "INSERT INTO schema_version VALUES (%lld)",
+                   (long long)db_schema_newest());
     run(db, sql);
     (void)snprintf(sql, sizeof sql,
                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
@@ -136,9 +138,9 @@ static void a_copy_is_one_moment_whatever_is_written(void **state)
     run(db, "INSERT INTO t SELECT randomblob(12000) FROM t");
     int64_t before = ask(db, "SELECT count(*) FROM t");
     tree_write(t, "copy", "", 0);
-    assert_int_equal(db_snapshot(tree_path(t, "data/genie.db", from), tree_path(t, "copy", to), write_meanwhile, &m,
-                                 &why),
-                     0);
+    assert_int_equal(
+        db_snapshot(tree_path(t, "data/genie.db", from), tree_path(t, "copy", to), write_meanwhile, &m, &why),
+        0);
     assert_true(m.calls > 1);
     assert_int_equal(db_snapshot_check(to, &schema, &why), 0);
     assert_int_equal(schema, db_schema_newest());
@@ -222,7 +224,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_comes_back, tree_set_up, tree_tear_down),
-        cmocka_unit_test_setup_teardown(a_copy_is_one_moment_whatever_is_written, tree_set_up, tree_tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_is_one_moment_whatever_is_written, tree_set_up,
+                                        tree_tear_down),
         cmocka_unit_test_setup_teardown(what_is_there_stays_unless_forced, tree_set_up, tree_tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing, tree_set_up, tree_tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_database_is_no_backup, tree_set_up, tree_tear_down),

@@ -36,42 +36,53 @@ static void furnish(struct store *s, const struct account *a, char n)
 {
     const char *u = a->user_id;
     long long native = (long long)a->anythingllm_user_id, workspace = (long long)a->workspace_id;
-    run_sql(s->db, "INSERT INTO user_nodes (id, user_id, node_type, title) VALUES ('%c" ID(1) "', '%s', 'x', 't')", n,
-            u);
+    run_sql(s->db,
+            "INSERT INTO user_nodes (id, user_id, node_type, title) VALUES ('%c" ID(1) "', '%s', 'x', 't')",
+            n, u);
     run_sql(s->db, "INSERT INTO media_jobs (id, user_id, operation) VALUES ('%c" ID(2) "', '%s', 'x')", n, u);
-    run_sql(s->db, "INSERT INTO queue_jobs (id, queue, operation, user_id) VALUES ('job-%c', 'media-jobs', 'x', '%s')",
+    run_sql(
+        s->db,
+        "INSERT INTO queue_jobs (id, queue, operation, user_id) VALUES ('job-%c', 'media-jobs', 'x', '%s')",
+        n, u);
+    run_sql(s->db,
+            "INSERT INTO queue_outbox (job_id, queue, operation, data) VALUES ('job-%c', 'media-jobs', 'x', "
+            "'{}')",
+            n);
+    run_sql(s->db,
+            "INSERT INTO agent_audits (id, user_id, slug, status) VALUES ('%c" ID(3) "', '%s', 'x', 'miss')",
             n, u);
+    run_sql(
+        s->db,
+        "INSERT INTO workspace_threads (name, slug, workspace_id, user_id) VALUES ('t', 't-%c', %lld, %lld)",
+        n, workspace, native);
     run_sql(s->db,
-            "INSERT INTO queue_outbox (job_id, queue, operation, data) VALUES ('job-%c', 'media-jobs', 'x', '{}')", n);
-    run_sql(s->db, "INSERT INTO agent_audits (id, user_id, slug, status) VALUES ('%c" ID(3) "', '%s', 'x', 'miss')", n,
-            u);
-    run_sql(s->db,
-            "INSERT INTO workspace_threads (name, slug, workspace_id, user_id) VALUES ('t', 't-%c', %lld, %lld)", n,
+            "INSERT INTO workspace_chats (\"workspaceId\", prompt, response, user_id) VALUES (%lld, 'p', "
+            "'{}', %lld)",
             workspace, native);
     run_sql(s->db,
-            "INSERT INTO workspace_chats (\"workspaceId\", prompt, response, user_id) VALUES (%lld, 'p', '{}', %lld)",
-            workspace, native);
-    run_sql(s->db, "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('s-%c', '%s', "
-                   "'2030-01-01T00:00:00.000Z')",
+            "INSERT INTO directus_sessions (token, \"user\", expires) VALUES ('s-%c', '%s', "
+            "'2030-01-01T00:00:00.000Z')",
             n, u);
     run_sql(s->db,
-            "INSERT INTO directus_files (id, filename_disk, filename_download, uploaded_by) VALUES ('%c" ID(4)
-            "', 'f-%c', 'f', '%s')",
+            "INSERT INTO directus_files (id, filename_disk, filename_download, uploaded_by) VALUES ('%c" ID(
+                4) "', 'f-%c', 'f', '%s')",
             n, n, u);
-    run_sql(s->db, "INSERT INTO idempotency_keys (scope, route, key, body_hash, expires_at) VALUES ('%s', 'r', 'k', "
-                   "'h', '2030-01-01T00:00:00.000Z')",
+    run_sql(s->db,
+            "INSERT INTO idempotency_keys (scope, route, key, body_hash, expires_at) VALUES ('%s', 'r', 'k', "
+            "'h', '2030-01-01T00:00:00.000Z')",
             u);
 }
 
 static void all_of_one_and_nothing_of_another(void **state)
 {
     struct store *s = *state;
-    static const char *const tables[] = {"user_nodes",      "media_jobs",        "queue_jobs",        "queue_outbox",
-                                         "workspaces",      "workspace_threads", "workspace_chats",   "directus_sessions",
-                                         "directus_files",  "user_personas",     "idempotency_keys",  "users",
-                                         "workspace_users", "directus_users"};
+    static const char *const tables[] = {
+        "user_nodes",        "media_jobs",      "queue_jobs",        "queue_outbox",   "workspaces",
+        "workspace_threads", "workspace_chats", "directus_sessions", "directus_files", "user_personas",
+        "idempotency_keys",  "users",           "workspace_users",   "directus_users"};
     struct erase_summary summary;
-    struct account anna = person(s->db, "anna@example.com", NULL), ben = person(s->db, "ben@example.com", NULL);
+    struct account anna = person(s->db, "anna@example.com", NULL),
+                   ben = person(s->db, "ben@example.com", NULL);
     furnish(s, &anna, 'a');
     furnish(s, &ben, 'b');
     struct erase_options o = options(s, &anna, false);
@@ -106,11 +117,13 @@ static void a_shared_workspace_stays(void **state)
 {
     struct store *s = *state;
     struct erase_summary summary;
-    struct account anna = person(s->db, "anna@example.com", NULL), ben = person(s->db, "ben@example.com", NULL);
+    struct account anna = person(s->db, "anna@example.com", NULL),
+                   ben = person(s->db, "ben@example.com", NULL);
     run_sql(s->db, "INSERT INTO workspace_users (user_id, workspace_id) VALUES (%lld, %lld)",
             (long long)ben.anythingllm_user_id, (long long)anna.workspace_id);
     run_sql(s->db,
-            "INSERT INTO workspace_chats (\"workspaceId\", prompt, response, user_id) VALUES (%lld, 'p', '{}', %lld), "
+            "INSERT INTO workspace_chats (\"workspaceId\", prompt, response, user_id) VALUES (%lld, 'p', "
+            "'{}', %lld), "
             "(%lld, 'q', '{}', %lld)",
             (long long)anna.workspace_id, (long long)anna.anythingllm_user_id, (long long)anna.workspace_id,
             (long long)ben.anythingllm_user_id);
@@ -174,12 +187,14 @@ static void what_others_refer_by_is_emptied(void **state)
     struct erase_summary summary;
     if (!store_is_postgres())
         skip();
-    struct account anna = person(s->db, "anna@example.com", NULL), ben = person(s->db, "ben@example.com", NULL);
+    struct account anna = person(s->db, "anna@example.com", NULL),
+                   ben = person(s->db, "ben@example.com", NULL);
     run_sql(s->db, "CREATE TABLE directus_notes (id integer PRIMARY KEY, \"user Created\" uuid REFERENCES "
                    "directus_users (id))");
     run_sql(s->db, "INSERT INTO directus_notes VALUES (1, '%s'), (2, '%s')", anna.user_id, ben.user_id);
     assert_int_equal(erase(s, &anna, false, &summary), 0);
-    assert_int_equal(store_int(s->db, "SELECT count(*) FROM directus_notes WHERE \"user Created\" IS NULL"), 1);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM directus_notes WHERE \"user Created\" IS NULL"),
+                     1);
     run_sql(s->db, "CREATE TABLE directus_strict (id integer PRIMARY KEY, owner uuid NOT NULL REFERENCES "
                    "directus_users (id))");
     run_sql(s->db, "INSERT INTO directus_strict VALUES (1, '%s')", ben.user_id);

@@ -34,13 +34,34 @@ static int parse(const char *text)
 static void names(void **state)
 {
     (void)state;
-    static const char *const good[] = {"genie.db", "secrets.env", "files/a", "files/a/b/c.d", "files/ü x.txt",
-                                       "files/a..b"};
-    static const char *const bad[] = {
-        "",         "manifest",      "genie.db/x",  "/genie.db",  "../genie.db", "./genie.db",  "files",
-        "files/",   "files//a",      "files/..",    "files/../a", "files/a/..",  "files/a/../b", "files/.hidden",
-        "files/./a", "files/a/",     "/files/a",    "Files/a",    "etc/passwd",  "files/a\nb",  "files/a\x7f",
-        "files/a\\b", "files/\xff",  "files/a\x01", "genie.db-wal", "secrets.env2"};
+    static const char *const good[] = {"genie.db",      "secrets.env",   "files/a",
+                                       "files/a/b/c.d", "files/ü x.txt", "files/a..b"};
+    static const char *const bad[] = {"",
+                                      "manifest",
+                                      "genie.db/x",
+                                      "/genie.db",
+                                      "../genie.db",
+                                      "./genie.db",
+                                      "files",
+                                      "files/",
+                                      "files//a",
+                                      "files/..",
+                                      "files/../a",
+                                      "files/a/..",
+                                      "files/a/../b",
+                                      "files/.hidden",
+                                      "files/./a",
+                                      "files/a/",
+                                      "/files/a",
+                                      "Files/a",
+                                      "etc/passwd",
+                                      "files/a\nb",
+                                      "files/a\x7f",
+                                      "files/a\\b",
+                                      "files/\xff",
+                                      "files/a\x01",
+                                      "genie.db-wal",
+                                      "secrets.env2"};
     char longest[MEMBER_NAME_MAX + 2];
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (!member_name_valid(good[i]))

@@ -86,7 +86,8 @@ static int restore(const struct tree *t, bool force, int64_t max_size, struct op
                        &summary, error);
 }
 
-static const struct part good[] = {{.name = "files/a", .data = "hello"}, {.name = "files/b/c", .data = "world"}};
+static const struct part good[] = {{.name = "files/a", .data = "hello"},
+                                   {.name = "files/b/c", .data = "world"}};
 
 static void write_good(const struct tree *t)
 {
@@ -193,7 +194,8 @@ static void flipped_bits_and_cuts(void **state)
         tree_write(t, "b", whole, len);
         whole[i] ^= 0x10;
         if (restore(t, false, 0, &error) == 0) {
-            _cleanup_free_ char *a = tree_read(t, "data/files/a", NULL), *c = tree_read(t, "data/files/b/c", NULL);
+            _cleanup_free_ char *a = tree_read(t, "data/files/a", NULL),
+                                *c = tree_read(t, "data/files/b/c", NULL);
             assert_string_equal(a, "hello");
             assert_string_equal(c, "world");
             tree_remove(tree_path(t, "data", path));
