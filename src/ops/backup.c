@@ -123,10 +123,16 @@ static int count_file(struct run *run, const char *path, const char *name, const
     return 0;
 }
 
+/* Somebody may keep backups below files/. */
+static bool is_archive_itself(const struct run *run, const struct stat *st)
+{
+    struct stat ours;
+    return fstat(run->pack.out, &ours) == 0 && ours.st_ino == st->st_ino && ours.st_dev == st->st_dev;
+}
+
 static int keep_file(struct run *run, const char *path, const char *name, const struct stat *st)
 {
-    (void)st;
-    if (manifest_find(&run->manifest, name))
+    if (manifest_find(&run->manifest, name) || is_archive_itself(run, st))
         return 0;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) /* removed by its owner meanwhile */

@@ -280,6 +280,16 @@ static int replace(struct run *run)
     return 0;
 }
 
+/* There was nothing but the lock; what somebody put there meanwhile stays, and is named. */
+static void drop_empty(struct run *run)
+{
+    char lock[sizeof run->summary->kept + 16];
+    (void)snprintf(lock, sizeof lock, "%s/" DATA_LOCK_FILE, run->summary->kept);
+    (void)unlink(lock);
+    if (rmdir(run->summary->kept) == 0)
+        run->summary->kept[0] = '\0';
+}
+
 static int put_in_place(struct run *run)
 {
     int r = syncfs(run->dir) < 0 ? -errno : 0;
@@ -293,8 +303,7 @@ static int put_in_place(struct run *run)
         return ops_fail_errno(run->error, r, run->target);
     run->fresh[0] = '\0'; /* no longer ours to remove */
     if (run->empty) {
-        remove_tree(run->summary->kept);
-        run->summary->kept[0] = '\0';
+        drop_empty(run);
     }
     r = sync_dir(run->parent);
     return r < 0 ? ops_fail_errno(run->error, r, run->parent) : 0;

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -274,5 +274,22 @@ describe('genie doctor', () => {
         const { rows } = await doctor(managed);
         assert.equal(rows['directus collections'].verdict, 'warn');
         assert.match(rows['directus collections'].mend, /genie migrate/);
+    });
+
+    const settings = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
+    const unknown = !ON_POSTGRES || !settings.includes('`DIRECTUS_URL`');
+
+    test('asks Directus whether it answers', { skip: unknown }, async () => {
+        let body = 'pong';
+        const listener = new Listener((request, response) => {
+            response.writeHead(request.url === '/server/ping' ? 200 : 404).end(body);
+        });
+        await listener.start();
+        const env = { DIRECTUS_URL: listener.url };
+        assert.equal((await doctor(genie, env)).rows.directus.verdict, 'ok');
+        body = '<html>another program</html>';
+        assert.match((await doctor(genie, env)).rows.directus.found, /isn't Directus/);
+        await listener.stop();
+        assert.equal((await doctor(genie, env)).rows.directus.verdict, 'fail');
     });
 });

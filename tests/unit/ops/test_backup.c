@@ -208,6 +208,17 @@ static void a_damaged_database_is_no_backup(void **state)
     assert_int_equal(tree_count(t), 1);
 }
 
+static void one_below_files_does_not_hold_itself(void **state)
+{
+    const struct tree *t = *state;
+    struct ops_error error = {0};
+    (void)sqlite3_close(make_data(t));
+    assert_int_equal(back_up(t, "data/files/b", false, false, &error), 0);
+    assert_int_equal(put_back(t, "data/files/b", "new", &error), 0);
+    assert_true(tree_has(t, "new/files/ab/one.bin"));
+    assert_false(tree_has(t, "new/files/b.tmp"));
+}
+
 static void without_a_database(void **state)
 {
     const struct tree *t = *state;
@@ -229,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_there_stays_unless_forced, tree_set_up, tree_tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing, tree_set_up, tree_tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_database_is_no_backup, tree_set_up, tree_tear_down),
+        cmocka_unit_test_setup_teardown(one_below_files_does_not_hold_itself, tree_set_up, tree_tear_down),
         cmocka_unit_test_setup_teardown(without_a_database, tree_set_up, tree_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
