@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/cmd.h"
 
+#include "base/data_lock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -9,6 +10,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #define STORE_FILE "genie.db"
 #define READ_CONNECTIONS 8
@@ -23,12 +25,20 @@ static const struct cmd commands[] = {
      "       genie user adopt --email E | --all [--onboarding COMPLETE] [--json]\n"
      "       genie user list [--json]\n"
      "       genie user passwd --email E [--password-stdin | --password P]\n"
-     "       genie user suspend|unsuspend --email E",
+     "       genie user suspend|unsuspend --email E\n"
+     "       genie user export --email E [--output FILE.tar.gz] [--force]\n"
+     "       genie user delete --email E [--yes]",
      "Make and manage users"},
     {"credentials", cmd_credentials,
      "genie credentials rotate [--json]\n"
      "       genie credentials status [--json]",
      "Re-encrypt credentials with the current key; show how they are encrypted"},
+    {"backup", cmd_backup, "genie backup FILE|- [--force] [--files-only] [--json]",
+     "Keep database, stored files and secrets in one file, beside a running server"},
+    {"restore", cmd_restore, "genie restore FILE [--data DIR] [--force] [--max-size 20G] [--json]",
+     "Put a backup in the place of the data directory"},
+    {"doctor", cmd_doctor, "genie doctor [--json]",
+     "Look at everything an installation needs, and say how to mend it"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access | --tiers]",
      "Show the settings and where they stand, or the plans and their limits"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},
@@ -75,10 +85,25 @@ void cmd_override(struct cmd_env *env, const char *name, const char *value)
         env->overrides[n] = (struct setting_override){name, value};
 }
 
+/* The data directory is in use from now on, until the process ends. Without one, config_secrets says why. */
+static int share_data(struct cmd_env *env)
+{
+    const char *dir = env->load.config.data_dir;
+    int r = mkdir(dir, 0700) == 0 || errno == EEXIST ? data_lock(dir, false, &env->data_lock) : 0;
+    if (r == -EWOULDBLOCK)
+        (void)cmd_fail("a restore is replacing %s; try again when it has ended", dir);
+    else if (r < 0)
+        (void)cmd_fail("%s can't be used: %s", dir, strerror(-r));
+    return r;
+}
+
 int cmd_config(struct cmd_env *env)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
-    if (config_load(&env->load, env->overrides) < 0 || config_secrets(&env->load) < 0) {
+    int r = config_load(&env->load, env->overrides);
+    if (r == 0 && share_data(env) < 0)
+        return -1;
+    if (r < 0 || config_secrets(&env->load) < 0) {
         (void)cmd_fail("%s", env->load.error[0] ? env->load.error : "out of memory");
         return -1;
     }
@@ -171,7 +196,7 @@ static void forbid_dumps(void)
 
 int cmd_main(int argc, char **argv)
 {
-    struct cmd_env env = {0};
+    struct cmd_env env = {.data_lock = -1};
     bool help = false;
     forbid_dumps();
     json_wipe_memory();
@@ -191,5 +216,6 @@ int cmd_main(int argc, char **argv)
     }
     r = command->run(&env, argc - 1, argv + 1);
     config_free(&env.load);
+    closeP(&env.data_lock);
     return r;
 }

@@ -20,6 +20,7 @@ struct cmd_env {
     struct setting_override overrides[CMD_MAX_OVERRIDES + 1]; /* --data, --port …, before cmd_config() */
     bool json;                                                /* --json was given */
     struct directus_report registered;                        /* by cmd_open_store() */
+    int data_lock; /* held from cmd_config() to the end; -1 before */
 };
 
 struct cmd {
@@ -35,7 +36,8 @@ int cmd_main(int argc, char **argv);
 /* Adds a setting that the command line gives. */
 void cmd_override(struct cmd_env *env, const char *name, const char *value);
 
-/* Loads settings and secrets, prints the sentence where it fails. 0 or -1. */
+/* Loads settings and secrets and takes the data directory into use (base/data_lock.h), prints the sentence
+ * where it fails. 0 or -1. */
 int cmd_config(struct cmd_env *env);
 
 /* What the store is called in a sentence: a URL may hold a password. */
@@ -53,6 +55,9 @@ int cmd_serve(struct cmd_env *env, int argc, char **argv);
 int cmd_migrate(struct cmd_env *env, int argc, char **argv);
 int cmd_credentials(struct cmd_env *env, int argc, char **argv);
 int cmd_user(struct cmd_env *env, int argc, char **argv);
+int cmd_backup(struct cmd_env *env, int argc, char **argv);
+int cmd_restore(struct cmd_env *env, int argc, char **argv);
+int cmd_doctor(struct cmd_env *env, int argc, char **argv);
 int cmd_settings(struct cmd_env *env, int argc, char **argv);
 int cmd_openapi(struct cmd_env *env, int argc, char **argv);
 int cmd_version(struct cmd_env *env, int argc, char **argv);

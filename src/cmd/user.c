@@ -3,14 +3,13 @@
  * running server, whose caches see the change at once. A password comes by standard input, or (for scripts,
  * with a warning, since other users can see arguments, if only for a moment) as an option, or is made up and
  * printed once. */
-#include "auth/accounts.h"
+#include "cmd/user.h"
+
 #include "auth/passwords.h"
-#include "auth/rights.h"
 #include "auth/token.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "cmd/cmd.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,20 +18,6 @@
 #define MADE_PASSWORD 20
 #define TEXTS_MAX (64 * 1024)
 #define LONGEST_TTL_MS (INT64_C(365) * 24 * 3600 * 1000)
-
-struct user_options {
-    const char *email, *password, *role, *tier, *onboarding, *first_name, *ttl;
-    bool password_stdin, all;
-};
-
-/* One run of a verb. */
-struct user_run {
-    struct cmd_env *env;
-    struct user_options options;
-    char email[ACCOUNT_EMAIL_MAX + 1]; /* checked, where the verb wants one */
-    struct db *db;
-    struct arena arena;
-};
 
 /* ---- options */
 
@@ -47,6 +32,17 @@ static const struct {
     {"--onboarding", offsetof(struct user_options, onboarding)},
     {"--first-name", offsetof(struct user_options, first_name)},
     {"--ttl", offsetof(struct user_options, ttl)},
+    {"--output", offsetof(struct user_options, output)},
+};
+
+static const struct {
+    const char *name;
+    size_t offset;
+} flags[] = {
+    {"--password-stdin", offsetof(struct user_options, password_stdin)},
+    {"--yes", offsetof(struct user_options, yes)},
+    {"--force", offsetof(struct user_options, force)},
+    {"--all", offsetof(struct user_options, all)},
 };
 
 static bool is_taken(const char *const *takes, const char *name)
@@ -66,6 +62,13 @@ static const char **text_option(struct user_options *o, const char *name)
     return NULL;
 }
 
+static void set_flag(struct user_options *o, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (strcmp(flags[i].name, name) == 0)
+            *(bool *)((char *)o + flags[i].offset) = true;
+}
+
 /* Reads "--name value" and "--name=value": CMD_OK, or CMD_USAGE with a message printed. */
 static int read_options(struct user_options *o, const char *const *takes, int argc, char **argv)
 {
@@ -78,10 +81,8 @@ static int read_options(struct user_options *o, const char *const *takes, int ar
             return cmd_usage_error("unknown option '%s'", argv[i]);
         if (!to && equals)
             return cmd_usage_error("%s takes no value", argv[i]);
-        if (!to && strcmp(argv[i], "--all") == 0)
-            o->all = true;
-        else if (!to)
-            o->password_stdin = true;
+        if (!to)
+            set_flag(o, argv[i]);
         else if (equals)
             *to = equals + 1;
         else if (i + 1 < argc)
@@ -156,7 +157,7 @@ static int hash_password(const char *password, char *ret)
 
 /* ---- verbs */
 
-static int fail_store(int r)
+int user_fail_store(int r)
 {
     return cmd_fail("the store failed: %s", strerror(-r));
 }
@@ -215,40 +216,33 @@ static int user_add(struct user_run *run)
         return cmd_fail("there is an account for %s already", run->email);
     if (r == -ENOENT)
         return cmd_fail("there is no role '%s'", o->role ? o->role : "Creator");
-    return r < 0 ? fail_store(r) : print_added(run, &a, made ? password : NULL);
+    return r < 0 ? user_fail_store(r) : print_added(run, &a, made ? password : NULL);
 }
-
-struct find_arg {
-    const char *email;
-    struct arena *arena;
-    struct account_info info;
-    struct rights rights;
-};
 
 static int find_unit(struct db_conn *c, void *arg)
 {
-    struct find_arg *f = arg;
+    struct user_found *f = arg;
     int r = account_find(c, f->email, f->arena, &f->info);
     return r < 0 ? r : rights_load(c, f->info.user_id, f->info.role_id, NULL, &f->rights);
 }
 
-static int find(struct user_run *run, struct find_arg *f)
+int user_find(struct user_run *run, struct user_found *f)
 {
-    *f = (struct find_arg){.email = run->email, .arena = &run->arena};
+    *f = (struct user_found){.email = run->email, .arena = &run->arena};
     int r = db_read(run->db, find_unit, f);
     if (r == -ENOENT)
         return cmd_fail("there is no account for %s", run->email);
-    return r < 0 ? fail_store(r) : CMD_OK;
+    return r < 0 ? user_fail_store(r) : CMD_OK;
 }
 
 static int user_token(struct user_run *run)
 {
-    struct find_arg f;
+    struct user_found f;
     int64_t ttl_ms = 15 * 60 * 1000;
     const struct config *cfg = &run->env->load.config;
     if (run->options.ttl && (parse_duration(run->options.ttl, &ttl_ms) < 0 || ttl_ms > LONGEST_TTL_MS))
         return cmd_usage_error("--ttl wants a time such as 90s, 15m, 12h or 7d, at most a year");
-    int r = find(run, &f);
+    int r = user_find(run, &f);
     if (r != CMD_OK)
         return r;
     if (!str_equal(f.info.status, "active"))
@@ -298,7 +292,7 @@ static int user_list(struct user_run *run)
                "ONBOARDING");
     int r = db_read(run->db, list_unit, all);
     if (r < 0)
-        return fail_store(r);
+        return user_fail_store(r);
     if (all && (json_dumpf(all, stdout, JSON_INDENT(2)) < 0 || putchar('\n') != '\n'))
         return cmd_fail("can't write the output");
     return CMD_OK;
@@ -317,11 +311,11 @@ static int passwd_unit(struct db_conn *c, void *arg)
 
 static int user_passwd(struct user_run *run)
 {
-    struct find_arg f;
+    struct user_found f;
     char hash[PASSWORD_HASH_SIZE];
     const char *password;
     bool made;
-    int r = find(run, &f);
+    int r = user_find(run, &f);
     if (r == CMD_OK)
         r = choose_password(run, &password, &made);
     if (r == CMD_OK)
@@ -330,7 +324,7 @@ static int user_passwd(struct user_run *run)
         return r;
     r = db_write(run->db, passwd_unit, &(struct change_arg){.user_id = f.info.user_id, .hash = hash});
     if (r < 0)
-        return fail_store(r);
+        return user_fail_store(r);
     printf("The password of %s is changed; every session has ended.\n", run->email);
     if (made)
         printf("Password (shown only now): %s\n", password);
@@ -345,14 +339,14 @@ static int suspend_unit(struct db_conn *c, void *arg)
 
 static int set_suspended(struct user_run *run, bool suspended)
 {
-    struct find_arg f;
-    int r = find(run, &f);
+    struct user_found f;
+    int r = user_find(run, &f);
     if (r != CMD_OK)
         return r;
     r = db_write(run->db, suspend_unit,
                  &(struct change_arg){.user_id = f.info.user_id, .suspended = suspended});
     if (r < 0)
-        return fail_store(r);
+        return user_fail_store(r);
     printf("%s is %s.\n", run->email, suspended ? "suspended; every session has ended" : "active");
     return CMD_OK;
 }
@@ -420,12 +414,12 @@ static int unadopted_unit(struct db_conn *c, void *arg)
 /* Whom to adopt, as a list of {id, email}. */
 static int choose_adoptees(struct user_run *run, json_t *people)
 {
-    struct find_arg f;
+    struct user_found f;
     if (run->options.all) {
         int r = db_read(run->db, unadopted_unit, people);
-        return r < 0 ? fail_store(r) : CMD_OK;
+        return r < 0 ? user_fail_store(r) : CMD_OK;
     }
-    int r = find(run, &f);
+    int r = user_find(run, &f);
     if (r == CMD_OK && collect_adoptee(people, f.info.user_id, f.info.email) < 0)
         return cmd_fail("out of memory");
     return r;
@@ -444,7 +438,7 @@ static int adopt_each(struct user_run *run, const json_t *people, json_t *shown)
         if (r == -ENOENT) /* gone meanwhile */
             continue;
         if (r < 0)
-            return fail_store(r);
+            return user_fail_store(r);
         if (show_adopted(run, &a, shown) < 0)
             return cmd_fail("out of memory");
     }
@@ -486,6 +480,8 @@ static const struct verb {
     {"passwd", user_passwd, (const char *const[]){"--email", "--password", "--password-stdin", NULL}},
     {"suspend", user_suspend, (const char *const[]){"--email", NULL}},
     {"unsuspend", user_unsuspend, (const char *const[]){"--email", NULL}},
+    {"export", user_export, (const char *const[]){"--email", "--output", "--force", NULL}},
+    {"delete", user_delete, (const char *const[]){"--email", "--yes", NULL}},
 };
 
 static int run_verb(struct cmd_env *env, const struct verb *verb, int argc, char **argv)
@@ -509,7 +505,8 @@ static int run_verb(struct cmd_env *env, const struct verb *verb, int argc, char
 int cmd_user(struct cmd_env *env, int argc, char **argv)
 {
     if (argc < 2)
-        return cmd_usage_error("user wants one of add, token, adopt, list, passwd, suspend, unsuspend");
+        return cmd_usage_error(
+            "user wants one of add, token, adopt, list, passwd, suspend, unsuspend, export, delete");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (strcmp(verbs[i].name, argv[1]) == 0)
             return run_verb(env, &verbs[i], argc - 2, argv + 2);

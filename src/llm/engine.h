@@ -126,7 +126,6 @@ void calls_end_all(struct llm *llm);
 /* model.c */
 int model_set_up(struct llm *llm); /* the upstreams, from the settings: 0, -EINVAL (logged) or -ENOMEM */
 void model_free(struct llm *llm);
-const char *model_name(const struct config *cfg, enum llm_provider provider, enum llm_role role);
 
 /* probe.c */
 void probe_init(struct llm *llm);

@@ -98,6 +98,9 @@ struct llm_sink {
     void (*done)(void *ctx, const struct llm_result *result); /* result lives until it returns */
 };
 
+/* The model that a provider is asked for in a role, by the settings alone. Lives as long as cfg. */
+const char *llm_model_name(const struct config *cfg, enum llm_provider provider, enum llm_role role);
+
 /* Starts the engine's thread. cfg must outlive it. 0 or negative errno; -EINVAL (logged) for settings that
  * can't work together. */
 int llm_open(const struct config *cfg, struct llm **ret);

@@ -124,7 +124,7 @@ static const char *openai_name(const struct config *cfg, enum llm_role role)
     return first_of(cfg->llm_model, cfg->orchestrator_model, "");
 }
 
-const char *model_name(const struct config *cfg, enum llm_provider provider, enum llm_role role)
+const char *llm_model_name(const struct config *cfg, enum llm_provider provider, enum llm_role role)
 {
     switch (provider) {
     case LLM_OLLAMA:
@@ -151,7 +151,7 @@ static struct llm_model model_of(struct llm *llm, enum llm_provider provider, en
         return llm_extractive();
     return (struct llm_model){
         .provider = provider,
-        .name = model_name(llm->cfg, provider, role),
+        .name = llm_model_name(llm->cfg, provider, role),
         .local = provider == LLM_OLLAMA,
         .takes_images = provider != LLM_OLLAMA || probe_sees(llm, role),
         .window_tokens = llm->cfg->llm_window_tokens,

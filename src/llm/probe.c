@@ -35,7 +35,7 @@ void probe_init(struct llm *llm)
     p->answer = BUF_INIT(ANSWER_MAX);
     p->wanted = p->provider != LLM_EXTRACTIVE;
     for (int role = 0; role < PROBE_MODELS; role++)
-        p->models[role] = model_name(llm->cfg, p->provider, (enum llm_role)role);
+        p->models[role] = llm_model_name(llm->cfg, p->provider, (enum llm_role)role);
 }
 
 void probe_free(struct llm *llm)

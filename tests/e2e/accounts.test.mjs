@@ -4,13 +4,17 @@
 // refuses, and how soon the server knows.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tempDir } from '../support/dirs.mjs';
 import { GENIE_BIN, startGenie } from '../support/genie.mjs';
 import { decode, now } from '../support/jwt.mjs';
+import { sql } from '../support/talk.mjs';
 
 describe('genie user', () => {
     let server;
@@ -179,6 +183,148 @@ describe('genie user', () => {
         assert.deepEqual(JSON.parse((await user(['adopt', '--all', '--json'])).stdout), []);
         const { stdout } = await user(['adopt', '--email', 'made@example.com']);
         assert.match(stdout, /made@example\.com +nothing was missing/);
+    });
+
+    describe('export and delete', () => {
+        let anna, ben;
+        const ask = (person, path, body) =>
+            server.request(path, { method: body ? 'POST' : 'GET', token: person.token, body });
+        const export_ = async (email) => JSON.parse((await user(['export', '--email', email])).stdout);
+
+        before(async () => {
+            [anna, ben] = [await server.addUser({ tier: 'pro' }), await server.addUser()];
+            for (const person of [anna, ben]) {
+                for (const title of ['Berlin', 'Köln "quoted"']) {
+                    const { status } = await ask(person, '/api/directus/items/user_nodes', {
+                        node_type: 'note',
+                        title,
+                        content: `of ${person.email}`,
+                        tags: ['a', 'b'],
+                    });
+                    assert.equal(status, 200);
+                }
+                await ask(person, '/api/genie/stream-chat', { message: `I am ${person.email}` });
+            }
+            mkdirSync(join(server.dataDir, 'files'), { recursive: true });
+            for (const [person, name] of [
+                [anna, 'anna.jpg'],
+                [ben, 'ben.jpg'],
+            ]) {
+                writeFileSync(join(server.dataDir, 'files', name), name);
+                sql(server, 
+                    `INSERT INTO directus_files (id, filename_disk, filename_download, uploaded_by) VALUES ('${randomUUID()}', '${name}', 'photo.jpg', '${person.id}')`,
+                );
+            }
+        });
+
+        test('export gives all that is stored of one, and no secret', async () => {
+            const all = await export_(anna.email);
+            const { collections, anythingllm, stored } = all;
+            assert.deepEqual(
+                collections.user_nodes.map((row) => row.title).sort(),
+                ['Berlin', 'Köln "quoted"'],
+            );
+            assert.deepEqual(collections.user_nodes[0].tags, ['a', 'b']);
+            assert.equal(collections.directus_users[0].email, anna.email);
+            assert.equal(anythingllm.workspaces.length, 1);
+            assert.equal(anythingllm.workspace_chats[0].prompt, `I am ${anna.email}`);
+            assert.equal(anythingllm.users[0].id, collections.directus_users[0].anythingllm_user_id);
+            assert.deepEqual(stored.files.map((row) => row.filename_disk), ['anna.jpg']);
+            const text = JSON.stringify(all);
+            assert.ok(!text.includes(ben.email));
+            assert.doesNotMatch(text, /argon2|"password"|"token"|encrypted_|embedding/);
+        });
+
+        test('export has every owned collection of the access table', async () => {
+            const { collections } = await export_(anna.email);
+            const { stdout } = await server.cli(['config', '--access']);
+            for (const name of ['media_jobs', 'fan_profiles', 'agent_audits', 'directus_files', 'user_personas']) {
+                assert.ok(stdout.includes(name));
+                assert.ok(Array.isArray(collections[name]), name);
+            }
+            assert.equal('system_config' in collections, false);
+        });
+
+        test('export --output is an archive with the files', async () => {
+            const dir = tempDir('genie-export-');
+            const file = join(dir, 'anna.tar.gz');
+            const { stdout } = await user(['export', '--email', anna.email, '--output', file, '--json']);
+            assert.equal(JSON.parse(stdout).files, 1);
+            assert.equal(statSync(file).mode & 0o777, 0o600);
+            execFileSync('tar', ['-xzf', file, '-C', dir]);
+            assert.equal(readFileSync(join(dir, 'files', 'anna.jpg'), 'utf8'), 'anna.jpg');
+            assert.equal(JSON.parse(readFileSync(join(dir, 'export.json'), 'utf8')).email, anna.email);
+            await user(['export', '--email', anna.email, '--output', file], { expect: 1 });
+            await user(['export', '--email', 'nobody@example.com'], { expect: 1 });
+        });
+
+        test('more rows than one page are all there', async () => {
+            const many = Array.from({ length: 1003 }, (_, n) => `('${randomUUID()}', '${ben.id}', 'x', 'n${n}')`);
+            sql(server, `INSERT INTO user_nodes (id, user_id, node_type, title) VALUES ${many.join(', ')}`);
+            const { collections } = await export_(ben.email);
+            assert.equal(new Set(collections.user_nodes.map((row) => row.id)).size, 1005);
+        });
+
+        test('delete asks first, and without a terminal wants --yes', async () => {
+            const { stderr } = await user(['delete', '--email', anna.email], { expect: 2, stdin: 'yes\n' });
+            assert.match(stderr, /--yes/);
+            const typed = spawn(
+                'script',
+                ['-qec', `${GENIE_BIN} user delete --email ${anna.email}`, '/dev/null'],
+                { env: { ...server.env, SHELL: '/bin/sh' }, stdio: ['pipe', 'pipe', 'inherit'] },
+            );
+            let shown = '';
+            typed.stdout.setEncoding('utf8').on('data', (part) => {
+                shown += part;
+                if (shown.includes('Type yes')) typed.stdin.end('no\n');
+            });
+            const [code] = await once(typed, 'exit');
+            assert.equal(code, 1);
+            assert.match(shown, /1 chats, 1 threads, 1 workspaces, \d+ rows in collections, 1 files/);
+            assert.equal((await me(anna.token)).status, 200);
+        });
+
+        test('delete removes one wholly, ends the sessions, and leaves the other', async () => {
+            const session = await logIn(anna.email, anna.password);
+            const { stdout } = await user(['delete', '--email', anna.email, '--yes', '--json']);
+            const gone = JSON.parse(stdout);
+            assert.equal(gone.chats, 1);
+            assert.equal(gone.removed, 1);
+            assert.ok(!existsSync(join(server.dataDir, 'files', 'anna.jpg')));
+            assert.ok(existsSync(join(server.dataDir, 'files', 'ben.jpg')));
+            for (const token of [anna.token, session.json.data.access_token])
+                await eventually(async () => (await me(token)).json.errors?.[0].extensions.code === 'INVALID_TOKEN');
+            assert.equal((await logIn(anna.email, anna.password)).status, 401);
+            assert.equal((await me(ben.token)).status, 200);
+            const { collections, anythingllm } = await export_(ben.email);
+            assert.equal(collections.user_nodes.length, 1005);
+            assert.equal(anythingllm.workspace_chats.length, 1);
+            await user(['delete', '--email', anna.email, '--yes'], { expect: 1 });
+            await user(['add', '--email', anna.email, '--password-stdin'], { stdin: 'once more\n' });
+            assert.equal((await logIn(anna.email, 'once more')).status, 200);
+            const again = await export_(anna.email);
+            assert.deepEqual(again.collections.user_nodes, []);
+            assert.deepEqual(again.anythingllm.workspace_chats, []);
+        });
+
+        test('what a crash left of the files goes at the next start', async () => {
+            const id = randomUUID();
+            mkdirSync(join(server.dataDir, 'removals'), { recursive: true });
+            writeFileSync(join(server.dataDir, 'files', 'orphan'), 'x');
+            writeFileSync(join(server.dataDir, 'removals', id), 'orphan\nben.jpg\n../secrets.env\n');
+            await server.restart();
+            assert.ok(!existsSync(join(server.dataDir, 'files', 'orphan')));
+            assert.ok(!existsSync(join(server.dataDir, 'removals', id)));
+            assert.ok(existsSync(join(server.dataDir, 'files', 'ben.jpg')), 'a row still names it');
+            assert.ok(existsSync(join(server.dataDir, 'secrets.env')));
+        });
+
+        test('the last admin cannot be deleted', async () => {
+            const admin = await server.addUser({ role: 'Administrator' });
+            const { stderr } = await user(['delete', '--email', admin.email, '--yes'], { expect: 1 });
+            assert.match(stderr, /last active account with admin rights/);
+            assert.equal((await me(admin.token)).status, 200);
+        });
     });
 
     test('accounts made at once are all made, and one e-mail makes one account', async () => {

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* genie user export and genie user delete: all that is stored of a person, given out or removed. */
+#include "cmd/user.h"
+
+#include "base/json.h"
+#include "base/text.h"
+#include "ops/erase.h"
+#include "ops/export.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+int user_export(struct user_run *run)
+{
+    struct user_found f;
+    struct export_summary summary;
+    struct ops_error error = {0};
+    int r = user_find(run, &f);
+    if (r != CMD_OK)
+        return r;
+    const struct export_options options = {
+        .db = run->db,
+        .email = run->email,
+        .user_id = f.info.user_id,
+        .native_id = f.info.anythingllm_user_id,
+        .data_dir = run->env->load.config.data_dir,
+        .path = run->options.output,
+        .force = run->options.force,
+    };
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write */
+    if (export_user(&options, &summary, &error) < 0)
+        return cmd_fail("%s", error.text);
+    if (!options.path)
+        return CMD_OK;
+    if (summary.absent)
+        (void)fprintf(stderr, "genie: warning: %zu files have a row, but aren't in the data directory\n",
+                      summary.absent);
+    if (!run->env->json) {
+        printf("%s: %zu rows and %zu files of %s.\n", options.path, summary.rows, summary.files, run->email);
+        return CMD_OK;
+    }
+    _cleanup_json_ json_t *out =
+        json_pack("{s:s, s:I, s:I, s:I}", "file", options.path, "rows", (json_int_t)summary.rows, "files",
+                  (json_int_t)summary.files, "absent", (json_int_t)summary.absent);
+    return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
+}
+
+static void print_counts(FILE *out, const char *head, const char *email, const struct erase_summary *s)
+{
+    (void)fprintf(out,
+                  "%s %s: %" PRId64 " chats, %" PRId64 " threads, %" PRId64 " workspaces, %" PRId64
+                  " rows in collections, %" PRId64 " files",
+                  head, email, s->chats, s->threads, s->workspaces, s->rows, s->files);
+}
+
+/* CMD_OK where the operator agrees. */
+static int confirm(struct user_run *run, const struct erase_options *options)
+{
+    struct erase_summary s;
+    char line[16] = "";
+    if (run->options.yes)
+        return CMD_OK;
+    if (!isatty(STDIN_FILENO))
+        return cmd_usage_error("user delete asks before it deletes; without a terminal say --yes");
+    int r = erase_count(options, &s);
+    if (r < 0)
+        return user_fail_store(r);
+    print_counts(stderr, "This deletes, for good,", run->email, &s);
+    (void)fputs(". Audits stay.\nType yes to go on: ", stderr);
+    (void)fflush(stderr);
+    if (!fgets(line, sizeof line, stdin) || strcmp(line, "yes\n") != 0)
+        return cmd_fail("nothing was deleted");
+    return CMD_OK;
+}
+
+static int print_erased(const struct user_run *run, const struct erase_summary *s)
+{
+    if (!run->env->json) {
+        print_counts(stdout, "Deleted", run->email, s);
+        printf(" (%zu of them in the data directory). Every session has ended.\n", s->removed);
+        return CMD_OK;
+    }
+    _cleanup_json_ json_t *out =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "email", run->email, "chats", (json_int_t)s->chats,
+                  "threads", (json_int_t)s->threads, "workspaces", (json_int_t)s->workspaces, "rows",
+                  (json_int_t)s->rows, "files", (json_int_t)s->files, "removed", (json_int_t)s->removed);
+    return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
+}
+
+int user_delete(struct user_run *run)
+{
+    struct user_found f;
+    struct erase_summary summary;
+    struct ops_error error = {0};
+    int r = user_find(run, &f);
+    if (r != CMD_OK)
+        return r;
+    const struct config *cfg = &run->env->load.config;
+    const struct erase_options options = {
+        .db = run->db,
+        .postgres = cfg->database_url != NULL,
+        .user_id = f.info.user_id,
+        .native_id = f.info.anythingllm_user_id,
+        .admin = f.rights.admin,
+        .data_dir = cfg->data_dir,
+    };
+    r = confirm(run, &options);
+    if (r != CMD_OK)
+        return r;
+    if (erase_user(&options, &summary, &error) < 0)
+        return cmd_fail("%s", error.text);
+    return print_erased(run, &summary);
+}

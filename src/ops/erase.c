@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows go by statements of their own where they can be counted, and by foreign keys where they can't.
+ * Directus's other tables refer to users too, some of them without saying what a removal means: such a column
+ * is emptied. */
+#include "ops/erase.h"
+
+#include "auth/rights.h"
+#include "base/buf.h"
+#include "base/text.h"
+#include "items/access.h"
+#include "ops/error.h"
+#include "ops/native.h"
+#include "ops/removals.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TRIES 5
+#define NAMES_MAX ((size_t)64 * 1024 * 1024)
+#define TEXTS_MAX ((size_t)256 * 1024)
+
+struct erase {
+    const struct erase_options *options;
+    struct erase_summary summary; /* counted anew in each run of the unit */
+    int64_t listed;               /* files whose names are written down */
+};
+
+/* ---- the last admin */
+
+/* Two who remove the last two admins at a time must meet: each writes to the policies that make admins. */
+static int meet_others(struct db_conn *c)
+{
+    return db_exec(c, "UPDATE directus_policies SET admin_access = TRUE WHERE admin_access = TRUE",
+                   DB_NO_ARGS, NULL);
+}
+
+/* Another active user with admin rights from any address: 1 or 0. */
+static int other_admin_exists(struct db_conn *c, const char *user_id)
+{
+    int64_t one;
+    return db_query_int(
+        c,
+        "WITH RECURSIVE chain (role, ancestor, depth) AS ("
+        "SELECT id, id, 0 FROM directus_roles UNION SELECT c.role, r.parent, c.depth + 1 FROM directus_roles "
+        "r "
+        "JOIN chain c ON r.id = c.ancestor WHERE r.parent IS NOT NULL AND c.depth < ?2)"
+        " SELECT 1 FROM directus_users u JOIN directus_access a ON a.\"user\" = u.id OR a.role IN"
+        " (SELECT ancestor FROM chain WHERE chain.role = u.role)"
+        " JOIN directus_policies p ON p.id = a.policy"
+        " WHERE u.id <> ?1 AND u.status = 'active' AND p.admin_access = TRUE AND coalesce(p.ip_access, '') = "
+        "''"
+        " LIMIT 1",
+        DB_ARGS(DB_TEXT(user_id), DB_INT(ROLE_MAX_DEPTH)), &one);
+}
+
+static int check_admin(struct db_conn *c, const struct erase_options *o)
+{
+    if (!o->admin)
+        return 0;
+    int r = meet_others(c);
+    if (r == 0)
+        r = other_admin_exists(c, o->user_id);
+    return r == 0 ? -EPERM : r < 0 ? r : 0;
+}
+
+/* ---- rows */
+
+/* A collection whose rows go: owned, and neither an audit (which nobody deletes) nor one of Directus's. */
+static bool goes(const struct collection *collection)
+{
+    return collection->owner && (collection->admin_actions & ACTION_DELETE) &&
+           !str_has_prefix(collection->name, "directus_");
+}
+
+static int count_rows(struct db_conn *c, const struct erase_options *o, int64_t *ret)
+{
+    char sql[256];
+    int r = 0;
+    *ret = 0;
+    for (const struct collection *t = access_table; t->name && r >= 0; t++) {
+        int64_t n = 0;
+        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE \"%s\" = ?1", t->name,
+                       t->owner ? t->owner : "");
+        if (goes(t))
+            r = db_query_int(c, sql, DB_ARGS(DB_TEXT(o->user_id)), &n);
+        *ret += n;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int delete_rows(struct db_conn *c, const struct erase_options *o)
+{
+    char sql[256];
+    int r = 0;
+    for (const struct collection *t = access_table; t->name && r == 0; t++) {
+        (void)snprintf(sql, sizeof sql, "DELETE FROM %s WHERE \"%s\" = ?1", t->name,
+                       t->owner ? t->owner : "");
+        if (goes(t))
+            r = db_exec(c, sql, DB_ARGS(DB_TEXT(o->user_id)), NULL);
+    }
+    return r;
+}
+
+static int delete_bookkeeping(struct db_conn *c, const struct erase_options *o)
+{
+    static const char *const statements[] = {
+        "DELETE FROM queue_outbox WHERE job_id IN (SELECT id FROM queue_jobs WHERE user_id = ?1)",
+        "DELETE FROM queue_jobs WHERE user_id = ?1",
+        "DELETE FROM idempotency_keys WHERE scope = ?1",
+        "DELETE FROM directus_sessions WHERE \"user\" = ?1",
+    };
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(statements) && r == 0; i++)
+        r = db_exec(c, statements[i], DB_ARGS(DB_TEXT(o->user_id)), NULL);
+    return r;
+}
+
+static int delete_native(struct db_conn *c, const struct erase_options *o)
+{
+    static const char *const statements[] = {
+        "DELETE FROM document_vectors WHERE \"docId\" IN"
+        " (SELECT \"docId\" FROM workspace_documents WHERE \"workspaceId\" IN " OWN_WORKSPACES ")",
+        "DELETE FROM workspace_chats WHERE user_id = ?1 OR \"workspaceId\" IN " OWN_WORKSPACES,
+        "DELETE FROM workspaces WHERE id IN " OWN_WORKSPACES,
+        "DELETE FROM users WHERE id = ?1",
+    };
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(statements) && r == 0 && o->native_id > 0; i++)
+        r = db_exec(c, statements[i], DB_ARGS(DB_INT(o->native_id)), NULL);
+    return r;
+}
+
+static int count(struct db_conn *c, const struct erase_options *o, struct erase_summary *s)
+{
+    const struct {
+        const char *sql;
+        struct db_value id;
+        int64_t *to;
+    } counts[] = {
+        {"SELECT count(*) FROM workspace_chats WHERE user_id = ?1 OR \"workspaceId\" IN " OWN_WORKSPACES,
+         DB_INT(o->native_id), &s->chats},
+        {"SELECT count(*) FROM workspace_threads WHERE user_id = ?1 OR workspace_id IN " OWN_WORKSPACES,
+         DB_INT(o->native_id), &s->threads},
+        {"SELECT count(*) FROM workspaces WHERE id IN " OWN_WORKSPACES, DB_INT(o->native_id), &s->workspaces},
+        {"SELECT count(*) FROM directus_files WHERE uploaded_by = ?1", DB_TEXT(o->user_id), &s->files},
+    };
+    int r = count_rows(c, o, &s->rows);
+    for (size_t i = 0; i < ARRAY_LEN(counts) && r >= 0; i++)
+        r = db_query_int(c, counts[i].sql, &counts[i].id, 1, counts[i].to);
+    return r < 0 ? r : 0;
+}
+
+/* ---- others' tables that hold on to the user */
+
+#define HOLDS_SQL \
+    "SELECT CAST(CAST(c.conrelid AS regclass) AS text), quote_ident(a.attname)" \
+    " FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]" \
+    " WHERE c.contype = 'f' AND c.confrelid = CAST('directus_users' AS regclass) AND c.confdeltype IN " \
+    "('a', 'r')" \
+    " AND array_length(c.conkey, 1) = 1 AND NOT a.attnotnull ORDER BY 1, 2"
+
+static int list_holds(struct db_conn *c, struct buf *statements)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c, HOLDS_SQL, DB_NO_ARGS, &rows);
+    while (r == 0 && (r = db_next(rows)) > 0)
+        r = buf_addf(statements, "UPDATE %s SET %s = NULL WHERE %s = ?1", db_text(rows, 0), db_text(rows, 1),
+                     db_text(rows, 1)) == 0
+                ? buf_add(statements, "", 1)
+                : -ENOMEM;
+    return r;
+}
+
+static int loosen_holds(struct db_conn *c, const struct erase_options *o)
+{
+    _cleanup_buf_ struct buf statements = BUF_INIT(TEXTS_MAX);
+    if (!o->postgres)
+        return 0;
+    int r = list_holds(c, &statements);
+    for (size_t at = 0; at < statements.len && r == 0; at += strlen(statements.data + at) + 1)
+        r = db_exec(c, statements.data + at, DB_ARGS(DB_TEXT(o->user_id)), NULL);
+    return r;
+}
+
+/* ---- the unit */
+
+static int delete_files(struct db_conn *c, struct erase *e)
+{
+    int64_t gone;
+    int r = db_exec(c, "DELETE FROM directus_files WHERE uploaded_by = ?1",
+                    DB_ARGS(DB_TEXT(e->options->user_id)), &gone);
+    return r == 0 && gone != e->listed ? -EAGAIN : r; /* one came or went since the list was written */
+}
+
+static int delete_user(struct db_conn *c, const struct erase_options *o)
+{
+    int64_t gone;
+    int r = db_exec(c, "DELETE FROM directus_users WHERE id = ?1", DB_ARGS(DB_TEXT(o->user_id)), &gone);
+    return r == 0 && gone == 0 ? -ENOENT : r;
+}
+
+static int erase_unit(struct db_conn *c, void *arg)
+{
+    struct erase *e = arg;
+    const struct erase_options *o = e->options;
+    int r = check_admin(c, o);
+    if (r == 0)
+        r = count(c, o, &e->summary);
+    if (r == 0)
+        r = delete_rows(c, o);
+    if (r == 0)
+        r = delete_bookkeeping(c, o);
+    if (r == 0)
+        r = delete_files(c, e);
+    if (r == 0)
+        r = delete_native(c, o);
+    if (r == 0)
+        r = loosen_holds(c, o);
+    return r == 0 ? delete_user(c, o) : r;
+}
+
+/* ---- with the files */
+
+struct listing {
+    const char *user_id;
+    struct buf names;
+    int64_t n;
+};
+
+static int list_unit(struct db_conn *c, void *arg)
+{
+    struct listing *l = arg;
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c, "SELECT filename_disk FROM directus_files WHERE uploaded_by = ?1",
+                     DB_ARGS(DB_TEXT(l->user_id)), &rows);
+    while (r == 0 && (r = db_next(rows)) > 0) {
+        const char *name = db_text(rows, 0);
+        l->n++;
+        r = name && !strchr(name, '\n') ? buf_addf(&l->names, "%s\n", name) : 0;
+    }
+    return r;
+}
+
+static int try_erase(struct erase *e, struct removal *list)
+{
+    const struct erase_options *o = e->options;
+    struct listing l = {.user_id = o->user_id, .names = BUF_INIT(NAMES_MAX)};
+    int r = db_read(o->db, list_unit, &l);
+    if (r == 0 && l.names.len > 0)
+        r = removal_begin(o->data_dir, l.names.data, l.names.len, list);
+    e->listed = l.n;
+    buf_free(&l.names);
+    if (r == 0)
+        r = db_write(o->db, erase_unit, e);
+    removal_end(list);
+    return r;
+}
+
+static int explain(struct ops_error *error, int r)
+{
+    switch (r) {
+    case -ENOENT:
+        return ops_fail(error, r, "the account is gone already");
+    case -EPERM:
+        return ops_fail(error, r,
+                        "this is the last active account with admin rights; make another one first");
+    case -EDOM:
+        return ops_fail(error, r,
+                        "something else in the database still refers to this account, and may not be left "
+                        "without it; nothing was deleted (the database's log names the rule)");
+    case -EAGAIN:
+        return ops_fail(error, r, "the account's files change all the time; suspend it first");
+    default:
+        return ops_fail(error, r, "the store failed: %s", strerror(-r));
+    }
+}
+
+int erase_user(const struct erase_options *options, struct erase_summary *ret, struct ops_error *ret_error)
+{
+    struct erase e = {.options = options};
+    struct removal list = {.fd = -1};
+    int r = -EAGAIN;
+    for (int i = 0; i < TRIES && r == -EAGAIN; i++)
+        r = try_erase(&e, &list);
+    /* also after a failure: the list then names nothing that may go, and is thrown away */
+    (void)removals_finish(options->db, options->data_dir, &e.summary.removed);
+    if (r < 0)
+        return explain(ret_error, r);
+    *ret = e.summary;
+    return 0;
+}
+
+struct counting {
+    const struct erase_options *options;
+    struct erase_summary *summary;
+};
+
+static int count_unit(struct db_conn *c, void *arg)
+{
+    struct counting *counting = arg;
+    return count(c, counting->options, counting->summary);
+}
+
+int erase_count(const struct erase_options *options, struct erase_summary *ret)
+{
+    *ret = (struct erase_summary){0};
+    return db_read(options->db, count_unit, &(struct counting){options, ret});
+}
