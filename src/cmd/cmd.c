@@ -23,6 +23,7 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
+    {"import", cmd_import, CMD_IMPORT_USAGE, "Bring data in"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access]",
      "Show the settings and where they stand"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},

@@ -46,9 +46,14 @@ int cmd_open_store(struct cmd_env *env, struct db **ret);
 int cmd_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cmd_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+#define CMD_IMPORT_USAGE \
+    "genie import anythingllm FILE [--documents DIR] [--accounts] [--admins] [--owner EMAIL] [--json]\n" \
+    "       genie import embedded DIR [--json]"
+
 int cmd_serve(struct cmd_env *env, int argc, char **argv);
 int cmd_migrate(struct cmd_env *env, int argc, char **argv);
 int cmd_user(struct cmd_env *env, int argc, char **argv);
+int cmd_import(struct cmd_env *env, int argc, char **argv);
 int cmd_settings(struct cmd_env *env, int argc, char **argv);
 int cmd_openapi(struct cmd_env *env, int argc, char **argv);
 int cmd_version(struct cmd_env *env, int argc, char **argv);

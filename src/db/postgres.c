@@ -368,6 +368,7 @@ const struct db_engine postgres_engine = {
     .write_async = write_unit_async,
     .data_version = data_version,
     .limit = pg_limit,
+    .unlimit = pg_unlimit,
     .exec = pg_exec,
     .script = pg_script,
     .query = pg_query,

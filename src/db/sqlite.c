@@ -203,6 +203,7 @@ const struct db_engine sqlite_engine = {
     .write_async = write_unit_async,
     .data_version = data_version,
     .limit = sqlite_limit,
+    .unlimit = sqlite_unlimit,
     .exec = sqlite_exec,
     .script = sqlite_script,
     .query = sqlite_query,
