@@ -156,10 +156,11 @@ static int import_embedded(struct cmd_env *env, int argc, char **argv)
     _cleanup_(db_closeP) struct db *db = NULL;
     if (argc != 1 || str_has_prefix(argv[0], "--"))
         return cmd_usage_error("import embedded wants the data directory of the embedded store, and nothing else");
-    if (cmd_config(env) < 0)
-        return CMD_FAILED;
-    if (!env->load.config.database_url)
+    if (config_load(&env->load, env->overrides) < 0)
+        return cmd_fail("%s", env->load.error);
+    if (!env->load.config.database_url) /* before anything is made */
         return cmd_fail("DATABASE_URL must name the PostgreSQL database that the store is carried into");
+    config_free(&env->load);
     if (cmd_open_store(env, &db) < 0)
         return CMD_FAILED;
     struct carry_options options = {.dir = argv[0], .config = &env->load.config, .progress = show_progress};

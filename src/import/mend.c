@@ -58,7 +58,11 @@ char *mend_text(struct arena *a, const char *s, size_t len, bool *ret_mended)
 static int32_t escaped_unit(const char *s)
 {
     uint8_t bytes[2];
-    if (s[0] != '\\' || s[1] != 'u' || strnlen(s, ESCAPE_LEN) < ESCAPE_LEN || hex_decode(s + 2, bytes, 2) < 0)
+    char digits[5] = "";
+    if (strnlen(s, ESCAPE_LEN) < ESCAPE_LEN || s[0] != '\\' || s[1] != 'u')
+        return -1;
+    memcpy(digits, s + 2, 4);
+    if (hex_decode(digits, bytes, sizeof bytes) < 0)
         return -1;
     return bytes[0] << 8 | bytes[1];
 }

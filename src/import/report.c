@@ -16,7 +16,7 @@ struct report_table *report_table(struct report *r, const char *name)
     if (r->n_tables == REPORT_TABLES)
         return &r->tables[REPORT_TABLES - 1];
     struct report_table *t = &r->tables[r->n_tables++];
-    t->name = name;
+    (void)snprintf(t->name, sizeof t->name, "%s", name);
     return t;
 }
 

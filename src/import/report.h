@@ -12,6 +12,7 @@
 #define REPORT_EXAMPLES 5
 #define REPORT_REASONS 24 /* a table; more are counted together */
 #define REPORT_TABLES 160
+#define REPORT_NAME 64 /* as long as PostgreSQL's */
 
 enum outcome { OUTCOME_ADDED, OUTCOME_LINKED, OUTCOME_THERE, OUTCOME_LEFT, OUTCOME_KINDS };
 
@@ -22,7 +23,7 @@ struct report_reason {
 };
 
 struct report_table {
-    const char *name; /* static */
+    char name[REPORT_NAME];
     int64_t counts[OUTCOME_KINDS];
     struct report_reason reasons[REPORT_REASONS];
     size_t n_reasons;
