@@ -142,7 +142,8 @@ static int add_native_user(struct making *m)
     m->account->anythingllm_user_id = m->spec->anythingllm_user_id;
     if (m->spec->anythingllm_user_id)
         return 0;
-    int r = account_unique_name(m->c, "SELECT 1 FROM users WHERE username = ?1", m->username, ACCOUNT_NAME_MAX);
+    int r =
+        account_unique_name(m->c, "SELECT 1 FROM users WHERE username = ?1", m->username, ACCOUNT_NAME_MAX);
     if (r < 0)
         return r;
     return db_insert(m->c,
@@ -183,8 +184,9 @@ static int add_persona(struct making *m)
 /* 1 where the AnythingLLM user has one already. */
 static int find_workspace(struct making *m)
 {
-    return db_query_int(m->c, "SELECT min(workspace_id) FROM workspace_users WHERE user_id = ?1 HAVING count(*) > 0",
-                        DB_ARGS(DB_INT(m->account->anythingllm_user_id)), &m->account->workspace_id);
+    return db_query_int(
+        m->c, "SELECT min(workspace_id) FROM workspace_users WHERE user_id = ?1 HAVING count(*) > 0",
+        DB_ARGS(DB_INT(m->account->anythingllm_user_id)), &m->account->workspace_id);
 }
 
 /* The workspace carries the installation's prompt as it is now; its owner may change it there. */

@@ -18,12 +18,13 @@
 struct account_spec {
     const char *email;         /* account_email() made it */
     const char *password_hash; /* NULL = none: nobody can log in until one is set */
-    const char *first_name; /* may be NULL */
-    const char *role;       /* by name; NULL = Creator */
-    const char *tier;       /* account_tier() made it; NULL = starter */
-    const char *onboarding; /* a state; NULL = EXTENSION_INSTALL */
-    const char *status;     /* NULL = active */
-    /* An AnythingLLM user that is there and nobody's yet; 0 = one is made. A workspace is made unless it has one. */
+    const char *first_name;    /* may be NULL */
+    const char *role;          /* by name; NULL = Creator */
+    const char *tier;          /* account_tier() made it; NULL = starter */
+    const char *onboarding;    /* a state; NULL = EXTENSION_INSTALL */
+    const char *status;        /* NULL = active */
+    /* An AnythingLLM user that is there and nobody's yet; 0 = one is made. A workspace is made unless it has
+     * one. */
     int64_t anythingllm_user_id;
 };
 

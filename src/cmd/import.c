@@ -25,7 +25,8 @@ static int print_json(json_t *out)
 {
     int r = out ? json_dumpf(out, stdout, JSON_INDENT(2)) : -1;
     json_decref(out);
-    return r == 0 && putchar('\n') == '\n' && fflush(stdout) == 0 ? CMD_OK : cmd_fail("can't write the output");
+    return r == 0 && putchar('\n') == '\n' && fflush(stdout) == 0 ? CMD_OK
+                                                                  : cmd_fail("can't write the output");
 }
 
 /* ---- anythingllm */
@@ -80,9 +81,11 @@ static void print_notes(const struct anythingllm_options *o, const struct anythi
     json_array_foreach (result->accounts, i, account)
         printf("%s%s (%s, %s)\n",
                i == 0 ? "\nAccounts without a password (`genie user passwd --email E` sets one):\n" : "",
-               json_str(account, "email", ""), json_str(account, "username", ""), json_str(account, "role", ""));
+               json_str(account, "email", ""), json_str(account, "username", ""),
+               json_str(account, "role", ""));
     if (result->unlinked > 0 && !o->accounts)
-        printf("\n%lld users have no account here: --accounts makes one for each.\n", (long long)result->unlinked);
+        printf("\n%lld users have no account here: --accounts makes one for each.\n",
+               (long long)result->unlinked);
     if (result->nobodys > 0)
         printf("\n%lld exchanges belong to no user: --owner EMAIL gives them to an account.\n",
                (long long)result->nobodys);
@@ -135,7 +138,8 @@ static void print_secrets(const struct carry_result *result)
     size_t len;
     if (!result->secrets[0])
         return;
-    printf("\nThese come along, as they stand in %s/secrets.env, in every server's environment:\n\n", result->dir);
+    printf("\nThese come along, as they stand in %s/secrets.env, in every server's environment:\n\n",
+           result->dir);
     for (const char *list = result->secrets; list_next(&list, &at, &len);)
         printf("  %.*s=…\n", (int)len, at);
 }
@@ -143,11 +147,12 @@ static void print_secrets(const struct carry_result *result)
 static int print_carried(const struct cmd_env *env, const struct carry_result *result)
 {
     if (env->json)
-        return print_json(json_pack("{s:o, s:s}", "tables", report_json(&result->report), "secrets",
-                                    result->secrets));
+        return print_json(
+            json_pack("{s:o, s:s}", "tables", report_json(&result->report), "secrets", result->secrets));
     report_print(&result->report, stdout);
     print_secrets(result);
-    printf("\nThe store is in DATABASE_URL now. %s stays as it was; nothing may serve it any more.\n", result->dir);
+    printf("\nThe store is in DATABASE_URL now. %s stays as it was; nothing may serve it any more.\n",
+           result->dir);
     return fflush(stdout) == 0 ? CMD_OK : cmd_fail("can't write the output");
 }
 
@@ -155,7 +160,8 @@ static int import_embedded(struct cmd_env *env, int argc, char **argv)
 {
     _cleanup_(db_closeP) struct db *db = NULL;
     if (argc != 1 || str_has_prefix(argv[0], "--"))
-        return cmd_usage_error("import embedded wants the data directory of the embedded store, and nothing else");
+        return cmd_usage_error(
+            "import embedded wants the data directory of the embedded store, and nothing else");
     if (config_load(&env->load, env->overrides) < 0)
         return cmd_fail("%s", env->load.error);
     if (!env->load.config.database_url) /* before anything is made */

@@ -24,8 +24,8 @@ void progress_show(const char *what, int64_t done, int64_t total)
     drawn_ms = now;
     int filled = total > 0 ? (int)(WIDTH * (done < total ? done : total) / total) : 0;
     if (total > 0)
-        (void)fprintf(stderr, CLEAR "[%.*s%*s] %lld/%lld %s", filled, full, WIDTH - filled, "", (long long)done,
-                      (long long)total, what);
+        (void)fprintf(stderr, CLEAR "[%.*s%*s] %lld/%lld %s", filled, full, WIDTH - filled, "",
+                      (long long)done, (long long)total, what);
     else
         (void)fprintf(stderr, CLEAR "%lld %s", (long long)done, what);
     (void)fflush(stderr);

@@ -37,8 +37,8 @@ void job_progress(const struct import_job *job, const char *what, int64_t done, 
 
 static int check_tables(struct import_job *job)
 {
-    static const char *const tables[] = {"_prisma_migrations", "users",          "workspaces",
-                                         "workspace_chats",    "system_settings"};
+    static const char *const tables[] = {"_prisma_migrations", "users", "workspaces", "workspace_chats",
+                                         "system_settings"};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         int r = source_has_table(job->source, tables[i]);
         if (r < 0)
@@ -66,8 +66,8 @@ static int identify(struct import_job *job, struct arena *a)
 {
     const char *migration = NULL, *born = "";
     int r = source_text(job->source,
-                        "SELECT id FROM _prisma_migrations ORDER BY migration_name, started_at, id LIMIT 1", a,
-                        &migration);
+                        "SELECT id FROM _prisma_migrations ORDER BY migration_name, started_at, id LIMIT 1",
+                        a, &migration);
     if (r > 0)
         r = source_text(job->source,
                         "SELECT CAST(createdAt AS TEXT) FROM system_settings WHERE label = 'multi_user_mode'",
@@ -100,8 +100,9 @@ static int begin_unit(struct db_conn *c, void *arg)
     if (r < 0 || !owner)
         return r;
     job->owner = 0;
-    r = db_query_int(c, "SELECT coalesce(anythingllm_user_id, 0) FROM directus_users WHERE lower(email) = lower(?1)",
-                     DB_ARGS(DB_TEXT(owner)), &job->owner);
+    r = db_query_int(
+        c, "SELECT coalesce(anythingllm_user_id, 0) FROM directus_users WHERE lower(email) = lower(?1)",
+        DB_ARGS(DB_TEXT(owner)), &job->owner);
     return r < 0 ? r : job->owner == 0 ? -ENOENT : 0;
 }
 
@@ -142,7 +143,8 @@ static int open_copy(struct import_job *job)
     return r; /* the copy leaves the file system here; the open source keeps it */
 }
 
-int anythingllm_import(struct db *db, const struct anythingllm_options *options, struct anythingllm_result *ret)
+int anythingllm_import(struct db *db, const struct anythingllm_options *options,
+                       struct anythingllm_result *ret)
 {
     struct import_job job = {.db = db, .options = options, .result = ret};
     memset(ret, 0, sizeof *ret);

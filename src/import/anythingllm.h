@@ -32,7 +32,9 @@ struct anythingllm_result {
     char error[512];  /* the sentence, where it failed */
 };
 
-/* 0, or negative errno with a sentence in ret->error; what was brought in until then stays, and is counted. */
-int anythingllm_import(struct db *db, const struct anythingllm_options *options, struct anythingllm_result *ret);
+/* 0, or negative errno with a sentence in ret->error; what was brought in until then stays, and is counted.
+ */
+int anythingllm_import(struct db *db, const struct anythingllm_options *options,
+                       struct anythingllm_result *ret);
 
 #endif

@@ -49,9 +49,11 @@ static int check_secret(struct carry *k, const char *name, const char *value)
     const struct setting *s = find_setting(name);
     const char *now = s ? *(const char *const *)((const char *)k->options->config + s->offset) : NULL;
     size_t used = strlen(k->result->secrets);
-    (void)snprintf(k->result->secrets + used, sizeof k->result->secrets - used, "%s%s", used ? "," : "", name);
+    (void)snprintf(k->result->secrets + used, sizeof k->result->secrets - used, "%s%s", used ? "," : "",
+                   name);
     if (s && (!now || !secret_equal(value, now)))
-        return carry_fail(k, -EPERM, "%s is not the one in %s/" SECRETS_FILE "; what it protects would be unreadable",
+        return carry_fail(k, -EPERM,
+                          "%s is not the one in %s/" SECRETS_FILE "; what it protects would be unreadable",
                           name, k->options->dir);
     return 0;
 }
@@ -96,7 +98,8 @@ static int check_holder(struct carry *k)
         return carry_fail(k, -EBUSY, "process %d has the store in %s open; stop it first", (int)holder,
                           k->options->dir);
     if (holder == -1)
-        return carry_fail(k, -EBUSY, "another process has the store in %s open; stop it first", k->options->dir);
+        return carry_fail(k, -EBUSY, "another process has the store in %s open; stop it first",
+                          k->options->dir);
     return carry_fail(k, holder, "%s can't be read: %s", k->store_path, strerror(-holder));
 }
 
@@ -128,7 +131,8 @@ static int check_is_store(struct carry *k)
     struct source *s = NULL;
     int r = source_open(snapshot_path(k->copy), &s);
     if (r == 0)
-        r = source_has_table(s, "schema_version") > 0 && source_has_table(s, "directus_users") > 0 ? 0 : -EINVAL;
+        r = source_has_table(s, "schema_version") > 0 && source_has_table(s, "directus_users") > 0 ? 0
+                                                                                                   : -EINVAL;
     if (s)
         source_close(s);
     return r < 0 ? carry_fail(k, r, "%s is no store of this program", k->store_path) : 0;
@@ -155,7 +159,8 @@ static int take_copy(struct carry *k)
     snapshot_hide(k->copy);
     k->from = source_trusted(k->source);
     r = catalogue_read(k->from, &k->arena, &k->catalogue);
-    return r < 0 ? carry_fail(k, r, "the tables of %s can't be put in order: %s", k->store_path, strerror(-r)) : 0;
+    return r < 0 ? carry_fail(k, r, "the tables of %s can't be put in order: %s", k->store_path, strerror(-r))
+                 : 0;
 }
 
 /* ---- the transaction */
@@ -219,10 +224,11 @@ static int set_sequences(struct db_conn *c, struct carry *k)
         for (size_t n = 0; n < t->n; n++) {
             int64_t top, set;
             char sql[512];
-            if (carry_skips(k, t) || !t->columns[n].identity || (top = highest(k, t->name, t->columns[n].name)) < 1)
+            if (carry_skips(k, t) || !t->columns[n].identity ||
+                (top = highest(k, t->name, t->columns[n].name)) < 1)
                 continue;
-            (void)snprintf(sql, sizeof sql, "SELECT setval(pg_get_serial_sequence('\"%s\"', '%s'), ?1)", t->name,
-                           t->columns[n].name);
+            (void)snprintf(sql, sizeof sql, "SELECT setval(pg_get_serial_sequence('\"%s\"', '%s'), ?1)",
+                           t->name, t->columns[n].name);
             int r = db_query_int(c, sql, DB_ARGS(DB_INT(top)), &set);
             if (r < 0)
                 return r;
@@ -235,7 +241,8 @@ static int check_still_so(struct carry *k)
 {
     int r = check_holder(k);
     if (r == 0 && !snapshot_current(k->copy))
-        r = carry_fail(k, -EBUSY, "the store in %s was written to meanwhile; nothing was carried", k->options->dir);
+        r = carry_fail(k, -EBUSY, "the store in %s was written to meanwhile; nothing was carried",
+                       k->options->dir);
     return r;
 }
 

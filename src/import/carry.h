@@ -23,8 +23,8 @@ struct carry_result {
     char error[512];    /* the sentence, where it failed */
 };
 
-/* 0, or negative errno with a sentence in ret->error: then nothing has changed. `target` is a PostgreSQL store
- * that was migrated. */
+/* 0, or negative errno with a sentence in ret->error: then nothing has changed. `target` is a PostgreSQL
+ * store that was migrated. */
 int carry_embedded(struct db *target, const struct carry_options *options, struct carry_result *ret);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the target is, before anything is written into it. "Empty" means: no table holds a row whose key a fresh
- * store doesn't hold as well; so what migrations seed is known without a list of it. */
+/* What the target is, before anything is written into it. "Empty" means: no table holds a row whose key a
+ * fresh store doesn't hold as well; so what migrations seed is known without a list of it. */
 #include "import/carry_job.h"
 
 #include "base/text.h"
@@ -18,9 +18,10 @@ static enum target_type type_of(const char *udt)
     static const struct {
         const char *names;
         enum target_type type;
-    } types[] = {{"uuid", TARGET_UUID},        {"timestamptz|timestamp", TARGET_TIME}, {"json|jsonb", TARGET_JSON},
-                 {"int2|int4|int8", TARGET_INT}, {"float4|float8|numeric", TARGET_REAL}, {"bool", TARGET_BOOL},
-                 {"bytea", TARGET_BLOB}};
+    } types[] = {
+        {"uuid", TARGET_UUID},          {"timestamptz|timestamp", TARGET_TIME}, {"json|jsonb", TARGET_JSON},
+        {"int2|int4|int8", TARGET_INT}, {"float4|float8|numeric", TARGET_REAL}, {"bool", TARGET_BOOL},
+        {"bytea", TARGET_BLOB}};
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (choices_have(types[i].names, udt, strlen(udt)))
             return types[i].type;
@@ -30,10 +31,11 @@ static enum target_type type_of(const char *udt)
 static int read_table_types(struct db_conn *c, struct catalogue_table *t, size_t *ret_found)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT column_name::text, udt_name::text, is_identity::text FROM information_schema.columns "
-                     "WHERE table_schema = current_schema() AND table_name = ?1",
-                     DB_ARGS(DB_TEXT(t->name)), &rows);
+    int r = db_query(
+        c,
+        "SELECT column_name::text, udt_name::text, is_identity::text FROM information_schema.columns "
+        "WHERE table_schema = current_schema() AND table_name = ?1",
+        DB_ARGS(DB_TEXT(t->name)), &rows);
     *ret_found = 0;
     while (r >= 0 && (r = db_next(rows)) > 0)
         for (size_t i = 0; i < t->n; i++) {
@@ -137,8 +139,9 @@ static int check_table(struct db_conn *c, struct carry *k, const struct catalogu
         r = look_at_rows(c, t, ask, seeds, look);
     (void)sqlite3_finalize(look);
     if (r == -ENOTEMPTY)
-        return carry_fail(k, r, "the target holds data already (in %s); it must be a database that was only migrated",
-                          t->name);
+        return carry_fail(
+            k, r, "the target holds data already (in %s); it must be a database that was only migrated",
+            t->name);
     return r;
 }
 
@@ -159,8 +162,8 @@ bool carry_skips(const struct carry *k, const struct catalogue_table *t)
 static int match_role(struct db_conn *c, struct carry *k, const char *id, const char *name)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT id FROM directus_roles WHERE name = ?1 ORDER BY id LIMIT 1", DB_ARGS(DB_TEXT(name)),
-                     &rows);
+    int r = db_query(c, "SELECT id FROM directus_roles WHERE name = ?1 ORDER BY id LIMIT 1",
+                     DB_ARGS(DB_TEXT(name)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r == 0)
@@ -173,7 +176,9 @@ static int check_user(struct db_conn *c, struct carry *k, const char *id, const 
     int64_t one;
     int r = db_query_int(c, "SELECT 1 FROM directus_users WHERE id = ?1 OR lower(email) = lower(?2)",
                          DB_ARGS(DB_TEXT(id), DB_TEXT(email)), &one);
-    return r > 0 ? carry_fail(k, -EEXIST, "Directus has a user %s already; ids can't be kept", email ? email : id) : r;
+    return r > 0 ? carry_fail(k, -EEXIST, "Directus has a user %s already; ids can't be kept",
+                              email ? email : id)
+                 : r;
 }
 
 /* Calls fn for each row of two texts that a query on the store yields. */
@@ -194,7 +199,8 @@ static int check_directus(struct db_conn *c, struct carry *k)
     int r = k->role_ids ? 0 : -ENOMEM;
     if (r == 0)
         r = each_pair(c, k,
-                      "SELECT id, name FROM directus_roles WHERE id IN (SELECT role FROM directus_users)", match_role);
+                      "SELECT id, name FROM directus_roles WHERE id IN (SELECT role FROM directus_users)",
+                      match_role);
     return r < 0 ? r : each_pair(c, k, "SELECT id, email FROM directus_users", check_user);
 }
 

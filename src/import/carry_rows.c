@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows travel as JSON arrays that PostgreSQL takes apart (json_populate_recordset): one parameter a batch, and
- * each value is read by the type of its column. A value that PostgreSQL would refuse is found before it is
- * sent, so that a sentence can name it: a failed statement would only end the unit. */
+/* Rows travel as JSON arrays that PostgreSQL takes apart (json_populate_recordset): one parameter a batch,
+ * and each value is read by the type of its column. A value that PostgreSQL would refuse is found before it
+ * is sent, so that a sentence can name it: a failed statement would only end the unit. */
 #include "import/carry_job.h"
 
 #include "base/clock.h"
@@ -177,8 +177,8 @@ static int send_batch(struct db_conn *c, struct flow *f)
     if (r == -EDOM || r == -EEXIST)
         return carry_fail(f->k, r, "%s: the target refuses its rows", f->table->name);
     if (r == 0 && changed != f->n)
-        r = carry_fail(f->k, -EIO, "%s: the target took %" PRId64 " of %" PRId64 " rows", f->table->name, changed,
-                       f->n);
+        r = carry_fail(f->k, -EIO, "%s: the target took %" PRId64 " of %" PRId64 " rows", f->table->name,
+                       changed, f->n);
     f->sent += f->n;
     f->k->done += f->counts ? f->n : 0;
     f->n = 0;
@@ -278,8 +278,9 @@ static int write_update(struct flow *f, const struct catalogue_column *late)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(SQL_MAX);
     bool first = true;
-    (void)buf_addf(&b, "UPDATE \"%s\" t SET \"%s\" = s.\"%s\" FROM json_populate_recordset(NULL::\"%s\", ?1::json) s",
-                   f->table->name, late->name, late->name, f->table->name);
+    (void)buf_addf(
+        &b, "UPDATE \"%s\" t SET \"%s\" = s.\"%s\" FROM json_populate_recordset(NULL::\"%s\", ?1::json) s",
+        f->table->name, late->name, late->name, f->table->name);
     for (size_t i = 0; i < f->table->n; i++) {
         const char *name = f->table->columns[i].name;
         if (f->table->columns[i].key == 0)

@@ -55,7 +55,8 @@ static struct catalogue_column *find_column(struct catalogue_table *t, const cha
 static int read_columns(sqlite3 *db, struct arena *a, struct catalogue_table *t)
 {
     _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
-    int r = prepare(db, "SELECT name, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid", t->name, &stmt);
+    int r =
+        prepare(db, "SELECT name, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid", t->name, &stmt);
     while (r >= 0 && (r = step(stmt)) > 0) {
         if (t->n == CATALOGUE_COLUMNS)
             return -E2BIG;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The tables of an embedded store as its catalogue has them, and in which order rows can be inserted: after
- * those that they refer to. Where tables refer to each other in a ring, a reference that may be NULL is `late`:
- * inserted as NULL, and set when all rows are there. Pure but for what it reads. */
+ * those that they refer to. Where tables refer to each other in a ring, a reference that may be NULL is
+ * `late`: inserted as NULL, and set when all rows are there. Pure but for what it reads. */
 #ifndef IMPORT_CATALOGUE_H
 #define IMPORT_CATALOGUE_H
 
@@ -17,13 +17,22 @@
 #define CATALOGUE_REFS 512 /* columns that refer */
 
 /* What PostgreSQL makes of a column. */
-enum target_type { TARGET_TEXT, TARGET_UUID, TARGET_TIME, TARGET_JSON, TARGET_INT, TARGET_REAL, TARGET_BOOL, TARGET_BLOB };
+enum target_type {
+    TARGET_TEXT,
+    TARGET_UUID,
+    TARGET_TIME,
+    TARGET_JSON,
+    TARGET_INT,
+    TARGET_REAL,
+    TARGET_BOOL,
+    TARGET_BLOB
+};
 
 struct catalogue_column {
     const char *name;
     bool needed; /* NOT NULL */
     bool late;
-    int key; /* place in the primary key, from 1; 0 = none */
+    int key;               /* place in the primary key, from 1; 0 = none */
     enum target_type type; /* filled in by who knows the target */
     bool identity;         /* likewise */
 };

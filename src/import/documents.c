@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* AnythingLLM keeps the text of a document in a file and its pieces in a vector database. Here an answer rests
- * on the nodes of the user who asks; so a document becomes nodes (type "document", in parts of at most
+/* AnythingLLM keeps the text of a document in a file and its pieces in a vector database. Here an answer
+ * rests on the nodes of the user who asks; so a document becomes nodes (type "document", in parts of at most
  * DOCUMENT_PART bytes, without decay) of each account that is a member of its workspace. A node that was
  * deleted here is not made again. */
 #include "import/job.h"
@@ -88,17 +88,19 @@ static int readers_unit(struct db_conn *c, void *arg)
     return r < 0 ? r : all > 0;
 }
 
-static int add_node(struct db_conn *c, struct document_run *d, const char *title, const char *text, size_t len)
+static int add_node(struct db_conn *c, struct document_run *d, const char *title, const char *text,
+                    size_t len)
 {
     char id[UUID_SIZE];
     _cleanup_free_ char *part = strndup(text, len);
     uuid_make(id);
     if (!part)
         return -ENOMEM;
-    return db_exec(c,
-                   "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight, decay_rate) "
-                   "VALUES (?1, ?2, 'document', ?3, ?4, '[\"document\"]', 0.5, 0)",
-                   DB_ARGS(DB_TEXT(id), DB_TEXT(d->readers[d->reader]), DB_TEXT(title), DB_TEXT(part)), NULL);
+    return db_exec(
+        c,
+        "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight, decay_rate) "
+        "VALUES (?1, ?2, 'document', ?3, ?4, '[\"document\"]', 0.5, 0)",
+        DB_ARGS(DB_TEXT(id), DB_TEXT(d->readers[d->reader]), DB_TEXT(title), DB_TEXT(part)), NULL);
 }
 
 static int nodes_unit(struct db_conn *c, void *arg)

@@ -13,10 +13,11 @@ int ids_source(struct db_conn *c, const char *kind, const char *identity, int64_
 
 int ids_known(struct db_conn *c, int64_t source, const char *table, const char *old_id, int64_t *ret_new)
 {
-    return db_query_int(c,
-                        "SELECT coalesce(new_id, 0) FROM import_rows WHERE source_id = ?1 AND table_name = ?2 "
-                        "AND old_id = ?3",
-                        DB_ARGS(DB_INT(source), DB_TEXT(table), DB_TEXT(old_id)), ret_new);
+    return db_query_int(
+        c,
+        "SELECT coalesce(new_id, 0) FROM import_rows WHERE source_id = ?1 AND table_name = ?2 "
+        "AND old_id = ?3",
+        DB_ARGS(DB_INT(source), DB_TEXT(table), DB_TEXT(old_id)), ret_new);
 }
 
 int ids_resolve(struct db_conn *c, int64_t source, const char *table, int64_t old_id, int64_t *ret_new)
@@ -32,7 +33,7 @@ int ids_resolve(struct db_conn *c, int64_t source, const char *table, int64_t ol
 
 int ids_keep(struct db_conn *c, int64_t source, const char *table, const char *old_id, int64_t new_id)
 {
-    return db_exec(c, "INSERT INTO import_rows (source_id, table_name, old_id, new_id) VALUES (?1, ?2, ?3, ?4)",
-                   DB_ARGS(DB_INT(source), DB_TEXT(table), DB_TEXT(old_id), new_id ? DB_INT(new_id) : DB_NULL),
-                   NULL);
+    return db_exec(
+        c, "INSERT INTO import_rows (source_id, table_name, old_id, new_id) VALUES (?1, ?2, ?3, ?4)",
+        DB_ARGS(DB_INT(source), DB_TEXT(table), DB_TEXT(old_id), new_id ? DB_INT(new_id) : DB_NULL), NULL);
 }

@@ -24,10 +24,10 @@ char *mend_json(struct arena *a, const char *s, bool *ret_mended);
  * milliseconds; -EINVAL for anything that isn't between 1970 and 9999. */
 int mend_time(const char *text, int64_t number, int64_t *ret_ms);
 
-/* An answer as AnythingLLM stores it ({"text", "sources", "type", "attachments", "metrics" …}), made such that
- * a history can show it: well-formed, "text" a string, "sources" (and "actions", if any) an array. Answers
- * above `max` bytes lose their attachments. 0 and the JSON in the arena; -EINVAL it is no JSON, -ENODATA it
- * has no text (AnythingLLM doesn't show those either), -E2BIG, or -ENOMEM. */
+/* An answer as AnythingLLM stores it ({"text", "sources", "type", "attachments", "metrics" …}), made such
+ * that a history can show it: well-formed, "text" a string, "sources" (and "actions", if any) an array.
+ * Answers above `max` bytes lose their attachments. 0 and the JSON in the arena; -EINVAL it is no JSON,
+ * -ENODATA it has no text (AnythingLLM doesn't show those either), -E2BIG, or -ENOMEM. */
 int mend_answer(struct arena *a, const char *s, size_t max, const char **ret, bool *ret_mended);
 
 #endif

@@ -45,12 +45,13 @@ static int list_unit(struct db_conn *c, void *arg)
     struct people *b = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     b->n = 0;
-    int r = db_query(c,
-                     "SELECT u.id, CAST(m.old_id AS BIGINT), u.username, u.role, u.suspended FROM import_rows m "
-                     "JOIN users u ON u.id = m.new_id LEFT JOIN directus_users d ON d.anythingllm_user_id = u.id "
-                     "WHERE m.source_id = ?1 AND m.table_name = 'users' AND d.id IS NULL AND u.id > ?2 "
-                     "ORDER BY u.id LIMIT ?3",
-                     DB_ARGS(DB_INT(b->job->source_id), DB_INT(b->after), DB_INT(BATCH)), &rows);
+    int r =
+        db_query(c,
+                 "SELECT u.id, CAST(m.old_id AS BIGINT), u.username, u.role, u.suspended FROM import_rows m "
+                 "JOIN users u ON u.id = m.new_id LEFT JOIN directus_users d ON d.anythingllm_user_id = u.id "
+                 "WHERE m.source_id = ?1 AND m.table_name = 'users' AND d.id IS NULL AND u.id > ?2 "
+                 "ORDER BY u.id LIMIT ?3",
+                 DB_ARGS(DB_INT(b->job->source_id), DB_INT(b->after), DB_INT(BATCH)), &rows);
     while (r >= 0 && b->n < BATCH && (r = db_next(rows)) > 0)
         read_person(rows, &b->list[b->n++]);
     return r < 0 ? r : 0;
@@ -111,7 +112,8 @@ static int make_accounts(struct people *b)
         int r = db_write(job->db, account_unit, b);
         if (r == -EEXIST) { /* an account of that address has another AnythingLLM user */
             report_count(report, OUTCOME_LEFT);
-            report_why(report, true, "there is an account of that address, with a user of its own", p->old_id);
+            report_why(report, true, "there is an account of that address, with a user of its own",
+                       p->old_id);
             continue;
         }
         if (r == -ENOENT)

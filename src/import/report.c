@@ -60,7 +60,8 @@ static size_t examples_of(const struct report_reason *reason)
 
 static void print_reason(const struct report_reason *reason, FILE *out)
 {
-    (void)fprintf(out, "    %" PRId64 " %s: %s (", reason->rows, reason->left ? "left" : "changed", reason->why);
+    (void)fprintf(out, "    %" PRId64 " %s: %s (", reason->rows, reason->left ? "left" : "changed",
+                  reason->why);
     for (size_t i = 0; i < examples_of(reason); i++)
         (void)fprintf(out, "%s%" PRId64, i ? ", " : "row ", reason->examples[i]);
     (void)fprintf(out, "%s)\n", reason->rows > REPORT_EXAMPLES ? ", …" : "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables, one after the other, in batches: read and checked first, then stored in one unit. A row that the
- * store itself refuses would undo its batch; then its rows go one by one, so that it is left alone. */
+/* The tables, one after the other, in batches: read and checked first, then stored in one unit. A row that
+ * the store itself refuses would undo its batch; then its rows go one by one, so that it is left alone. */
 #include "import/job.h"
 
 #include "base/clock.h"
@@ -302,8 +302,8 @@ static int write_insert(struct pass *p)
         (void)buf_addf(&places, "%s?%d", n ? ", " : "", n + 1);
         n++;
     }
-    int len = snprintf(p->insert, sizeof p->insert, "INSERT INTO %s (%s) VALUES (%s) RETURNING id", p->table->name,
-                       buf_str(&names), buf_str(&places));
+    int len = snprintf(p->insert, sizeof p->insert, "INSERT INTO %s (%s) VALUES (%s) RETURNING id",
+                       p->table->name, buf_str(&names), buf_str(&places));
     return len > 0 && (size_t)len < sizeof p->insert ? 0 : -ENOBUFS;
 }
 

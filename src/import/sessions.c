@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Histories are read by thread, and a client finds a thread by its session id (session_threads). So
  *
- *   - what a user said in a workspace outside its threads gets a thread of its own, called after the workspace;
+ *   - what a user said in a workspace outside its threads gets a thread of its own, called after the
+ * workspace;
  *
  *   - each thread of a user with an account gets a session: its slug; "workspace-<slug>" for a thread of the
- *     first kind; of those, the one used last becomes the user's default session, if that is free. A session id
- *     that is taken, or can't be one, becomes "import-<thread's id>". */
+ *     first kind; of those, the one used last becomes the user's default session, if that is free. A session
+ * id that is taken, or can't be one, becomes "import-<thread's id>". */
 #include "import/job.h"
 
 #include "base/text.h"
@@ -15,8 +16,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define DEFAULT_THREADS "default_threads" /* what ids.h keeps them under: "<workspace>:<user>" of the source */
-#define SESSION_MAX 128                   /* as in api/chat.c */
+#define DEFAULT_THREADS \
+    "default_threads"   /* what ids.h keeps them under: "<workspace>:<user>" of the source */
+#define SESSION_MAX 128 /* as in api/chat.c */
 #define BATCH 100
 
 /* ---- threads for what has none */
@@ -32,8 +34,8 @@ static int make_thread(struct db_conn *c, int64_t workspace, int64_t user, int64
                      DB_ARGS(DB_INT(workspace), DB_TEXT(slug), DB_INT(user)), ret);
 }
 
-int session_default_thread(struct db_conn *c, struct import_job *job, int64_t old_workspace,
-                           int64_t old_user, int64_t workspace, int64_t user, int64_t *ret_thread)
+int session_default_thread(struct db_conn *c, struct import_job *job, int64_t old_workspace, int64_t old_user,
+                           int64_t workspace, int64_t user, int64_t *ret_thread)
 {
     char key[OLD_ID_MAX];
     (void)snprintf(key, sizeof key, "%lld:%lld", (long long)old_workspace, (long long)old_user);
@@ -116,13 +118,14 @@ static int add_session(struct db_conn *c, const char *user, const char *session,
 static int is_last_used(struct db_conn *c, struct session_batch *b, const struct listed *l)
 {
     int64_t last = 0;
-    int r = db_query_int(c,
-                         "SELECT h.thread_id FROM workspace_chats h JOIN import_rows m ON m.new_id = h.thread_id "
-                         "AND m.source_id = ?1 AND m.table_name = '" DEFAULT_THREADS "' "
-                         "JOIN workspace_threads t ON t.id = h.thread_id "
-                         "WHERE t.user_id = (SELECT user_id FROM workspace_threads WHERE id = ?2) "
-                         "ORDER BY h.\"createdAt\" DESC, h.id DESC LIMIT 1",
-                         DB_ARGS(DB_INT(b->job->source_id), DB_INT(l->thread)), &last);
+    int r =
+        db_query_int(c,
+                     "SELECT h.thread_id FROM workspace_chats h JOIN import_rows m ON m.new_id = h.thread_id "
+                     "AND m.source_id = ?1 AND m.table_name = '" DEFAULT_THREADS "' "
+                     "JOIN workspace_threads t ON t.id = h.thread_id "
+                     "WHERE t.user_id = (SELECT user_id FROM workspace_threads WHERE id = ?2) "
+                     "ORDER BY h.\"createdAt\" DESC, h.id DESC LIMIT 1",
+                     DB_ARGS(DB_INT(b->job->source_id), DB_INT(l->thread)), &last);
     return r < 0 ? r : last == l->thread;
 }
 

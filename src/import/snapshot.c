@@ -290,8 +290,7 @@ bool snapshot_current(const struct snapshot *s)
 pid_t snapshot_holder(const char *path)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BEGIN, .l_len = LOCK_BYTES};
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BEGIN, .l_len = LOCK_BYTES};
     if (fd < 0 || fcntl(fd, F_OFD_GETLK, &lock) < 0)
         return errno == EPERM ? -EACCES : -errno;
     return lock.l_type == F_UNLCK ? 0 : lock.l_pid;

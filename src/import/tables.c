@@ -18,10 +18,22 @@
 #define LONG_MAX_BYTES (1024 * 1024)
 #define ANSWER_MAX (4 * 1024 * 1024)
 
-#define COL(name_, kind_, ...) {.name = (name_), .kind = (kind_), .max = TEXT_MAX, __VA_ARGS__}
-#define KEY(name_, ...) {.name = (name_), .kind = COLUMN_TEXT, .max = KEY_MAX, __VA_ARGS__}
-#define LONG(name_, ...) {.name = (name_), .kind = COLUMN_TEXT, .max = LONG_MAX_BYTES, __VA_ARGS__}
-#define REF(name_, table_, rule_) {.name = (name_), .kind = COLUMN_REF, .table = (table_), .rule = (rule_)}
+#define COL(name_, kind_, ...) \
+    { \
+        .name = (name_), .kind = (kind_), .max = TEXT_MAX, __VA_ARGS__ \
+    }
+#define KEY(name_, ...) \
+    { \
+        .name = (name_), .kind = COLUMN_TEXT, .max = KEY_MAX, __VA_ARGS__ \
+    }
+#define LONG(name_, ...) \
+    { \
+        .name = (name_), .kind = COLUMN_TEXT, .max = LONG_MAX_BYTES, __VA_ARGS__ \
+    }
+#define REF(name_, table_, rule_) \
+    { \
+        .name = (name_), .kind = COLUMN_REF, .table = (table_), .rule = (rule_) \
+    }
 #define TIMES COL("createdAt", COLUMN_TIME, .needed = true), COL("lastUpdatedAt", COLUMN_TIME, .needed = true)
 
 struct db_value *import_value(const struct import_table *t, struct import_row *row, const char *column)
@@ -51,8 +63,8 @@ static int leave(struct import_row *row, const char *why)
 }
 
 /* Leaves the row where the query finds its key taken: as struct import_table.prepare. */
-static int unless_taken(struct db_conn *c, struct import_row *row, const char *sql, const struct db_value *key,
-                        const char *why)
+static int unless_taken(struct db_conn *c, struct import_row *row, const char *sql,
+                        const struct db_value *key, const char *why)
 {
     int r = key->type == DB_T_NULL ? 0 : finds(c, sql, key, 1);
     return r > 0 ? leave(row, why) : r < 0 ? r : 1;
@@ -148,11 +160,12 @@ static int after_user(struct db_conn *c, struct import_job *job, struct import_r
     const char *name = text_of(&row->values[USER_NAME]);
     int64_t changed = 0;
     (void)job;
-    int r = name ? db_exec(c,
-                           "UPDATE directus_users SET anythingllm_user_id = ?2 WHERE lower(email) = lower(?1) "
-                           "AND anythingllm_user_id IS NULL",
-                           DB_ARGS(DB_TEXT(name), DB_INT(row->new_id)), &changed)
-                 : 0;
+    int r = name
+                ? db_exec(c,
+                          "UPDATE directus_users SET anythingllm_user_id = ?2 WHERE lower(email) = lower(?1) "
+                          "AND anythingllm_user_id IS NULL",
+                          DB_ARGS(DB_TEXT(name), DB_INT(row->new_id)), &changed)
+                : 0;
     if (r == 0 && changed > 0)
         row->outcome = OUTCOME_LINKED;
     return r;
@@ -360,11 +373,13 @@ static const struct import_column setting_columns[] = {
 /* What the installation is called and says. The rest steers AnythingLLM itself, or is a secret. */
 static int check_setting(struct import_job *job, struct import_row *row)
 {
-    static const char carried[] = "custom_app_name|support_email|footer_data|meta_page_title|"
-                                  "default_system_prompt|text_splitter_chunk_size|text_splitter_chunk_overlap";
+    static const char carried[] =
+        "custom_app_name|support_email|footer_data|meta_page_title|"
+        "default_system_prompt|text_splitter_chunk_size|text_splitter_chunk_overlap";
     const char *label = text_of(&row->values[0]);
     (void)job;
-    return choices_have(carried, label, strlen(label)) ? 0 : leave(row, "it is no setting that is brought in");
+    return choices_have(carried, label, strlen(label)) ? 0
+                                                       : leave(row, "it is no setting that is brought in");
 }
 
 static int prepare_setting(struct db_conn *c, struct import_job *job, struct import_row *row)
@@ -382,7 +397,9 @@ static const struct import_column event_columns[] = {
 };
 
 #define TABLE(name_, columns_, ...) \
-    {.name = (name_), .columns = (columns_), .n = ARRAY_LEN(columns_), __VA_ARGS__}
+    { \
+        .name = (name_), .columns = (columns_), .n = ARRAY_LEN(columns_), __VA_ARGS__ \
+    }
 
 const struct import_table import_tables[] = {
     TABLE("users", user_columns, .check = check_user, .prepare = prepare_user, .after = after_user),

@@ -19,14 +19,22 @@ enum ref_rule {
     REF_OR_NONE /* there is none then */
 };
 
-enum column_kind { COLUMN_TEXT, COLUMN_ANSWER, COLUMN_INT, COLUMN_REAL, COLUMN_BOOL, COLUMN_TIME, COLUMN_REF };
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_ANSWER,
+    COLUMN_INT,
+    COLUMN_REAL,
+    COLUMN_BOOL,
+    COLUMN_TIME,
+    COLUMN_REF
+};
 
 struct import_column {
     const char *name;   /* in both */
     const char *source; /* its name there, where it is another; else NULL */
     enum column_kind kind;
-    bool needed; /* never NULL */
-    size_t max;  /* bytes of a text */
+    bool needed;       /* never NULL */
+    size_t max;        /* bytes of a text */
     const char *table; /* that a reference leads to */
     enum ref_rule rule;
 };
@@ -50,8 +58,8 @@ struct import_table {
     size_t n;
     /* Before the unit, from the values alone; sets row->left or row->changed. May be NULL. */
     int (*check)(struct import_job *job, struct import_row *row);
-    /* In the unit, references resolved: 1 the row is to be inserted, 0 it was decided otherwise (row->left, or
-     * row->outcome and new_id), or the store's error. May be NULL. */
+    /* In the unit, references resolved: 1 the row is to be inserted, 0 it was decided otherwise (row->left,
+     * or row->outcome and new_id), or the store's error. May be NULL. */
     int (*prepare)(struct db_conn *c, struct import_job *job, struct import_row *row);
     /* In the unit, once it is inserted. May be NULL. */
     int (*after)(struct db_conn *c, struct import_job *job, struct import_row *row);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts of a foreign installation: whatever bytes they are, what comes out is text that both engines and every
- * reader take; and an answer or a document that is accepted has what is promised of it. */
+/* Texts of a foreign installation: whatever bytes they are, what comes out is text that both engines and
+ * every reader take; and an answer or a document that is accepted has what is promised of it. */
 #include "fuzz.h"
 
 #include "base/text.h"

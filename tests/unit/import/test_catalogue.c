@@ -75,9 +75,10 @@ static void tables_come_after_those_that_they_refer_to(void **state)
 static void a_ring_is_opened_where_a_reference_may_be_null(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(read_schema(f, "CREATE TABLE assets (id PRIMARY KEY, job REFERENCES jobs (id));"
-                                    "CREATE TABLE jobs (id PRIMARY KEY, asset NOT NULL REFERENCES assets (id));"
-                                    "CREATE TABLE tree (id PRIMARY KEY, parent REFERENCES tree (id));"),
+    assert_int_equal(read_schema(f,
+                                 "CREATE TABLE assets (id PRIMARY KEY, job REFERENCES jobs (id));"
+                                 "CREATE TABLE jobs (id PRIMARY KEY, asset NOT NULL REFERENCES assets (id));"
+                                 "CREATE TABLE tree (id PRIMARY KEY, parent REFERENCES tree (id));"),
                      0);
     assert_true(is_late(f, "assets", "job"));
     assert_false(is_late(f, "jobs", "asset"));

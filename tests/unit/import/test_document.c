@@ -38,7 +38,8 @@ static void a_document_is_its_text_and_its_title(void **state)
 {
     (void)state;
     struct document d;
-    assert_int_equal(parse("{\"title\":\"plan.txt\",\"pageContent\":\"a\\u0000b \\ud83d\",\"wordCount\":2}", &d), 0);
+    assert_int_equal(
+        parse("{\"title\":\"plan.txt\",\"pageContent\":\"a\\u0000b \\ud83d\",\"wordCount\":2}", &d), 0);
     assert_string_equal(d.title, "plan.txt");
     assert_string_equal(d.text, "a\xEF\xBF\xBD"
                                 "b \xEF\xBF\xBD");
@@ -48,7 +49,8 @@ static void a_document_is_its_text_and_its_title(void **state)
 
 static void what_has_no_text_is_none(void **state)
 {
-    static const char *const none[] = {"", "{}", "[]", "{\"pageContent\":[]}", "{\"pageContent\":\" \\n\"}", "{\"page"};
+    static const char *const none[] = {
+        "", "{}", "[]", "{\"pageContent\":[]}", "{\"pageContent\":\" \\n\"}", "{\"page"};
     struct document d;
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(none); i++)
@@ -88,8 +90,9 @@ static void text_without_any_space_is_cut_between_characters(void **state)
 
 static void a_docpath_leads_nowhere_but_into_the_folder(void **state)
 {
-    static const char *const bad[] = {"",      "/etc/passwd", "../secret", "a/../../secret", "a/./b", "a//b",
-                                      ".hidden", "a/link",      "link/x",    "a/absent",       "1/2/3/4/5/6/7/8/9"};
+    static const char *const bad[] = {"",       "/etc/passwd", "../secret",        "a/../../secret",
+                                      "a/./b",  "a//b",        ".hidden",          "a/link",
+                                      "link/x", "a/absent",    "1/2/3/4/5/6/7/8/9"};
     char dir[] = "/tmp/genie-docs-XXXXXX", path[64];
     (void)state;
     assert_non_null(mkdtemp(dir));

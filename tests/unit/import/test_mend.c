@@ -37,8 +37,9 @@ static void texts_are_kept_where_they_are_good_and_mended_where_not(void **state
         {BYTES(""), "", false},
         {BYTES("plain"), "plain", false},
         {BYTES("\xF0\x9F\x9A\x80 ü"), "\xF0\x9F\x9A\x80 ü", false},
-        {BYTES("a\0b"), "a\xEF\xBF\xBD"
-                        "b",
+        {BYTES("a\0b"),
+         "a\xEF\xBF\xBD"
+         "b",
          true},
         {BYTES("\0"), "\xEF\xBF\xBD", true},
         {BYTES("A\xC3("), "A\xEF\xBF\xBD(", true},
@@ -110,7 +111,8 @@ static void times_are_milliseconds_or_texts(void **state)
 
 static void an_answer_is_kept_as_it_is_where_a_history_can_show_it(void **state)
 {
-    static const char good[] = "{\"text\": \"t\", \"sources\": [{\"title\":\"x\"}], \"metrics\": {\"a\": 0.1}}";
+    static const char good[] =
+        "{\"text\": \"t\", \"sources\": [{\"title\":\"x\"}], \"metrics\": {\"a\": 0.1}}";
     const char *out;
     bool mended = false;
     assert_int_equal(mend_answer(*state, good, 1000, &out, &mended), 0);

@@ -30,8 +30,10 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->file, sizeof f->file, "%s/a.db", f->dir);
     assert_int_equal(sqlite3_open(f->file, &f->db), SQLITE_OK);
-    run_sql(f, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t (id INTEGER PRIMARY KEY, v); "
-               "INSERT INTO t (v) VALUES ('one')");
+    run_sql(
+        f,
+        "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t (id INTEGER PRIMARY KEY, v); "
+        "INSERT INTO t (v) VALUES ('one')");
     *state = f;
     return 0;
 }
