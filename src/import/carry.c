@@ -58,6 +58,7 @@ static int check_secret(struct carry *k, const char *name, const char *value)
     return 0;
 }
 
+/* NAME=value, the value perhaps in quotes. */
 static int check_line(struct carry *k, char *line)
 {
     char *equals = strchr(line, '=');
@@ -66,8 +67,13 @@ static int check_line(struct carry *k, char *line)
         return 0;
     while (len > 0 && strchr("\r\n \t", line[len - 1]))
         line[--len] = '\0';
+    char *value = equals + 1, quote = *value;
     *equals = '\0';
-    return check_secret(k, line, equals + 1);
+    if ((quote == '"' || quote == '\'') && line + len - 1 > value && line[len - 1] == quote) {
+        line[len - 1] = '\0';
+        value++;
+    }
+    return check_secret(k, line, value);
 }
 
 static int check_secrets(struct carry *k)

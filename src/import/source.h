@@ -22,7 +22,7 @@ int source_open(const char *path, struct source **ret);
 void source_close(struct source *s);
 DEFINE_CLEANUP(struct source *, source_close);
 
-/* 1 there is such a table, 0 there is none (a view is none), or negative errno. */
+/* 1 there is such a table, 0 there is none (a view or a virtual table is none), or negative errno. */
 int source_has_table(struct source *s, const char *table);
 
 /* Whether that table has the column. */

@@ -3,10 +3,10 @@
 // From embedded to grown: a whole embedded store carried into PostgreSQL, wholly or not at all.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { removeDir, tempDir } from '../support/dirs.mjs';
 import { dumpBoth, fillAll, lite, tablesOf } from '../support/fill.mjs';
 import { GENIE_BIN, Genie, ON_POSTGRES } from '../support/genie.mjs';
@@ -58,10 +58,8 @@ describe('carrying an embedded store into PostgreSQL', { skip: !ON_POSTGRES }, (
             assert.match(stdout, new RegExp(`^${name} +${here[name].length} `, 'm'));
         }
         // keys go on behind those that were given
-        const [{ id }] = JSON.parse(
-            `[${rows(target.databaseUrl, "SELECT nextval(pg_get_serial_sequence('users', 'id')) AS id").map((row) => JSON.stringify(row))}]`,
-        );
-        assert.equal(id, 1002);
+        const next = "SELECT nextval(pg_get_serial_sequence('users', 'id')) AS id";
+        assert.deepEqual(rows(target.databaseUrl, next), [{ id: 1002 }]);
         await embedded.cli(['migrate']); // the embedded store is as it was
     });
 
@@ -70,8 +68,7 @@ describe('carrying an embedded store into PostgreSQL', { skip: !ON_POSTGRES }, (
         await embedded.start();
         const user = await embedded.addUser();
         addNode(embedded, user, 'Launch plan', 'The launch of the aquamarine calendar is in May.');
-        const answer = await chat(embedded, user.token, { message: 'When is the launch of the aquamarine calendar?' });
-        assert.equal(answer.status ?? 200, 200);
+        await chat(embedded, user.token, { message: 'When is the launch of the aquamarine calendar?' });
         const before = await history(embedded, user.token);
         assert.equal(before.length, 1);
 
@@ -103,9 +100,6 @@ describe('carrying an embedded store into PostgreSQL', { skip: !ON_POSTGRES }, (
     });
 
     it('brings an older store to the newest schema, in a copy', async () => {
-        const embedded = keep(newEmbedded());
-        await embedded.cli(['config']);
-        await new Genie({ secrets: 'none', dataDir: embedded.dataDir }).env; // the directory is there
         const old = ['0001_schema', '0002_seed', '0003_seed_flows'];
         const script = old
             .map(
@@ -176,7 +170,7 @@ describe('carrying an embedded store into PostgreSQL', { skip: !ON_POSTGRES }, (
         lite(
             storeOf(embedded),
             `INSERT INTO workspaces (id, name, slug) VALUES (1, 'W', 'w');
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
              INSERT INTO workspace_chats ("workspaceId", prompt, response) SELECT 1, 'p' || i, '{"text":"t"}' FROM n;\n`,
         );
         const target = keep(await newTarget(embedded));
@@ -192,7 +186,7 @@ describe('carrying an embedded store into PostgreSQL', { skip: !ON_POSTGRES }, (
         assert.equal(await ended, 'SIGKILL');
         assert.equal(count(target, 'workspace_chats'), 0);
         await carry(target, embedded);
-        assert.equal(count(target, 'workspace_chats'), 60000);
+        assert.equal(count(target, 'workspace_chats'), 20000);
         assert.deepEqual(
             readdirSync(target.dataDir).filter((name) => name.startsWith('import-')),
             [],

@@ -6,12 +6,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AnythingLLM, answer } from '../support/anythingllm.mjs';
 import { removeDir, tempDir } from '../support/dirs.mjs';
-import { GENIE_BIN, Genie, startGenie } from '../support/genie.mjs';
+import { GENIE_BIN, startGenie } from '../support/genie.mjs';
 import { eventually, history, sql } from '../support/talk.mjs';
 
 const T = 1700000000000; // a time, in Prisma's form
@@ -37,6 +37,7 @@ function fill(old) {
         'users',
         { id: 1, username: 'boss', password: '$2b$10$abcdefghijklmnopqrstuv', role: 'admin', createdAt: T },
         { id: 2, username: 'mia@example.com', password: '$2b$10$x', role: 'default', createdAt: T, bio: 'Mia' },
+        { id: 4, username: 'Jo@example.com', password: '$2b$10$x', role: 'default', createdAt: T },
         { id: 5, username: 'tom', password: '$2b$10$x', role: 'manager', suspended: 1, createdAt: T },
     );
     old.add(
@@ -110,6 +111,8 @@ describe('importing an AnythingLLM installation', () => {
         fill(old);
         server = await startGenie();
         mia = await server.addUser({ email: 'mia@example.com' });
+        // as Directus makes users: without one of AnythingLLM's
+        sql(server, `INSERT INTO directus_users (id, email) VALUES ('${randomUUID()}', 'jo@example.com')`);
     });
     after(async () => {
         await server?.stop();
@@ -118,7 +121,10 @@ describe('importing an AnythingLLM installation', () => {
 
     it('brings everything in beside a running server, and says what it left and why', async () => {
         first = await run(server, old, '--documents', old.dir, '--accounts');
-        assert.deepEqual(counts(first, 'users'), { added: 2, linked: 1, there: 0, left: 0 });
+        assert.deepEqual(counts(first, 'users'), { added: 2, linked: 2, there: 0, left: 0 });
+        const jo = `SELECT u.username FROM directus_users d JOIN users u ON u.id = d.anythingllm_user_id
+                    WHERE d.email = 'jo@example.com'`;
+        assert.deepEqual(sql(server, jo), [{ username: 'Jo@example.com' }]);
         assert.deepEqual(counts(first, 'workspaces'), { added: 2, linked: 0, there: 0, left: 0 });
         assert.deepEqual(counts(first, 'workspace_users'), { added: 3, linked: 0, there: 0, left: 0 });
         assert.deepEqual(counts(first, 'workspace_chats'), { added: 5, linked: 0, there: 0, left: 0 });
@@ -485,9 +491,10 @@ describe('an import that is killed', () => {
             await run(server, old, '--accounts', '--documents', old.dir);
             assert.equal(number(server, 'SELECT count(*) FROM workspace_chats'), 3005);
             assert.equal(number(server, 'SELECT count(DISTINCT prompt) FROM workspace_chats'), 3005);
-            assert.equal(number(server, 'SELECT count(*) FROM workspaces'), 2 + 2); // Mia's own, and boss's
+            // Mia's own; those of the accounts for boss and Jo
+            assert.equal(number(server, 'SELECT count(*) FROM workspaces'), 2 + 3);
             assert.equal(number(server, 'SELECT count(*) FROM workspace_threads'), 1 + 2);
-            assert.equal(number(server, 'SELECT count(*) FROM directus_users'), 3);
+            assert.equal(number(server, 'SELECT count(*) FROM directus_users'), 4);
             assert.equal(number(server, 'SELECT count(*) FROM user_nodes'), 1);
             assert.deepEqual(
                 readdirSync(server.dataDir).filter((name) => name.startsWith('import-')),
