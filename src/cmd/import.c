@@ -14,10 +14,13 @@
 
 #define TEXTS_MAX (1024 * 1024)
 
+/* Steps whose total isn't known (total 0) are short. */
 static void show_progress(void *ctx, const char *what, int64_t done, int64_t total)
 {
-    (void)ctx;
-    progress_show(what, done, total);
+    struct progress *bar = ctx;
+    bar->what = what;
+    if (total > 0)
+        progress_show(bar, done, total);
 }
 
 /* Prints the object; takes it over. */
@@ -105,7 +108,8 @@ static int print_result(const struct cmd_env *env, const struct anythingllm_opti
 
 static int import_anythingllm(struct cmd_env *env, int argc, char **argv)
 {
-    struct anythingllm_options options = {.progress = show_progress};
+    struct progress bar;
+    struct anythingllm_options options = {.progress = show_progress, .ctx = &bar};
     struct anythingllm_result *result;
     _cleanup_(db_closeP) struct db *db = NULL;
     int code = read_options(&options, argc, argv);
@@ -119,8 +123,9 @@ static int import_anythingllm(struct cmd_env *env, int argc, char **argv)
     result = calloc(1, sizeof *result);
     if (!result)
         return cmd_fail("out of memory");
+    progress_begin(&bar, "");
     int r = anythingllm_import(db, &options, result);
-    progress_end();
+    progress_end(&bar);
     code = r < 0 ? cmd_fail("%s", result->error) : CMD_OK;
     if (result->report.n_tables > 0 && print_result(env, &options, result) != CMD_OK)
         code = CMD_FAILED;
@@ -169,12 +174,15 @@ static int import_embedded(struct cmd_env *env, int argc, char **argv)
     config_free(&env->load);
     if (cmd_open_store(env, &db) < 0)
         return CMD_FAILED;
-    struct carry_options options = {.dir = argv[0], .config = &env->load.config, .progress = show_progress};
+    struct progress bar;
+    struct carry_options options = {
+        .dir = argv[0], .config = &env->load.config, .progress = show_progress, .ctx = &bar};
     struct carry_result *result = calloc(1, sizeof *result);
     if (!result)
         return cmd_fail("out of memory");
+    progress_begin(&bar, "");
     int r = carry_embedded(db, &options, result);
-    progress_end();
+    progress_end(&bar);
     int code = r < 0 ? cmd_fail("%s", result->error) : print_carried(env, result);
     free(result);
     return code;

@@ -1,39 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/progress.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
-#include <stdbool.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#define WIDTH 30
-#define PAUSE_MS 100
-#define CLEAR "\r\033[K"
+#define WIDTH 40
+#define REDRAW_MS 100
+#define WIPE_LINE "\r\033[K"
 
-static int64_t drawn_ms; /* 0: there is no bar */
-
-void progress_show(const char *what, int64_t done, int64_t total)
+void progress_begin(struct progress *p, const char *what)
 {
-    static const char full[] = "##############################";
-    int64_t now = clock_monotonic_ms();
-    bool last = total > 0 && done >= total;
-    if (!isatty(STDERR_FILENO) || (!last && now - drawn_ms < PAUSE_MS))
+    *p = (struct progress){.what = what, .shown = isatty(STDERR_FILENO) == 1};
+}
+
+static int share_of(int64_t done, int64_t total, int whole)
+{
+    if (total <= 0 || done <= 0)
+        return 0;
+    return done >= total ? whole : (int)((double)done / (double)total * whole);
+}
+
+void progress_show(void *ctx, int64_t done, int64_t total)
+{
+    struct progress *p = ctx;
+    int64_t now = p->shown ? clock_monotonic_ms() : 0;
+    if (!p->shown || (p->drawn && now - p->drawn_ms < REDRAW_MS))
         return;
-    drawn_ms = now;
-    int filled = total > 0 ? (int)(WIDTH * (done < total ? done : total) / total) : 0;
-    if (total > 0)
-        (void)fprintf(stderr, CLEAR "[%.*s%*s] %lld/%lld %s", filled, full, WIDTH - filled, "",
-                      (long long)done, (long long)total, what);
-    else
-        (void)fprintf(stderr, CLEAR "%lld %s", (long long)done, what);
+    p->drawn = true;
+    p->drawn_ms = now;
+    char bar[WIDTH + 1];
+    int full = share_of(done, total, WIDTH);
+    for (int i = 0; i < WIDTH; i++)
+        bar[i] = i < full ? '#' : '.';
+    bar[WIDTH] = '\0';
+    (void)fprintf(stderr, WIPE_LINE "%s [%s] %3d %%", p->what, bar, share_of(done, total, 100));
     (void)fflush(stderr);
 }
 
-void progress_end(void)
+void progress_end(struct progress *p)
 {
-    if (drawn_ms != 0)
-        (void)fputs(CLEAR, stderr);
-    drawn_ms = 0;
+    if (!p->drawn)
+        return;
+    (void)fputs(WIPE_LINE, stderr);
+    (void)fflush(stderr);
+    p->drawn = false;
+}
+
+void progress_bytes(int64_t bytes, char *ret)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+    if (bytes < 1024) {
+        (void)snprintf(ret, 32, "%" PRId64 " B", bytes);
+        return;
+    }
+    while (value >= 1024 && unit + 1 < ARRAY_LEN(units)) {
+        value /= 1024;
+        unit++;
+    }
+    (void)snprintf(ret, 32, "%.1f %s", value, units[unit]);
 }

@@ -121,9 +121,9 @@ static int ask(struct source *s, const char *sql, const char *first, const char 
 int source_has_table(struct source *s, const char *table)
 {
     sqlite3_stmt *stmt = NULL;
-    int r = ask(s,
-                "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql LIKE 'CREATE TABLE%'",
-                table, NULL, &stmt);
+    int r =
+        ask(s, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql LIKE 'CREATE TABLE%'",
+            table, NULL, &stmt);
     (void)sqlite3_finalize(stmt);
     return r;
 }

@@ -111,10 +111,14 @@ static void whole_account(void **state)
 static void account_for_a_user_that_is_there(void **state)
 {
     struct store *s = *state;
-    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (7, 'seven', '!')"), 0);
-    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (8, 'eight', '!')"), 0);
-    assert_int_equal(store_exec(s->db, "INSERT INTO workspaces (id, name, slug) VALUES (70, 'Old', 'old')"), 0);
-    assert_int_equal(store_exec(s->db, "INSERT INTO workspace_users (user_id, workspace_id) VALUES (7, 70)"), 0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (7, 'seven', '!')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (8, 'eight', '!')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO workspaces (id, name, slug) VALUES (70, 'Old', 'old')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO workspace_users (user_id, workspace_id) VALUES (7, 70)"),
+                     0);
     struct create_arg seven = {
         .spec = {.email = "seven@b.co", .status = "suspended", .anythingllm_user_id = 7}};
     struct create_arg eight = {.spec = {.email = "eight@b.co", .anythingllm_user_id = 8}};

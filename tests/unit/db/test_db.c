@@ -82,9 +82,10 @@ static int see_no_limit(struct db_conn *c, void *arg)
     int64_t limit = 0;
     (void)arg;
     if (store_is_postgres())
-        assert_int_equal(db_query_int(c, "SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'",
-                                      DB_NO_ARGS, &limit),
-                         1);
+        assert_int_equal(
+            db_query_int(c, "SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'",
+                         DB_NO_ARGS, &limit),
+            1);
     assert_int_equal(limit, 0);
     return 9;
 }
