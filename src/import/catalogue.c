@@ -93,7 +93,8 @@ static int read_tables(sqlite3 *db, struct arena *a, struct catalogue *c)
     c->tables = arena_alloc(a, CATALOGUE_TABLES * sizeof *c->tables);
     int r = c->tables ? prepare(db,
                                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
-                                "'sqlite\\_%' ESCAPE '\\' AND name <> 'schema_version' ORDER BY name",
+                                "'sqlite\\_%' ESCAPE '\\' AND name NOT IN ('schema_version', "
+                                "'genie_registrations') ORDER BY name",
                                 NULL, &stmt)
                       : -ENOMEM;
     while (r >= 0 && (r = step(stmt)) > 0) {

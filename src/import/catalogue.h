@@ -58,7 +58,8 @@ struct catalogue {
     size_t n_refs;
 };
 
-/* Reads the tables (but SQLite's own, and schema_version) and puts them in order. 0; -ELOOP where a ring has
+/* Reads the tables (but SQLite's own, and the two in which migrating notes what it did to that very database:
+ * schema_version, genie_registrations) and puts them in order. 0; -ELOOP where a ring has
  * no reference that may be NULL; -E2BIG, -ENOMEM, -EIO. Everything in the arena. */
 int catalogue_read(sqlite3 *db, struct arena *a, struct catalogue *ret);
 
