@@ -40,23 +40,38 @@ static int load_persona(struct db_conn *c, struct load *l)
     return 0;
 }
 
-static int load_workspace(struct db_conn *c, struct load *l)
+#define WORKSPACE_COLUMNS \
+    "SELECT w.id, coalesce(nullif(w.\"openAiPrompt\", ''), s.value, '') FROM workspace_users u " \
+    "JOIN workspaces w ON w.id = u.workspace_id LEFT JOIN system_config s ON s.key = 'prime_directive' "
+
+/* 1 the query finds it, 0 it doesn't, or the store's error. */
+static int read_workspace(struct db_conn *c, struct load *l, const char *sql, const struct db_value *args,
+                          size_t n)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r =
-        db_query(c,
-                 "SELECT w.id, coalesce(nullif(w.\"openAiPrompt\", ''), s.value, '') FROM workspace_users u "
-                 "JOIN workspaces w ON w.id = u.workspace_id "
-                 "LEFT JOIN system_config s ON s.key = 'prime_directive' "
-                 "WHERE u.user_id = ?1 ORDER BY w.id LIMIT 1",
-                 DB_ARGS(DB_INT(l->who->anythingllm_user_id)), &rows);
+    int r = db_query(c, sql, args, n, &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
         return r;
     l->ctx->workspace_id = db_int(rows, 0);
     l->ctx->system_prompt = db_text_dup(rows, 1, l->arena);
-    return l->ctx->system_prompt ? 0 : -ENOMEM;
+    return l->ctx->system_prompt ? 1 : -ENOMEM;
+}
+
+/* A thread goes on in its workspace, as long as the user is a member; what is new begins in the first. */
+static int load_workspace(struct db_conn *c, struct load *l)
+{
+    struct db_value user = DB_INT(l->who->anythingllm_user_id);
+    int r = l->ctx->thread_id
+                ? read_workspace(c, l,
+                                 WORKSPACE_COLUMNS "JOIN workspace_threads t ON t.workspace_id = w.id "
+                                                   "WHERE u.user_id = ?1 AND t.id = ?2 LIMIT 1",
+                                 DB_ARGS(user, DB_INT(l->ctx->thread_id)))
+                : 0;
+    if (r == 0)
+        r = read_workspace(c, l, WORKSPACE_COLUMNS "WHERE u.user_id = ?1 ORDER BY w.id LIMIT 1", &user, 1);
+    return r < 0 ? r : 0;
 }
 
 static int find_thread(struct db_conn *c, const char *user_id, const char *session_id, int64_t *ret)
@@ -124,12 +139,10 @@ static int load_unit(struct db_conn *c, void *arg)
     struct load *l = arg;
     int r = load_persona(c, l);
     if (r >= 0)
-        r = load_workspace(c, l);
-    if (r >= 0)
         r = find_thread(c, l->who->user_id, l->session_id, &l->ctx->thread_id);
     if (r > 0)
         r = load_history(c, l);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : load_workspace(c, l);
 }
 
 int history_load(struct db *db, struct arena *a, const struct identity *who, const char *session_id,

@@ -86,12 +86,11 @@ static void make_slug(const char *username, char *ret)
     ret[n] = '\0';
 }
 
-/* Makes a name unique under a query that counts its holders; name has room for max characters. */
-static int make_unique(struct db_conn *c, const char *taken_sql, char *name, size_t max)
+int account_unique_name(struct db_conn *c, const char *taken_sql, char *name, size_t max)
 {
     size_t stem = strlen(name);
     if (stem > max - SUFFIX_DIGITS - 1)
-        stem = max - SUFFIX_DIGITS - 1;
+        stem = utf8_floor(name, stem, max - SUFFIX_DIGITS - 1);
     for (int i = 0; i < SUFFIX_TRIES; i++) {
         int64_t one;
         int r = db_query_int(c, taken_sql, DB_ARGS(DB_TEXT(name)), &one);
@@ -163,7 +162,11 @@ static int find_role(struct making *m)
 static int add_native_user(struct making *m)
 {
     account_username(m->spec->email, m->username);
-    int r = make_unique(m->c, "SELECT 1 FROM users WHERE username = ?1", m->username, ACCOUNT_NAME_MAX);
+    m->account->anythingllm_user_id = m->spec->anythingllm_user_id;
+    if (m->spec->anythingllm_user_id)
+        return 0;
+    int r =
+        account_unique_name(m->c, "SELECT 1 FROM users WHERE username = ?1", m->username, ACCOUNT_NAME_MAX);
     if (r < 0)
         return r;
     return db_insert(m->c,
@@ -181,11 +184,12 @@ static int add_directus_user(struct making *m)
     return db_exec(m->c,
                    "INSERT INTO directus_users (id, email, password, first_name, role, status, provider,"
                    " subscription_tier, subscription_start, subscription_period, anythingllm_user_id)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, 'active', 'default', ?6, ?7, 'monthly', ?8)",
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?9, 'default', ?6, ?7, 'monthly', ?8)",
                    DB_ARGS(DB_TEXT(m->account->user_id), DB_TEXT(spec->email), DB_TEXT(spec->password_hash),
                            DB_TEXT(spec->first_name), DB_TEXT(m->role_id),
                            DB_TEXT(spec->tier ? spec->tier : "starter"), DB_TEXT(m->now),
-                           DB_INT(m->account->anythingllm_user_id)),
+                           DB_INT(m->account->anythingllm_user_id),
+                           DB_TEXT(spec->status ? spec->status : "active")),
                    NULL);
 }
 
@@ -200,15 +204,26 @@ static int add_persona(struct making *m)
                    DB_ARGS(DB_TEXT(id), DB_TEXT(m->account->user_id), DB_TEXT(state), DB_TEXT(m->now)), NULL);
 }
 
+/* 1 where the AnythingLLM user has one already. */
+static int find_workspace(struct making *m)
+{
+    return db_query_int(
+        m->c, "SELECT min(workspace_id) FROM workspace_users WHERE user_id = ?1 HAVING count(*) > 0",
+        DB_ARGS(DB_INT(m->account->anythingllm_user_id)), &m->account->workspace_id);
+}
+
 /* The workspace carries the installation's prompt as it is now; its owner may change it there. */
 static int add_workspace(struct making *m)
 {
+    int found = m->spec->anythingllm_user_id ? find_workspace(m) : 0;
+    if (found != 0)
+        return found < 0 ? found : 0;
     char name[ACCOUNT_EMAIL_MAX + 32];
     const char *email = m->spec->email, *first = m->spec->first_name;
     int len = first ? (int)strnlen(first, ACCOUNT_EMAIL_MAX) : (int)strcspn(email, "@");
     (void)snprintf(name, sizeof name, "%.*s's workspace", len, first ? first : email);
     make_slug(m->username, m->slug);
-    int r = make_unique(m->c, "SELECT 1 FROM workspaces WHERE slug = ?1", m->slug, SLUG_MAX);
+    int r = account_unique_name(m->c, "SELECT 1 FROM workspaces WHERE slug = ?1", m->slug, SLUG_MAX);
     if (r < 0)
         return r;
     r = db_insert(m->c,

@@ -17,12 +17,16 @@
 #define ACCOUNT_NAME_MAX 64   /* of an AnythingLLM user */
 
 struct account_spec {
-    const char *email; /* account_email() made it */
-    const char *password_hash;
-    const char *first_name; /* may be NULL */
-    const char *role;       /* by name; NULL = Creator */
-    const char *tier;       /* account_tier() made it; NULL = starter */
-    const char *onboarding; /* a state; NULL = EXTENSION_INSTALL */
+    const char *email;         /* account_email() made it */
+    const char *password_hash; /* NULL = none: nobody can log in until one is set */
+    const char *first_name;    /* may be NULL */
+    const char *role;          /* by name; NULL = Creator */
+    const char *tier;          /* account_tier() made it; NULL = starter */
+    const char *onboarding;    /* a state; NULL = EXTENSION_INSTALL */
+    const char *status;        /* NULL = active */
+    /* An AnythingLLM user that is there and nobody's yet; 0 = one is made. A workspace is made unless it has
+     * one. */
+    int64_t anythingllm_user_id;
 };
 
 struct account {
@@ -43,6 +47,10 @@ bool account_onboarding_valid(const char *state);
 /* The AnythingLLM user name that an e-mail becomes (ret: ACCOUNT_NAME_MAX + 1 bytes), before it is made
  * unique. */
 void account_username(const char *email, char *ret);
+
+/* Makes a name unique under a query of the form SELECT 1 … ?1 that looks for its holder: appends eight random
+ * digits where it is taken. `name` has room for max characters and a NUL. 0 or the store's error. */
+int account_unique_name(struct db_conn *c, const char *taken_sql, char *name, size_t max);
 
 /* Makes the account: 0; -EEXIST the e-mail is taken; -ENOENT no such role; or the store's error. */
 int account_create(struct db_conn *c, const struct account_spec *spec, struct account *ret);

@@ -51,6 +51,10 @@ int cmd_open_store(struct cmd_env *env, struct db **ret);
 int cmd_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cmd_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+#define CMD_IMPORT_USAGE \
+    "genie import anythingllm FILE [--documents DIR] [--accounts] [--admins] [--owner EMAIL] [--json]\n" \
+    "       genie import embedded DIR [--json]"
+
 int cmd_serve(struct cmd_env *env, int argc, char **argv);
 int cmd_migrate(struct cmd_env *env, int argc, char **argv);
 int cmd_credentials(struct cmd_env *env, int argc, char **argv);
@@ -58,6 +62,7 @@ int cmd_user(struct cmd_env *env, int argc, char **argv);
 int cmd_backup(struct cmd_env *env, int argc, char **argv);
 int cmd_restore(struct cmd_env *env, int argc, char **argv);
 int cmd_doctor(struct cmd_env *env, int argc, char **argv);
+int cmd_import(struct cmd_env *env, int argc, char **argv);
 int cmd_settings(struct cmd_env *env, int argc, char **argv);
 int cmd_openapi(struct cmd_env *env, int argc, char **argv);
 int cmd_version(struct cmd_env *env, int argc, char **argv);

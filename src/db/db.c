@@ -59,6 +59,23 @@ int db_write(struct db *db, db_fn fn, void *arg)
     return db->engine->write(db, fn, arg);
 }
 
+struct long_unit {
+    db_fn fn;
+    void *arg;
+};
+
+static int run_long(struct db_conn *c, void *arg)
+{
+    const struct long_unit *u = arg;
+    int r = c->engine->unlimit(c);
+    return r < 0 ? r : u->fn(c, u->arg);
+}
+
+int db_write_long(struct db *db, db_fn fn, void *arg)
+{
+    return db->engine->write_schema(db, run_long, &(struct long_unit){fn, arg});
+}
+
 int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done)
 {
     return db->engine->write_async(db, fn, arg, done);

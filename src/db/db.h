@@ -72,6 +72,10 @@ int db_write(struct db *db, db_fn fn, void *arg);
  * two of three ways to the server and back. Anything else in it is -EIO. */
 int db_look(struct db *db, db_fn fn, void *arg);
 
+/* Like db_write, for a unit that takes as long as its data is large: its statements have no limit but a day,
+ * and no other process migrates, or runs another of this kind, meanwhile. */
+int db_write_long(struct db *db, db_fn fn, void *arg);
+
 /* Like db_write, but returns at once; done(arg, r) is called later, once, on the writer's thread, when the
  * unit is durable (r >= 0) or rolled back (r < 0). It must be short. Returns 0, or -EAGAIN when the queue is
  * full: then done is never called. */

@@ -49,6 +49,8 @@ struct db_engine {
 
     void (*limit)(struct db_conn *c, int limit_ms);
     void (*concerns)(struct db_conn *c, const char *user_id);
+    /* Gives the unit's statements all the time there is; for db_write_long. */
+    int (*unlimit)(struct db_conn *c);
     int (*exec)(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
                 int64_t *ret_changed);
     /* Runs all statements of a script; for migrations. */

@@ -80,6 +80,7 @@ void pg_stmt_discard_all(struct pg_conn *c);
 /* The operations of struct db_engine. */
 void pg_limit(struct db_conn *c, int limit_ms);
 void pg_concerns(struct db_conn *c, const char *user_id);
+int pg_unlimit(struct db_conn *c);
 int pg_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_changed);
 int pg_script(struct db_conn *c, const char *sql);
 int pg_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret);

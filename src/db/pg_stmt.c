@@ -20,6 +20,7 @@
 #define CACHE_STATEMENTS 128
 #define CACHE_KEY_MAX 4096 /* longer texts are made on the fly and seldom come back */
 #define SCRIPT_LIMIT_MS (INT64_C(3600) * 1000)
+#define LONG_LIMIT_MS (INT64_C(24) * 3600 * 1000)
 #define NUMBER_SIZE 32
 #define GRACE_MS 1000 /* the server, which has the same limits, may say first that a time is over */
 
@@ -298,6 +299,13 @@ void pg_limit(struct db_conn *base, int limit_ms)
     (void)snprintf(sql, sizeof sql, "SET LOCAL statement_timeout TO %d", limit_ms > 0 ? limit_ms : 1);
     if (!c->error)
         (void)pg_conn_command(c, sql, deadline + GRACE_MS); /* what fails is noted */
+}
+
+int pg_unlimit(struct db_conn *base)
+{
+    struct pg_conn *c = conn_of(base);
+    c->unit_deadline = clock_monotonic_ms() + LONG_LIMIT_MS;
+    return c->error ? c->error : pg_conn_command(c, "SET LOCAL statement_timeout TO 0", c->unit_deadline);
 }
 
 int pg_exec(struct db_conn *base, const char *sql, const struct db_value *args, size_t n,

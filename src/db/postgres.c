@@ -422,6 +422,7 @@ const struct db_engine postgres_engine = {
     .on_user_change = on_user_change,
     .limit = pg_limit,
     .concerns = pg_concerns,
+    .unlimit = pg_unlimit,
     .exec = pg_exec,
     .script = pg_script,
     .query = pg_query,

@@ -226,6 +226,7 @@ const struct db_engine sqlite_engine = {
     .on_user_change = on_user_change,
     .limit = sqlite_limit,
     .concerns = concerns,
+    .unlimit = sqlite_unlimit,
     .exec = sqlite_exec,
     .script = sqlite_script,
     .query = sqlite_query,

@@ -424,10 +424,16 @@ void sqlite_limit(struct db_conn *base, int limit_ms)
         c->unit_deadline = deadline;
 }
 
+int sqlite_unlimit(struct db_conn *base)
+{
+    conn_of(base)->unit_deadline = INT64_MAX;
+    return 0;
+}
+
 int sqlite_script(struct db_conn *base, const char *sql)
 {
     struct sqlite_conn *c = conn_of(base);
-    c->unit_deadline = INT64_MAX; /* a migration takes as long as the data is large */
+    (void)sqlite_unlimit(base); /* a migration takes as long as the data is large */
     errno = 0;
     int rc = sqlite3_exec(c->handle, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : fail(c, "(script)", rc, sqlite3_errmsg(c->handle));

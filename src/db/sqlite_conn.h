@@ -41,6 +41,7 @@ bool sqlite_conn_in_transaction(struct sqlite_conn *c);
 
 /* The operations of struct db_engine. */
 void sqlite_limit(struct db_conn *c, int limit_ms);
+int sqlite_unlimit(struct db_conn *c);
 int sqlite_exec(struct db_conn *c, const char *sql, const struct db_value *args, size_t n,
                 int64_t *ret_changed);
 int sqlite_script(struct db_conn *c, const char *sql);

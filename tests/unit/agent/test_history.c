@@ -142,6 +142,38 @@ static void what_is_missing_is_told(void **state)
     assert_int_equal(ctx.state, ONBOARDING_EXTENSION);
 }
 
+static int64_t workspace_of(struct world *w, const char *session)
+{
+    struct chat_context ctx;
+    assert_int_equal(history_load(w->db, &w->arena, &w->anna, session, &ctx), 0);
+    return ctx.workspace_id;
+}
+
+/* As one that was brought in from elsewhere is. */
+static void a_thread_goes_on_in_its_workspace_while_its_user_is_a_member(void **state)
+{
+    struct world *w = *state;
+    char sql[512];
+    assert_int_equal(store_exec(w->db, "INSERT INTO workspaces (id, name, slug, \"openAiPrompt\") "
+                                       "VALUES (900, 'Other', 'other', 'Be brief.')"),
+                     0);
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO workspace_threads (id, name, slug, workspace_id, user_id) "
+                   "VALUES (91, 'T', 't', 900, %lld)",
+                   (long long)w->anna.anythingllm_user_id);
+    assert_int_equal(store_exec(w->db, sql), 0);
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO session_threads (user_id, session_id, thread_id) VALUES ('%s', 's', 91)",
+                   w->anna.user_id);
+    assert_int_equal(store_exec(w->db, sql), 0);
+    assert_int_equal(workspace_of(w, "s"), w->anna_workspace);
+    (void)snprintf(sql, sizeof sql, "INSERT INTO workspace_users (user_id, workspace_id) VALUES (%lld, 900)",
+                   (long long)w->anna.anythingllm_user_id);
+    assert_int_equal(store_exec(w->db, sql), 0);
+    assert_int_equal(workspace_of(w, "s"), 900);
+    assert_int_equal(workspace_of(w, "another"), w->anna_workspace);
+}
+
 static void a_thread_is_of_one_user_and_one_session(void **state)
 {
     struct world *w = *state;
@@ -333,6 +365,7 @@ int main(void)
         TEST(a_new_user_starts_from_persona_and_workspace),
         TEST(instructions_are_the_workspace_s_or_the_installation_s_or_none),
         TEST(what_is_missing_is_told),
+        TEST(a_thread_goes_on_in_its_workspace_while_its_user_is_a_member),
         TEST(a_thread_is_of_one_user_and_one_session),
         TEST(only_the_newest_exchanges_are_loaded_oldest_first),
         TEST(results_of_flows_are_shown_behind_the_text_cut_at_a_character),

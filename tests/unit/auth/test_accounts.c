@@ -107,6 +107,32 @@ static void whole_account(void **state)
     assert_int_equal(store_int(s->db, sql), 1);
 }
 
+/* An AnythingLLM user that came by itself: with a workspace it gets no other, without one it does. */
+static void account_for_a_user_that_is_there(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (7, 'seven', '!')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO users (id, username, password) VALUES (8, 'eight', '!')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO workspaces (id, name, slug) VALUES (70, 'Old', 'old')"),
+                     0);
+    assert_int_equal(store_exec(s->db, "INSERT INTO workspace_users (user_id, workspace_id) VALUES (7, 70)"),
+                     0);
+    struct create_arg seven = {
+        .spec = {.email = "seven@b.co", .status = "suspended", .anythingllm_user_id = 7}};
+    struct create_arg eight = {.spec = {.email = "eight@b.co", .anythingllm_user_id = 8}};
+    assert_int_equal(db_write(s->db, create_unit, &seven), 0);
+    assert_int_equal(db_write(s->db, create_unit, &eight), 0);
+    assert_int_equal(seven.account.anythingllm_user_id, 7);
+    assert_int_equal(seven.account.workspace_id, 70);
+    assert_int_equal(count(s->db, "users"), 2);
+    assert_int_equal(count(s->db, "workspaces"), 2);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM directus_users WHERE password IS NULL"), 2);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM directus_users WHERE status = 'suspended'"), 1);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM workspace_users WHERE user_id = 8"), 1);
+}
+
 static void nothing_is_left_of_a_failure(void **state)
 {
     struct store *s = *state;
@@ -413,6 +439,7 @@ int main(void)
         cmocka_unit_test(usernames),
         cmocka_unit_test(tiers),
         STORE_TEST(whole_account),
+        STORE_TEST(account_for_a_user_that_is_there),
         STORE_TEST(nothing_is_left_of_a_failure),
         STORE_TEST(names_are_made_unique),
         STORE_TEST(role_of_an_admin),

@@ -122,6 +122,31 @@ static void a_negative_result_undoes_the_unit_and_is_passed_on(void **state)
     assert_int_equal(items(s), 2);
 }
 
+static int see_no_limit(struct db_conn *c, void *arg)
+{
+    int64_t limit = 0;
+    (void)arg;
+    if (store_is_postgres())
+        assert_int_equal(
+            db_query_int(c, "SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'",
+                         DB_NO_ARGS, &limit),
+            1);
+    assert_int_equal(limit, 0);
+    return 9;
+}
+
+static void a_long_unit_is_a_unit_without_a_limit(void **state)
+{
+    struct store *s = *state;
+    int r = -ECANCELED;
+    assert_int_equal(db_write_long(s->db, insert_two_then_think_better, &r), -ECANCELED);
+    assert_int_equal(items(s), 0);
+    r = 7;
+    assert_int_equal(db_write_long(s->db, insert_two_then_think_better, &r), 7);
+    assert_int_equal(items(s), 2);
+    assert_int_equal(db_write_long(s->db, see_no_limit, NULL), 9);
+}
+
 static int write_every_kind(struct db_conn *c, void *arg)
 {
     return db_insert(c, "INSERT INTO item (name, size, ratio, body) VALUES (?1, ?2, ?3, ?4) RETURNING id",
@@ -467,6 +492,7 @@ int main(void)
         TEST(a_read_sees_one_snapshot),
         TEST(a_look_is_one_select),
         TEST(a_negative_result_undoes_the_unit_and_is_passed_on),
+        TEST(a_long_unit_is_a_unit_without_a_limit),
         TEST(values_come_back_as_they_went),
         TEST(an_insert_that_does_nothing_says_so),
         TEST(the_rows_touched_are_counted),
