@@ -198,9 +198,10 @@ static void keys_that_are_none(void **state)
     expect(tell(p, "/order", ANN, key, GOOD), 201, NULL, true);
     key[128] = '~';
     key[129] = '\0';
-    const char *const wrong[] = {"", key, "a b", "\xC3\xA9", "a\tb", "\x7f"};
+    const char *const wrong[] = {"", key, "a b", "\xC3\xA9", "a\tb"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         expect(tell(p, "/order", ANN, wrong[i], GOOD), 400, "invalid_idempotency_key", false);
+    expect(tell(p, "/order", ANN, "\x7f", GOOD), 400, "bad_request", false); /* no header may hold it */
     expect(tell(p, "/order", ANN, "a\r\nIdempotency-Key: b", GOOD), 400, "bad_request", false);
     assert_int_equal(served(p), 1);
     /* a route that takes none doesn't look at it */
