@@ -258,20 +258,34 @@ static void update_refused(struct request *rq, enum error_id why)
 }
 
 /* A read-only account can't reveal either: what is revealed lets one act on the platform. */
+static const struct field store_answer[] = {HAS_BOOL("success"),
+                                            HAS_UUID("creatorProfileId"),
+                                            HAS_UUID("id"),
+                                            HAS_STR("credentials_version"),
+                                            HAS_TIME("credentials_updated_at"),
+                                            FIELD_END};
+static const struct field update_answer[] = {HAS_BOOL("success"), HAS_UUID("id"),
+                                             HAS_STR("credentials_version"),
+                                             HAS_TIME("credentials_updated_at"), FIELD_END};
+static const struct field reveal_answer[] = {HAS_BOOL("success"), HAS_UUID("creatorProfileId"),
+                                             HAS_OBJECT("credentials", NULL), FIELD_END};
+static const struct field create_answer[] = {HAS_BOOL("success"), HAS_UUID("id"), HAS_BOOL("updated"),
+                                             FIELD_END};
+
 /* clang-format off */
 const struct route credentials_routes[] = {
     { HTTP_POST, "/api/credentials/store",                AUTH_USER_OR_SERVICE, WRITES, BLOCKING, store,
       BODY_SECRET(store_body, store_fields, BODY_BYTES_MAX, store_refused),
-      "Encrypt and keep the credentials of a connection" },
+      "Encrypt and keep the credentials of a connection", .answer = ANSWER(store_answer) },
     { HTTP_POST, "/api/credentials/reveal",               AUTH_USER_OR_SERVICE, WRITES, BLOCKING, reveal,
       BODY_SECRET(reveal_body, reveal_fields, BODY_BYTES_MAX, reveal_refused),
-      "Decrypt the credentials of a connection" },
+      "Decrypt the credentials of a connection", .answer = ANSWER(reveal_answer) },
     { HTTP_POST, "/api/credentials/create-profile",       AUTH_USER,            WRITES, BLOCKING, create_profile,
       BODY_SECRET(create_body, create_fields, BODY_BYTES_MAX, create_refused),
-      "Connect a platform account, or replace the credentials of a connected one" },
+      "Connect a platform account, or replace the credentials of a connected one", .answer = ANSWER(create_answer) },
     { HTTP_POST, "/api/credentials/update-profile-creds", AUTH_USER_OR_SERVICE, WRITES, BLOCKING, update_profile,
       BODY_SECRET(update_body, update_fields, BODY_BYTES_MAX, update_refused),
-      "Replace the credentials of a connection" },
+      "Replace the credentials of a connection", .answer = ANSWER(update_answer) },
     ROUTES_END
 };
 /* clang-format on */

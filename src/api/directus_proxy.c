@@ -125,8 +125,7 @@ static void add_forwarded(struct request *rq, struct header_list *list)
     add_line(list, "X-Request-Id", rq->id);
 }
 
-/* --- what is refused --------------------------------------------------------------------------------------
- */
+/* --- what is refused --- */
 
 /* One level of percent-encoding undone into `to` (of strlen(text) + 1 bytes): its length, -1 where it is
  * malformed or hides a control character. */
@@ -230,8 +229,7 @@ static bool impersonates(struct request *rq)
     return s.found;
 }
 
-/* --- the request's way -------------------------------------------------------------------------------------
- */
+/* --- the way of the request --- */
 
 /* A full window wakes only when there is room: the sink is then given more, whether it has room or not. */
 static void wake_sink(void *ctx, enum relay_news news)
@@ -347,8 +345,7 @@ static struct sink *open_transit(struct request *rq)
     return s;
 }
 
-/* --- the answer's way
- * --------------------------------------------------------------------------------------- */
+/* --- the way of the answer --- */
 
 struct answer {
     struct reader *reader;
@@ -492,12 +489,12 @@ static reply answer_transit(struct request *rq)
     return answer_stream(rq, p->call, head);
 }
 
-/* --- routes
- * ------------------------------------------------------------------------------------------------- */
+/* --- routes --- */
 
 #define PASS(method, summary) \
     { \
-        method, PREFIX "/*", AUTH_NONE, READS, FAST, answer_transit, STREAM(open_transit, 0), summary \
+        method, PREFIX "/*", AUTH_NONE, READS, FAST, answer_transit, STREAM(open_transit, 0), summary, \
+            .answer = ANSWER_OF_TYPE("*/*") \
     }
 
 const struct route directus_proxy_routes[] = {

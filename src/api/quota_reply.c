@@ -2,6 +2,7 @@
 #include "api/quota_reply.h"
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/text.h"
 
 /* What happened, for a person. */
@@ -36,6 +37,7 @@ reply reply_quota_refused(struct request *rq, const struct quota_outcome *outcom
 {
     const struct error_info *info = error_info(ERR_TIER_LIMIT);
     const char *message = sentence(rq, outcome);
+    metric_add(METRIC_QUOTA_REFUSED, 1);
     if (str_has_prefix(rq->path, "/api/directus"))
         return reply_error(rq, ERR_TIER_LIMIT, message);
     json_t *body = json_pack("{s:b, s:s, s:s, s:s, s:s}", "ok", 0, "error", info->code, "code", info->code,

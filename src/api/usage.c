@@ -7,6 +7,7 @@
 #include "auth/identity.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "limits/idempotency.h"
 
 #include <errno.h>
 #include <string.h>
@@ -116,6 +117,42 @@ static const char *subject(struct request *rq, const struct increment_body *in)
     return !in->user_id || str_equal(given, rq->who->user_id) ? rq->who->user_id : NULL;
 }
 
+/* Counting, and keeping the answer under the client's key, in one unit: a repeat never counts again. */
+struct increment {
+    struct quota *quota;
+    const struct quota_ask *ask;
+    const struct idempotency_claim *claim;
+    struct quota_outcome out;
+};
+
+/* A new reference, or NULL without memory. */
+static json_t *counted(const struct quota_outcome *out)
+{
+    return json_pack("{s:b, s:I, s:b}", "ok", 1, "newValue", (json_int_t)out->used, "limitReached",
+                     out->limit >= 0 && out->used >= out->limit);
+}
+
+static int increment_unit(struct db_conn *c, void *arg)
+{
+    struct increment *i = arg;
+    int r = quota_take_in(i->quota, c, i->ask, &i->out);
+    if (r < 0 || !i->out.allowed || !i->claim)
+        return r;
+    _cleanup_json_ json_t *answer = counted(&i->out);
+    return answer ? idempotency_settle_unit(c, i->claim, 200, answer) : -ENOMEM;
+}
+
+static int count_units(struct request *rq, const struct quota_ask *ask, struct quota_outcome *ret)
+{
+    struct increment i = {.quota = rq->app->quota, .ask = ask, .claim = rq->claim};
+    int r = db_write(rq->app->db, increment_unit, &i);
+    quota_forget(i.quota, ask->user_id);
+    if (r < 0 && r != -ENOENT && r != -ECANCELED)
+        quota_fail(i.quota, ask->feature, &i.out);
+    *ret = i.out;
+    return r == -ENOENT || r == -ECANCELED ? r : 0;
+}
+
 static reply usage_increment(struct request *rq)
 {
     const struct increment_body *in = rq->body;
@@ -128,20 +165,31 @@ static reply usage_increment(struct request *rq)
     if (rq->by_secret && !in->user_id)
         return reply_field_error(rq, ERR_MISSING_FIELD, "userId", NULL);
     ask.user_id = subject(rq, in);
-    if (!ask.user_id || quota_take(quota, &ask, &out) == -ENOENT)
-        return no_user(rq);
-    if (!out.allowed)
-        return reply_quota_refused(rq, &out);
-    return reply_json(rq, 200, "{s:b, s:I, s:b}", "ok", 1, "newValue", (json_int_t)out.used, "limitReached",
-                      out.limit >= 0 && out.used >= out.limit);
+    int r = ask.user_id ? count_units(rq, &ask, &out) : -ENOENT;
+    if (r < 0)
+        return r == -ENOENT ? no_user(rq) : reply_store_error(rq, r);
+    return out.allowed ? reply_value(rq, 200, counted(&out)) : reply_quota_refused(rq, &out);
 }
+
+/* By the names that people see, which the tiers file gives. */
+static const struct field usage_answer[] = {HAS_STR("tier"),
+                                            HAS_OBJECT("limits", NULL),
+                                            HAS_OBJECT("usage", NULL),
+                                            HAS_OBJECT("remaining", NULL),
+                                            HAS_TIME("cycle_start", MAY_BE_NULL),
+                                            HAS_TIME("resets_at", MAY_BE_NULL),
+                                            HAS_BOOL("degraded", MAY_BE_ABSENT),
+                                            FIELD_END};
+static const struct field increment_answer[] = {HAS_BOOL("ok"), HAS_INT("newValue"), HAS_BOOL("limitReached"),
+                                                FIELD_END};
 
 /* clang-format off */
 const struct route usage_routes[] = {
     { HTTP_GET,  "/api/usage",           AUTH_USER,           READS,  FAST_FIRST, usage_read, NO_BODY,
-      "What is left of each quota in this billing cycle" },
+      "What is left of each quota in this billing cycle", .answer = ANSWER(usage_answer) },
     { HTTP_POST, "/api/usage/increment", AUTH_USER_OR_SECRET, WRITES, BLOCKING,   usage_increment,
-      BODY(increment_body, increment_fields), "Count units of a billable action" },
+      BODY(increment_body, increment_fields), "Count units of a billable action", .answer = ANSWER(increment_answer),
+      .idempotent = true },
     ROUTES_END
 };
 /* clang-format on */

@@ -4,7 +4,6 @@
 #include "quota/quota.h"
 
 #include "base/log.h"
-#include "base/metrics.h"
 #include "quota/internal.h"
 
 #include <errno.h>
@@ -122,8 +121,6 @@ static int ask_store(struct asking *a)
         quota_fail(a->q, a->ask->feature, a->outcome);
     if (r == -ENOENT || r == -EINVAL || (r == -EEXIST && a->hold_id))
         return r;
-    if (!a->outcome->allowed)
-        metric_add(METRIC_QUOTA_REFUSED, 1);
     return 0;
 }
 

@@ -224,8 +224,8 @@ describe('genie doctor', () => {
         silent.close();
         assert.equal(rows.model.verdict, 'fail');
         assert.equal(rows.stagehand.verdict, 'fail');
-        assert.match(rows.ffmpeg.found, /can't be run/);
-        assert.match(rows['yt-dlp'].found, /can't be run/);
+        assert.match(rows.ffmpeg.found, /doesn't answer/);
+        assert.match(rows['yt-dlp'].found, /doesn't answer/);
     });
 
     test('knows the media programs by their versions, and an old yt-dlp', async () => {

@@ -55,6 +55,28 @@ describe('usage', () => {
         assert.match(cycle_start, /T00:00:00\.000Z$/);
     });
 
+    it('counts once whatever is sent again under one key', async () => {
+        const payer = await server.addUser({ tier: 'starter' });
+        const count = (key, amount) =>
+            server.request('/api/usage/increment', {
+                method: 'POST',
+                token: payer.token,
+                headers: { 'Idempotency-Key': key },
+                body: { operation: 'post_creations', amount },
+            });
+        const answers = await Promise.all(Array.from({ length: 8 }, () => count('one', 2)));
+        const done = answers.filter(({ status }) => status === 200);
+        assert.ok(done.length >= 1);
+        for (const { json } of done) assert.deepEqual(json, { ok: true, newValue: 2, limitReached: false });
+        for (const { status } of answers) assert.ok(status === 200 || status === 409);
+        const again = await count('one', 2);
+        assert.equal(again.json.newValue, 2);
+        assert.equal(again.headers.get('idempotent-replayed'), 'true');
+        assert.equal((await count('one', 1)).status, 422);
+        assertRefused(await count('two', 2), 'limit_reached');
+        assert.equal((await readUsage(server, payer.token)).json.usage.post_creations, 2);
+    });
+
     it('shows what was counted as soon as it was', async () => {
         const busy = await server.addUser({ tier: 'studio' });
         for (let i = 1; i <= 40; i++) {
