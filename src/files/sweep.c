@@ -101,8 +101,12 @@ int files_sweep(struct files *files, int64_t now_ms, struct files_swept *ret)
     bool any = false;
     *ret = (struct files_swept){0};
     int r = db_read(files->db, has_rows_unit, &any);
-    if (r < 0 || !any)
+    if (r < 0)
         return r;
+    if (!any) {
+        log_event(LOG_DEBUG, "no file has a row, so nothing is swept");
+        return 0;
+    }
     _cleanup_free_ struct batch *b = malloc(sizeof *b);
     if (!b)
         return -ENOMEM;

@@ -36,3 +36,24 @@ enum error_id framing_check(struct MHD_Connection *connection)
         h.lengths + h.encodings > 1 || h.hosts > 1 || h.authorizations > 1 || h.secrets > 1 || h.keys > 1;
     return two_readings ? ERR_BAD_REQUEST : ERR_NONE;
 }
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t framing_unescape(char *text)
+{
+    char *to = text;
+    for (const char *s = text; *s; to++) {
+        int high = *s == '%' ? digit(s[1]) : -1, low = high >= 0 ? digit(s[2]) : -1;
+        bool decoded = low >= 0 && high + low > 0;
+        *to = decoded ? (char)(high << 4 | low) : *s;
+        s += decoded ? 3 : 1;
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}

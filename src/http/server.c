@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "http/client_address.h"
 #include "http/exchange.h"
+#include "http/framing.h"
 #include "http/intake.h"
 #include "http/peers.h"
 #include "http/reader.h"
@@ -320,6 +321,12 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     }
 }
 
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+    (void)cls, (void)connection;
+    return framing_unescape(text);
+}
+
 static void log_library(void *cls, const char *fmt, va_list ap)
 {
     char line[256];
@@ -382,7 +389,7 @@ static int start_daemon(struct http_server *s, int fd)
     const struct config *cfg = s->config;
     s->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO, 0, NULL,
-        NULL, answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        NULL, answer, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(cfg->http_threads > 1 ? cfg->http_threads : 0),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT, (unsigned)cfg->max_connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
