@@ -37,8 +37,8 @@ int directus_read_keys(struct request *rq, const json_t *keys, const char *const
 reply directus_refuse_payload(struct request *rq, const char *message);
 
 /* Answers with rows as they are now (fields NULL: all that may be seen): an array, or the one row. */
-reply directus_reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n, bool many,
-                          const json_t *fields);
+reply directus_reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n,
+                          bool many, const json_t *fields);
 
 /* What the routes of any collection do: list by the query, read one, change by the body. */
 reply directus_list(struct request *rq, const char *collection);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /assets/:id: a file's bytes for who may read its row. What a file is was seen in its bytes when it came; a
- * browser may show pictures, films and sounds, keeps everything else as a download, runs nothing of it, and may
- * not guess another type. A file never changes, so its id is its entity tag. */
+ * browser may show pictures, films and sounds, keeps everything else as a download, runs nothing of it, and
+ * may not guess another type. A file never changes, so its id is its entity tag. */
 #include "api/directus.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,25 +20,32 @@
 
 struct asset {
     const char *id, *name, *type;
-    const char *tag;                     /* with its quotes */
+    const char *tag;                    /* with its quotes */
     char last_modified[HTTP_DATE_SIZE]; /* "" where it isn't known */
     int64_t bytes;
     int fd;
+    bool download; /* asked for as such */
 };
 
 /* ---- the request */
 
-/* What Directus would do with the picture, and a token where logs and histories would keep it: refused, since who
- * asks would get something else. */
+struct asked {
+    const char *refused; /* a parameter, or NULL */
+    bool download;       /* alone, or with any value */
+};
+
+/* What Directus would do with the picture, and a token where logs and histories would keep it: refused, since
+ * who asks would get something else. */
 static void look_at_parameter(void *ctx, const char *name, const char *value)
 {
     static const char refused[] =
         "key|width|height|quality|fit|format|withoutEnlargement|transforms|focal_point_x|focal_point_y|"
         "access_token";
-    const char **ret = ctx;
+    struct asked *asked = ctx;
     (void)value;
     if (choices_have(refused, name, strlen(name)))
-        *ret = name;
+        asked->refused = name;
+    asked->download = asked->download || strcmp(name, "download") == 0;
 }
 
 static bool list_has_tag(const char *list, const char *tag)
@@ -54,8 +61,8 @@ static bool list_has_tag(const char *list, const char *tag)
     return false;
 }
 
-/* Whether the client has it already. Dates are only compared with what we said ourselves, which is what clients
- * send back. */
+/* Whether the client has it already. Dates are only compared with what we said ourselves, which is what
+ * clients send back. */
 static bool is_known(const struct request *rq, const struct asset *a)
 {
     const char *tags = request_header(rq, "If-None-Match");
@@ -91,7 +98,7 @@ static void format_date(const char *iso, char *to)
 static const char *disposition(struct request *rq, const struct asset *a)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(4096);
-    bool shown = sniff_is_inline(a->type) && !request_query(rq, "download");
+    bool shown = sniff_is_inline(a->type) && !a->download;
     (void)buf_addf(&b, "%s; filename=\"", shown ? "inline" : "attachment");
     for (const char *s = a->name; *s; s++)
         (void)buf_addf(&b, "%c", *s >= ' ' && *s <= '~' && !strchr("\"\\%", *s) ? *s : '_');
@@ -123,18 +130,19 @@ static reply refuse_range(struct request *rq, const struct asset *a)
 
 static reply send_range(struct request *rq, struct asset *a)
 {
+    const char *type = strcmp(a->type, "text/plain") == 0 ? "text/plain; charset=utf-8" : a->type;
     int64_t first = 0, last = a->bytes - 1;
     enum range range = range_parse(range_of(rq, a), a->bytes, &first, &last);
     if (range == RANGE_UNSATISFIABLE)
         return refuse_range(rq, a);
     if (range == RANGE_WHOLE)
-        return reply_file(rq, 200, a->type, TAKE_FD(a->fd), 0, a->bytes);
-    const char *sent =
-        arena_printf(&rq->arena, "bytes %lld-%lld/%lld", (long long)first, (long long)last, (long long)a->bytes);
+        return reply_file(rq, 200, type, TAKE_FD(a->fd), 0, a->bytes);
+    const char *sent = arena_printf(&rq->arena, "bytes %lld-%lld/%lld", (long long)first, (long long)last,
+                                    (long long)a->bytes);
     if (!sent)
         return reply_error(rq, ERR_OVERLOADED, NULL);
     reply_header(rq, "Content-Range", sent);
-    return reply_file(rq, 206, a->type, TAKE_FD(a->fd), first, last - first + 1);
+    return reply_file(rq, 206, type, TAKE_FD(a->fd), first, last - first + 1);
 }
 
 static reply send_asset(struct request *rq, struct asset *a)
@@ -184,15 +192,15 @@ reply directus_asset_read(struct request *rq)
 {
     _cleanup_json_ json_t *row = NULL;
     struct items_error error;
-    const char *refused = NULL;
-    request_each_query(rq, look_at_parameter, &refused);
-    if (refused)
+    struct asked asked = {0};
+    request_each_query(rq, look_at_parameter, &asked);
+    if (asked.refused)
         return reply_error(rq, ERR_INVALID_QUERY,
-                           arena_printf(&rq->arena, "\"%s\" isn't supported here", refused));
+                           arena_printf(&rq->arena, "\"%s\" isn't supported here", asked.refused));
     int r = items_read_one(rq->app->db, rq->who, "directus_files", rq->params[0], NULL, &row, &error);
     if (r < 0)
         return directus_refuse_items(rq, r, &error, false);
-    struct asset a = {.fd = -1};
+    struct asset a = {.fd = -1, .download = asked.download};
     r = open_asset(rq, row, &a);
     reply made = r == 0 ? send_asset(rq, &a) : refuse_bytes(rq, r);
     if (a.fd >= 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* /files: what is known of files, their upload and their deletion; the bytes are read through /assets. The form's
- * fields go through the access table like any row's, wherever they stand in the form. */
+/* /files: what is known of files, their upload and their deletion; the bytes are read through /assets. The
+ * form's fields go through the access table like any row's, wherever they stand in the form. */
 #include "api/directus.h"
 #include "api/put_reply.h"
 #include "base/text.h"

@@ -61,8 +61,8 @@ reply directus_items_list(struct request *rq)
     return collection ? directus_list(rq, collection) : refused;
 }
 
-reply directus_reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n, bool many,
-                          const json_t *fields)
+reply directus_reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n,
+                          bool many, const json_t *fields)
 {
     _cleanup_json_ json_t *rows = json_array();
     struct items_error error = {0};
@@ -133,7 +133,8 @@ reply directus_items_create(struct request *rq)
     const char **ids = arena_alloc(&rq->arena, n * sizeof *ids);
     for (size_t i = 0; ids && i < n; i++)
         ids[i] = json_str(many ? json_array_get(made, i) : made, "id", "");
-    return ids ? directus_reply_rows(rq, collection, ids, n, many, p.fields) : reply_error(rq, ERR_OVERLOADED, NULL);
+    return ids ? directus_reply_rows(rq, collection, ids, n, many, p.fields)
+               : reply_error(rq, ERR_OVERLOADED, NULL);
 }
 
 static reply update(struct request *rq, const char *collection, const char *const *ids, size_t n,

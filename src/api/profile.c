@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* /api/user-proxy: one's own profile, and the avatar. The fields that may be sent are named here; any other one
- * refuses the whole, so that nobody believes to have changed a role or a plan. Their types and limits are those of
- * the access table. The avatar's file and the row that refers to it are one unit. */
+/* /api/user-proxy: one's own profile, and the avatar. The fields that may be sent are named here; any other
+ * one refuses the whole, so that nobody believes to have changed a role or a plan. Their types and limits are
+ * those of the access table. The avatar's file and the row that refers to it are one unit. */
 #include "api/app.h"
 #include "api/put_reply.h"
 #include "api/routes.h"
@@ -159,7 +159,7 @@ const struct route profile_routes[] = {
     {HTTP_GET, "/api/user-proxy", AUTH_USER, READS, BLOCKING, profile_show, NO_BODY, "One's own profile",
      .answer = ANSWER(profile_answer)},
     {HTTP_PATCH, "/api/user-proxy", AUTH_USER, WRITES, BLOCKING, profile_change,
-     ANY_JSON_OR_UPLOAD(AVATAR_BYTES_MAX), "Change one's own profile: fields as JSON, or the avatar as a form",
-     .answer = ANSWER(profile_answer)},
+     ANY_JSON_OR_UPLOAD(AVATAR_BYTES_MAX),
+     "Change one's own profile: fields as JSON, or the avatar as a form", .answer = ANSWER(profile_answer)},
     ROUTES_END,
 };

@@ -155,17 +155,18 @@ static int put_unit(struct db_conn *c, void *arg)
     if (r == 0)
         r = check_room(c, p);
     if (r == 0)
-        r = db_exec(c,
-                    "INSERT INTO directus_files (id, storage, filename_disk, filename_download, title, type,"
-                    " uploaded_by, created_on, uploaded_on, modified_by, modified_on, filesize, width, height,"
-                    " description, tags)"
-                    " VALUES (?1, 'local', ?12, ?2, ?3, ?4, ?5, ?6, ?6, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                    DB_ARGS(DB_TEXT(p->id), DB_TEXT(in->name), DB_TEXT(in->title), DB_TEXT(in->kind.type),
-                            DB_TEXT(in->owner), DB_TEXT(now), DB_INT(in->kind.bytes),
-                            in->kind.width ? DB_INT(in->kind.width) : DB_NULL,
-                            in->kind.height ? DB_INT(in->kind.height) : DB_NULL, DB_TEXT(in->description),
-                            DB_TEXT(in->tags), DB_TEXT(p->id)),
-                    NULL);
+        r = db_exec(
+            c,
+            "INSERT INTO directus_files (id, storage, filename_disk, filename_download, title, type,"
+            " uploaded_by, created_on, uploaded_on, modified_by, modified_on, filesize, width, height,"
+            " description, tags)"
+            " VALUES (?1, 'local', ?12, ?2, ?3, ?4, ?5, ?6, ?6, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            DB_ARGS(DB_TEXT(p->id), DB_TEXT(in->name), DB_TEXT(in->title), DB_TEXT(in->kind.type),
+                    DB_TEXT(in->owner), DB_TEXT(now), DB_INT(in->kind.bytes),
+                    in->kind.width ? DB_INT(in->kind.width) : DB_NULL,
+                    in->kind.height ? DB_INT(in->kind.height) : DB_NULL, DB_TEXT(in->description),
+                    DB_TEXT(in->tags), DB_TEXT(p->id)),
+            NULL);
     return r == 0 && in->also ? in->also(c, p->id, in->arg) : r;
 }
 
@@ -218,10 +219,11 @@ static int find_unit(struct db_conn *c, void *arg)
 {
     struct finding *f = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT id, filename_download, type, filesize, uploaded_on, uploaded_by FROM directus_files"
-                     " WHERE id = ?1",
-                     DB_ARGS(DB_TEXT(f->id)), &rows);
+    int r =
+        db_query(c,
+                 "SELECT id, filename_download, type, filesize, uploaded_on, uploaded_by FROM directus_files"
+                 " WHERE id = ?1",
+                 DB_ARGS(DB_TEXT(f->id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
@@ -260,5 +262,6 @@ void file_forget(struct files *files, const char *id)
 {
     char path[PATH_MAX];
     if (files_path(files, id, path, sizeof path) == 0 && unlink(path) < 0 && errno != ENOENT)
-        log_event(LOG_WARN, "a file is left to the sweep", LOG_S("file", id), LOG_S("error", strerror(errno)));
+        log_event(LOG_WARN, "a file is left to the sweep", LOG_S("file", id),
+                  LOG_S("error", strerror(errno)));
 }

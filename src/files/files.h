@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of users: their bytes under <data dir>/files, and a row of directus_files for each. The bytes lie at
- * files/<first two digits>/<id>: no name of a client's is ever part of a path. They never change; another
+/* The files of users: their bytes under <data dir>/files, and a row of directus_files for each. The bytes lie
+ * at files/<first two digits>/<id>: no name of a client's is ever part of a path. They never change; another
  * content is another file.
  *
- * The order of things makes sure that no row is without its bytes: these are on the disk, with their directory
- * entry, before the row's unit commits; at a deletion the row goes first. What a crash leaves are bytes without a
- * row, which the sweep removes once they are FILES_ORPHAN_AGE_S old.
+ * The order of things makes sure that no row is without its bytes: these are on the disk, with their
+ * directory entry, before the row's unit commits; at a deletion the row goes first. What a crash leaves are
+ * bytes without a row, which the sweep removes once they are FILES_ORPHAN_AGE_S old.
  *
- * One store of bytes belongs to one database. Several servers on one database share the directory. Thread-safe;
- * blocking: workers only. */
+ * One store of bytes belongs to one database. Several servers on one database share the directory.
+ * Thread-safe; blocking: workers only. */
 #ifndef FILES_FILES_H
 #define FILES_FILES_H
 
@@ -20,8 +20,8 @@
 
 struct files;
 
-/* Makes the directories that are missing. Does not sweep (files_begin_sweeping). 0, or negative errno with a log
- * line. */
+/* Makes the directories that are missing. Does not sweep (files_begin_sweeping). 0, or negative errno with a
+ * log line. */
 int files_open(const struct config *cfg, struct db *db, struct files **ret);
 
 /* From now on a thread sweeps, at once and then every hour. 0 or negative errno. */
@@ -41,8 +41,8 @@ struct file_kind {
 int file_look(int fd, struct file_kind *ret);
 
 struct file_new {
-    const char *owner; /* user id; becomes uploaded_by */
-    const char *name;  /* what it is called when downloaded: UTF-8, 1 to 255 bytes */
+    const char *owner;               /* user id; becomes uploaded_by */
+    const char *name;                /* what it is called when downloaded: UTF-8, 1 to 255 bytes */
     const char *title, *description; /* or NULL */
     const char *tags;                /* a JSON array, or NULL */
     int fd;                          /* its bytes; stays the caller's */
@@ -52,10 +52,10 @@ struct file_new {
     void *arg;
 };
 
-/* Stores bytes and row; when it returns 0, both are durable, and *ret_id (of UUID_SIZE) is the file's id. Else
- * neither is there: -EDQUOT (the owner would have more than MAX_STORAGE_MB_PER_USER), -ENOENT (no such owner),
- * -ENOSPC, what `also` returned, or another negative errno. Counting and storing are one step, however many
- * come at a time. */
+/* Stores bytes and row; when it returns 0, both are durable, and *ret_id (of UUID_SIZE) is the file's id.
+ * Else neither is there: -EDQUOT (the owner would have more than MAX_STORAGE_MB_PER_USER), -ENOENT (no such
+ * owner), -ENOSPC, what `also` returned, or another negative errno. Counting and storing are one step,
+ * however many come at a time. */
 int file_put(struct files *files, const struct file_new *in, char *ret_id);
 
 struct file_info {
@@ -65,8 +65,8 @@ struct file_info {
     int64_t bytes;
 };
 
-/* Opens a user's file for reading: a descriptor, -ENOENT (no such file, or not the owner's), or another negative
- * errno. owner NULL: anybody's. ret and a go together and may be NULL. */
+/* Opens a user's file for reading: a descriptor, -ENOENT (no such file, or not the owner's), or another
+ * negative errno. owner NULL: anybody's. ret and a go together and may be NULL. */
 int file_open(struct files *files, const char *owner, const char *id, struct arena *a, struct file_info *ret);
 
 /* The bytes alone: a descriptor, or negative errno; -ENOENT also for what is no id. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A table of signatures, and three formats that need a second look: ISO media files by their brand, RIFF by its
- * form, EBML by its document type. */
+/* A table of signatures, and three formats that need a second look: ISO media files by their brand, RIFF by
+ * its form, EBML by its document type. */
 #include "files/sniff.h"
 
 #include "base/cleanup.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define TEXT_TYPE "text/plain; charset=utf-8"
+#define TEXT_TYPE "text/plain"
 #define ANY_TYPE "application/octet-stream"
 
 struct signature {
@@ -40,16 +40,16 @@ static const struct signature riff_forms[] = {
 };
 
 static const struct signature brands[] = {
-    SIGNATURE(8, "avif", "image/avif"),    SIGNATURE(8, "avis", "image/avif"),
-    SIGNATURE(8, "heic", "image/heic"),    SIGNATURE(8, "heix", "image/heic"),
-    SIGNATURE(8, "hevc", "image/heic"),    SIGNATURE(8, "mif1", "image/heic"),
-    SIGNATURE(8, "msf1", "image/heic"),    SIGNATURE(8, "qt  ", "video/quicktime"),
-    SIGNATURE(8, "M4A ", "audio/mp4"),     SIGNATURE(8, "isom", "video/mp4"),
-    SIGNATURE(8, "iso2", "video/mp4"),     SIGNATURE(8, "iso4", "video/mp4"),
-    SIGNATURE(8, "iso5", "video/mp4"),     SIGNATURE(8, "iso6", "video/mp4"),
-    SIGNATURE(8, "mp41", "video/mp4"),     SIGNATURE(8, "mp42", "video/mp4"),
-    SIGNATURE(8, "avc1", "video/mp4"),     SIGNATURE(8, "dash", "video/mp4"),
-    SIGNATURE(8, "M4V ", "video/mp4"),     SIGNATURE(8, "MSNV", "video/mp4"),
+    SIGNATURE(8, "avif", "image/avif"), SIGNATURE(8, "avis", "image/avif"),
+    SIGNATURE(8, "heic", "image/heic"), SIGNATURE(8, "heix", "image/heic"),
+    SIGNATURE(8, "hevc", "image/heic"), SIGNATURE(8, "mif1", "image/heic"),
+    SIGNATURE(8, "msf1", "image/heic"), SIGNATURE(8, "qt  ", "video/quicktime"),
+    SIGNATURE(8, "M4A ", "audio/mp4"),  SIGNATURE(8, "isom", "video/mp4"),
+    SIGNATURE(8, "iso2", "video/mp4"),  SIGNATURE(8, "iso4", "video/mp4"),
+    SIGNATURE(8, "iso5", "video/mp4"),  SIGNATURE(8, "iso6", "video/mp4"),
+    SIGNATURE(8, "mp41", "video/mp4"),  SIGNATURE(8, "mp42", "video/mp4"),
+    SIGNATURE(8, "avc1", "video/mp4"),  SIGNATURE(8, "dash", "video/mp4"),
+    SIGNATURE(8, "M4V ", "video/mp4"),  SIGNATURE(8, "MSNV", "video/mp4"),
 };
 
 static const char *look_up(const struct signature *table, size_t n, const uint8_t *data, size_t len)
@@ -130,5 +130,7 @@ const char *sniff_type(const uint8_t *data, size_t len, bool whole)
 
 bool sniff_is_inline(const char *type)
 {
-    return str_has_prefix(type, "image/") || str_has_prefix(type, "video/") || str_has_prefix(type, "audio/");
+    static const char shown[] = "image/png|image/jpeg|image/gif|image/webp|image/avif|image/heic|audio/mpeg|"
+                                "audio/wav|audio/mp4|video/mp4|video/quicktime|video/webm|video/x-matroska";
+    return choices_have(shown, type, strlen(type));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a file is, by its first bytes. What a client says it is, or its name, counts for nothing. Markup (HTML,
- * SVG, XML) is text: so no browser runs what somebody has uploaded. Pure. */
+/* What a file is, by its first bytes. What a client says it is, or its name, counts for nothing. Markup
+ * (HTML, SVG, XML) is text: so no browser runs what somebody has uploaded. Text is UTF-8, other encodings are
+ * any bytes. Pure. */
 #ifndef FILES_SNIFF_H
 #define FILES_SNIFF_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Directory by directory: the names of old files are gathered, those that have a row are struck out in one
- * reading, and the others go. Bytes come before their row by the length of one unit, and by an hour's age they
- * have it or never will. */
+ * reading, and the others go. Bytes come before their row by the length of one unit, and by an hour's age
+ * they have it or never will. */
 #include "files/internal.h"
 
 #include "base/log.h"
@@ -27,7 +27,8 @@ static int strike_out_unit(struct db_conn *c, void *arg)
     struct batch *b = arg;
     int64_t one;
     for (size_t i = 0; i < b->n; i++) {
-        int r = db_query_int(c, "SELECT 1 FROM directus_files WHERE id = ?1", DB_ARGS(DB_TEXT(b->ids[i])), &one);
+        int r =
+            db_query_int(c, "SELECT 1 FROM directus_files WHERE id = ?1", DB_ARGS(DB_TEXT(b->ids[i])), &one);
         if (r < 0)
             return r;
         b->has_row[i] = r > 0;

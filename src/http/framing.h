@@ -13,8 +13,8 @@
 /* ERR_NONE, or why the request is refused; its connection must then be closed. Event thread. */
 enum error_id framing_check(struct MHD_Connection *connection);
 
-/* Decodes %XX in a path, a name or a value in place, and returns its new length. "%00" stays as it is: decoded it
- * would end the text for us, but not for whoever looked at it before. */
+/* Decodes %XX in a path, a name or a value in place, and returns its new length. "%00" stays as it is:
+ * decoded it would end the text for us, but not for whoever looked at it before. */
 size_t framing_unescape(char *text);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Idempotency keys. A request is known by who sent it, its route and its key; that it is the same request is
- * seen by a digest of path, query and the body's bytes as received (of a form: of what it holds). The key is claimed after everything that
- * could still refuse the request, right before the handler, and settled right behind it. A store that can't
- * be asked means that nothing runs. */
+ * seen by a digest of path, query and the body's bytes as received (of a form: of what it holds). The key is
+ * claimed after everything that could still refuse the request, right before the handler, and settled right
+ * behind it. A store that can't be asked means that nothing runs. */
 #include "http/exchange.h"
 
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The Range header (RFC 9110, 14.2) of who wants a part of something. One range is served; several at once, other
- * units and what can't be read are as if nothing had been asked, which the standard allows. Pure. */
+/* The Range header (RFC 9110, 14.2) of who wants a part of something. One range is served; several at once,
+ * other units and what can't be read are as if nothing had been asked, which the standard allows. Pure. */
 #ifndef HTTP_RANGE_H
 #define HTTP_RANGE_H
 

@@ -10,7 +10,8 @@
 /* A browser's own <img> and <video> send no content type. */
 static bool reads_asset(const struct request *rq)
 {
-    return rq->route && rq->route->method == HTTP_GET && str_has_prefix(rq->path, SESSION_COOKIE_PATH "/assets/");
+    return rq->route && rq->route->method == HTTP_GET &&
+           str_has_prefix(rq->path, SESSION_COOKIE_PATH "/assets/");
 }
 
 bool session_cookies_count(const struct request *rq)

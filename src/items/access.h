@@ -55,7 +55,7 @@ struct collection {
     unsigned admin_actions;
     const char *elsewhere;      /* why some of this isn't done through the engine; NULL = all is */
     unsigned elsewhere_actions; /* what */
-    const char *held; /* SQL on rows that can't be deleted now; NULL = none */
+    const char *held;           /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
     const char *stale;            /* column that is emptied when an EMBEDDED one changes */
     const struct column *columns; /* ended by one without a name */

@@ -64,9 +64,9 @@ int items_update(struct db *db, const struct identity *who, const char *collecti
 int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
                  size_t n, struct items_error *ret_error);
 
-/* For the endpoint that a collection's `elsewhere` names, which sees to the rest of it: whether this identity may
- * create a row with these values (their fields, types and limits; references are not looked at), and the deletion
- * that items_delete refuses. */
+/* For the endpoint that a collection's `elsewhere` names, which sees to the rest of it: whether this identity
+ * may create a row with these values (their fields, types and limits; references are not looked at), and the
+ * deletion that items_delete refuses. */
 int items_check_new(const struct identity *who, const char *collection, const json_t *values,
                     struct items_error *ret_error);
 int items_delete_here(struct db *db, const struct identity *who, const char *collection,
