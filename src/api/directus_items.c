@@ -25,6 +25,8 @@ static const char *collection_of(struct request *rq, reply *ret_reply)
 bool directus_read_params(struct request *rq, struct items_params *p, reply *ret_reply)
 {
     request_each_query(rq, items_params_add, p);
+    if (rq->route->method == HTTP_SEARCH)
+        items_params_add_json(p, json_object_get(rq->json, "query"));
     if (items_params_ready(p) == 0)
         return true;
     *ret_reply = directus_refuse_items(rq, -EINVAL, &p->error, false);

@@ -53,7 +53,7 @@ static void preflight(struct http_exchange *x)
 {
     const char *asked = request_header(&x->rq, "Access-Control-Request-Headers");
     (void)reply_empty(&x->rq, 204);
-    reply_header(&x->rq, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
+    reply_header(&x->rq, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE,SEARCH");
     reply_header(&x->rq, "Access-Control-Allow-Headers",
                  asked ? asked : "Authorization, Content-Type, Idempotency-Key, Last-Event-ID");
     reply_header(&x->rq, "Access-Control-Max-Age", "86400");

@@ -213,6 +213,8 @@ static void add_route(void *ctx, const struct route *route)
 {
     json_t *paths = ctx;
     char method[8];
+    if (route->method == HTTP_SEARCH) /* OpenAPI 3.1 knows no such operation */
+        return;
     _cleanup_buf_ struct buf path = BUF_INIT(512);
     _cleanup_json_ json_t *parameters = json_array();
     convert_path(route->path, &path, parameters);

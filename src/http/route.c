@@ -22,7 +22,7 @@ struct route_set {
     const struct route *const *tables;
 };
 
-static const char *const method_names[HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+static const char *const method_names[HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH", "DELETE", "SEARCH"};
 
 const char *http_method_name(enum http_method method)
 {

@@ -18,6 +18,7 @@ import {
     readAssetBlob,
     readFile,
     readFiles,
+    readItems,
     rest,
     serverHealth,
     serverPing,
@@ -25,9 +26,11 @@ import {
     updateFile,
     updateFiles,
     uploadFiles,
+    withSearch,
 } from '@directus/sdk';
 import { form, gif, pathOf, png, storedFiles, upload } from '../support/form.mjs';
 import { ON_POSTGRES, startGenie } from '../support/genie.mjs';
+import { request } from '../support/http.mjs';
 import { open } from '../support/raw.mjs';
 import { sql } from '../support/talk.mjs';
 
@@ -40,6 +43,14 @@ async function refused(promise, code) {
         (reason) => reason,
     );
     assert.equal(error.errors?.[0]?.extensions?.code, code, JSON.stringify(error.errors ?? error));
+}
+
+async function refusedAny(promise) {
+    const answer = await promise.then(
+        (value) => ({ value }),
+        (reason) => reason,
+    );
+    assert.ok([400, 403].includes(answer.response?.status), JSON.stringify(answer));
 }
 
 const codeOf = ({ json }) => json?.errors?.[0]?.extensions?.code;
@@ -123,6 +134,31 @@ describe('files', () => {
         test('the query that goes with an upload', async () => {
             const { json } = await upload(server, anna, gif(), { query: '?fields=type,width' });
             assert.deepEqual(json, { data: { type: 'image/gif', width: 5 } });
+        });
+
+        test('a query that is too long for an address comes as a body', async () => {
+            const ids = [await idOf(anna, gif(), { name: 'a.gif' }), await idOf(anna, gif(), { name: 'b.gif' })];
+            const theirs = await idOf(bert, gif());
+            const strangers = Array.from({ length: 90 }, () => randomUUID());
+            const query = {
+                filter: { id: { _in: [...ids, theirs, ...strangers] } },
+                fields: ['id', 'title'],
+                sort: ['-title'],
+                limit: 10,
+            };
+            assert.deepEqual(await as(anna).request(withSearch(readFiles(query))), [
+                { id: ids[1], title: 'b' },
+                { id: ids[0], title: 'a' },
+            ]);
+            const none = { filter: { title: { _eq: 'x' } } };
+            assert.deepEqual(await as(anna).request(withSearch(readItems('user_nodes', none))), []);
+            for (const wrong of [{ filter: 'x' }, { limit: 1.5 }, { deep: {} }, { fields: ['token'] }])
+                await refusedAny(as(anna).request(withSearch(readItems('user_nodes', wrong))));
+            const items = { method: 'SEARCH', token: anna.token, body: { query: {} } };
+            const answer = await request(`${server.url}/api/directus/items/directus_files`, items);
+            assertCode(answer, 403, 'FORBIDDEN');
+            const nobody = await request(`${server.url}/api/directus/files`, { ...items, token: undefined });
+            assertCode(nobody, 403, 'FORBIDDEN');
         });
 
         test('ping and health', async () => {

@@ -730,7 +730,7 @@ static void cross_origin_calls(void **state)
     assert_int_equal(a.status, 204);
     expect_header(&a, "Access-Control-Allow-Origin", "https://a.test");
     expect_header(&a, "Access-Control-Allow-Headers", "X-Mine, Authorization");
-    expect_header(&a, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
+    expect_header(&a, "Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE,SEARCH");
     expect_header(&a, "Access-Control-Allow-Credentials", NULL);
     answer_free(&a);
     ask(p->site.port, "GET /user HTTP/1.1\r\n" HOST "Origin: https://a.test\r\n\r\n", &a);
