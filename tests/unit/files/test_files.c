@@ -204,6 +204,7 @@ static void the_sweep_takes_old_bytes_without_a_row(void **state)
     age(&p, kept, 10 * FILES_ORPHAN_AGE_S);
     (void)snprintf(foreign, sizeof foreign, "%s/files/00/readme", p.dir);
     _cleanup_close_ int fd = open(foreign, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
     assert_int_equal(files_sweep(p.files, clock_now_ms() + 1, &swept), 0);
     assert_int_equal(swept.seen, 2);
     assert_int_equal(swept.removed, 1);
