@@ -14,6 +14,7 @@ struct app {
     struct auth *auth;
     struct logins *logins;
     struct quota *quota;
+    struct files *files;
     struct llm *llm;
     struct retrieval *retrieval;
     struct flow_catalog *flows;

@@ -8,6 +8,7 @@
 #define FAMILIES \
     chat_routes, \
     credentials_routes, \
+    profile_routes, \
     system_routes, \
     usage_routes
 /* clang-format on */

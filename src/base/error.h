@@ -35,7 +35,10 @@
     X(ERR_IDEMPOTENCY_NOT_KEPT, 409, "idempotency_not_kept", \
       "This request was carried out before; its answer was too large to be kept") \
     X(ERR_TOO_LARGE, 413, "body_too_large", "The request body is too large") \
+    X(ERR_STORAGE_LIMIT, 413, "storage_limit_reached", \
+      "The files of this account fill the room that it has: delete some first") \
     X(ERR_UNSUPPORTED_TYPE, 415, "unsupported_media_type", "The body must be JSON") \
+    X(ERR_RANGE_NOT_SATISFIABLE, 416, "range_not_satisfiable", "The file has no such bytes") \
     X(ERR_IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", \
       "This Idempotency-Key was used for another request") \
     X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are too large") \

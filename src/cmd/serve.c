@@ -12,6 +12,7 @@
 #include "cmd/cmd.h"
 #include "cmd/demo.h"
 #include "cmd/duties.h"
+#include "files/files.h"
 #include "http/events.h"
 #include "http/server.h"
 #include "items/items.h"
@@ -154,6 +155,10 @@ static int start_services(struct services *s)
     if (r == 0)
         r = quota_open(app->cfg, app->db, &app->quota);
     if (r == 0)
+        r = files_open(app->cfg, app->db, &app->files);
+    if (r == 0)
+        r = files_begin_sweeping(app->files);
+    if (r == 0)
         r = llm_open(app->cfg, &app->llm);
     if (r == 0)
         r = retrieval_open(app->cfg, app->db, app->llm, &app->retrieval);
@@ -197,6 +202,7 @@ static void stop_services(struct services *s)
         llm_close(app->llm);
     if (s->limits)
         limits_close(s->limits);
+    files_close(app->files);
     if (app->quota)
         quota_close(app->quota);
     if (app->logins)

@@ -10,6 +10,7 @@
 
 struct sink;
 
+/* SEARCH is a GET whose query comes as a body (Directus); the OpenAPI document has no place for it. */
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_SEARCH, HTTP_METHODS };
 
 enum route_auth {

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "http/client_address.h"
 #include "http/exchange.h"
+#include "http/framing.h"
 #include "http/intake.h"
 #include "http/peers.h"
 #include "http/reader.h"
@@ -62,6 +63,7 @@ static struct http_exchange *exchange_new(struct http_server *server, struct MHD
     x->connection = connection;
     x->started_us = clock_monotonic_us();
     x->peer = peer;
+    x->file = -1;
     x->rq.exchange = x;
     x->rq.app = server->app;
     arena_init(&x->rq.arena, ARENA_MAX);
@@ -113,6 +115,8 @@ static void exchange_free(struct http_exchange *x)
             reader_drop(x->stream);
         reader_unref(x->stream);
     }
+    if (x->file >= 0)
+        (void)close(x->file);
     if (x->rq.who)
         server->auth.unref(x->rq.who);
     json_decref(x->rq.json);
@@ -126,8 +130,19 @@ static void exchange_free(struct http_exchange *x)
     free(x);
 }
 
+static struct MHD_Response *file_response(struct http_exchange *x)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_fd_at_offset64(x->len, x->file, (uint64_t)x->file_at);
+    if (response)
+        x->file = -1; /* it closes it */
+    return response;
+}
+
 static struct MHD_Response *make_response(struct http_exchange *x)
 {
+    if (x->file >= 0)
+        return file_response(x);
     if (!x->stream)
         return MHD_create_response_from_buffer(x->len, (void *)(uintptr_t)x->data, MHD_RESPMEM_PERSISTENT);
     uint64_t length = x->stream_length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)x->stream_length;

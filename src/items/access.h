@@ -53,9 +53,9 @@ struct collection {
     const char *visible; /* SQL on rows: what others than admins see; NULL = all that the owner rule leaves */
     unsigned user_actions; /* enum action; a viewer has ACTION_READ of them */
     unsigned admin_actions;
-    const char
-        *elsewhere;   /* why creating, changing and deleting isn't done through the engine; NULL = it is */
-    const char *held; /* SQL on rows that can't be deleted now; NULL = none */
+    const char *elsewhere;      /* why some of this isn't done through the engine; NULL = all is */
+    unsigned elsewhere_actions; /* what */
+    const char *held;           /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
     const char *stale;            /* column that is emptied when an EMBEDDED one changes */
     const struct column *columns; /* ended by one without a name */

@@ -64,6 +64,14 @@ int items_update(struct db *db, const struct identity *who, const char *collecti
 int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
                  size_t n, struct items_error *ret_error);
 
+/* For the endpoint that a collection's `elsewhere` names, which sees to the rest of it: whether this identity
+ * may create a row with these values (their fields, types and limits; references are not looked at), and the
+ * deletion that items_delete refuses. */
+int items_check_new(const struct identity *who, const char *collection, const json_t *values,
+                    struct items_error *ret_error);
+int items_delete_here(struct db *db, const struct identity *who, const char *collection,
+                      const char *const *ids, size_t n, struct items_error *ret_error);
+
 /* Whether a row (or a file) with that id exists and is this user's own: 0, -ENOENT, or the store's error. For
  * ids that come in bodies and configurations. */
 int items_own(struct db *db, const struct identity *who, const char *collection, const char *id);

@@ -61,13 +61,20 @@ struct writing {
     bool many_owners; /* more than fit */
 };
 
-static int writing_open(struct writing *w, const struct identity *who, const char *collection,
-                        enum action action, struct items_error *error)
+/* The same for who is that elsewhere. */
+static int writing_open_any(struct writing *w, const struct identity *who, const char *collection,
+                            enum action action, struct items_error *error)
 {
     *w = (struct writing){0};
     arena_init(&w->arena, ARENA_MAX);
-    int r = scope_open(&w->scope, &w->arena, who, collection, action, error);
-    if (r == 0 && w->scope.collection->elsewhere)
+    return scope_open(&w->scope, &w->arena, who, collection, action, error);
+}
+
+static int writing_open(struct writing *w, const struct identity *who, const char *collection,
+                        enum action action, struct items_error *error)
+{
+    int r = writing_open_any(w, who, collection, action, error);
+    if (r == 0 && (w->scope.collection->elsewhere_actions & action))
         return scope_refuse(&w->scope, -EACCES, NULL, w->scope.collection->elsewhere);
     return r;
 }
@@ -179,7 +186,7 @@ static int bind_row(struct writing *w, struct write_row *row, const json_t *valu
             return r;
     }
     if (action == ACTION_CREATE)
-        return check_needed(w, row);
+        return (w->scope.collection->elsewhere_actions & action) ? 0 : check_needed(w, row);
     return row->n > 0 ? 0 : scope_refuse(&w->scope, -EINVAL, NULL, "There is nothing to change");
 }
 
@@ -307,8 +314,10 @@ static int update_row(struct db_conn *c, struct writing *w, const struct write_r
     }
     if (stale && collection->stale)
         add_set(&sql, collection->stale, DB_NULL);
-    if (access_column(collection, "date_updated"))
-        add_set(&sql, "date_updated", DB_TEXT(now));
+    static const char *const stamps[] = {"date_updated", "modified_on"};
+    for (size_t i = 0; i < ARRAY_LEN(stamps); i++)
+        if (access_column(collection, stamps[i]))
+            add_set(&sql, stamps[i], DB_TEXT(now));
     sql_add(&sql, " WHERE id = ");
     sql_arg(&sql, DB_TEXT(id));
     int r = sql_ready(&sql);
@@ -503,17 +512,48 @@ int items_update(struct db *db, const struct identity *who, const char *collecti
     return r;
 }
 
+static int delete_rows(struct db *db, struct writing *w, const char *const *ids, size_t n)
+{
+    int r = take_ids(w, ids, n);
+    if (r == 0)
+        r = db_write(db, delete_unit, w);
+    if (r == 0)
+        writing_tell(w);
+    return r;
+}
+
 int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
                  size_t n, struct items_error *ret_error)
 {
     struct writing w;
     int r = writing_open(&w, who, collection, ACTION_DELETE, ret_error);
     if (r == 0)
-        r = take_ids(&w, ids, n);
+        r = delete_rows(db, &w, ids, n);
+    writing_done(&w);
+    return r;
+}
+
+/* ---- for the endpoints that are `elsewhere` */
+
+int items_check_new(const struct identity *who, const char *collection, const json_t *values,
+                    struct items_error *ret_error)
+{
+    struct writing w;
+    struct write_row row = {.n = 0};
+    int r = writing_open_any(&w, who, collection, ACTION_CREATE, ret_error);
     if (r == 0)
-        r = db_write(db, delete_unit, &w);
+        r = bind_row(&w, &row, values, ACTION_CREATE);
+    writing_done(&w);
+    return r;
+}
+
+int items_delete_here(struct db *db, const struct identity *who, const char *collection,
+                      const char *const *ids, size_t n, struct items_error *ret_error)
+{
+    struct writing w;
+    int r = writing_open_any(&w, who, collection, ACTION_DELETE, ret_error);
     if (r == 0)
-        writing_tell(&w);
+        r = delete_rows(db, &w, ids, n);
     writing_done(&w);
     return r;
 }
