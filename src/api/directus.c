@@ -105,8 +105,8 @@ static const struct field me[] = {
 };
 static const struct field me_answer[] = {HAS_OBJECT("data", me), FIELD_END};
 
-#define LOGIN_BODY BODY(login_body, directus_login_fields)
-#define SESSION_BODY BODY(session_body, directus_session_fields)
+#define LOGIN_BODY BODY_SECRET(login_body, directus_login_fields, 0, NULL)
+#define SESSION_BODY BODY_SECRET(session_body, directus_session_fields, 0, NULL)
 #define ITEMS "/api/directus/items/:collection"
 #define ITEM ITEMS "/:id"
 #define ME "/api/directus/users/me"

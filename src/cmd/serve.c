@@ -12,6 +12,7 @@
 #include "cmd/cmd.h"
 #include "cmd/demo.h"
 #include "cmd/duties.h"
+#include "directus/registration.h"
 #include "files/files.h"
 #include "http/events.h"
 #include "http/server.h"
@@ -136,7 +137,7 @@ static int start_upstream(struct app *app)
 {
     if (!app->cfg->directus_url)
         return 0;
-    int r = directus_upstream_owns(app->db);
+    int r = directus_manages_store(app->db);
     if (r == 0)
         r = log_error(-EINVAL, "DIRECTUS_URL is set, but DATABASE_URL is not the database of a Directus");
     return r < 0 ? r : directus_upstream_open(app->cfg, &app->upstream);

@@ -216,6 +216,10 @@ bool dispatch_headers(struct http_exchange *x, const char *method, const char *u
         (void)dispatch_refuse(x, framing, NULL);
         return true;
     }
+    if (peer_target_is_cut(x->peer)) {
+        (void)dispatch_refuse(x, ERR_BAD_REQUEST, "The path or the query holds a NUL (%00)");
+        return true;
+    }
     if (!match(x, method, url))
         return true;
     if (x->rq.route->rate) {

@@ -329,8 +329,8 @@ static void *begin_target(void *cls, const char *target, struct MHD_Connection *
     const struct http_server *server = cls;
     struct peer *peer =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    if (peer && server->keeps_targets)
-        peer_keep_target(peer, target);
+    if (peer)
+        peer_take_target(peer, target, server->keeps_targets);
     return NULL; /* the request's state is made with its headers */
 }
 
