@@ -15,6 +15,7 @@
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
+#include "posts/posts.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
@@ -68,6 +69,8 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
         retrieval_forget(app->retrieval, user_id);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
+    if (str_equal(collection, POSTS))
+        quota_forget(app->quota, user_id);
     if (str_equal(collection, "directus_users")) {
         auth_forget(app->auth, user_id);
         quota_forget(app->quota, user_id); /* the tier stands there */
@@ -124,6 +127,7 @@ static int start_services(struct services *s)
         r = flow_catalog_open(app->db, &app->flows);
     if (r < 0)
         return r;
+    posts_set_rules(app->quota);
     items_on_change(rows_changed, app);
     r = start_chat(s);
     return r == 0 ? start_http(s) : r;

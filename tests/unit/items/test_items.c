@@ -37,7 +37,7 @@ static void a_lost_claim_creates_nothing(void **state)
     struct http_limits hooks = limits_hooks(limits);
     assert_int_equal(hooks.claim(hooks.ctx, &in, &w->arena, &found), 0);
     assert_int_equal(store_exec(w->db, "DELETE FROM idempotency_keys"), 0);
-    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, &row, &error),
+    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, NULL, &row, &error),
                      -ECANCELED);
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes WHERE title = 'lost'"), 0);
     limits_close(limits);
