@@ -19,6 +19,7 @@ struct app {
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;
+    struct cancel *model_stop; /* raised when the server ends: whatever waits for a model gives up */
 };
 
 /* The route tables of all endpoint families, one file each, ended by NULL. */

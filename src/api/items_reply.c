@@ -30,7 +30,6 @@ reply reply_items_error(struct request *rq, int r, const struct items_error *err
     case -EALREADY:
         return reply_error(rq, ERR_CONFLICT, sentence_of(error));
     case -EBUSY:
-        reply_header(rq, "Retry-After", "1");
         return reply_error(rq, ERR_OVERLOADED, sentence_of(error));
     default:
         return reply_store_error(rq, r);

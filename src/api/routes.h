@@ -5,6 +5,7 @@
 
 #include "http/route.h"
 
+extern const struct route captions_routes[];    /* captions.c */
 extern const struct route chat_routes[];        /* chat.c */
 extern const struct route credentials_routes[]; /* credentials.c */
 extern const struct route directus_routes[];    /* directus.c */

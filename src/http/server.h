@@ -32,6 +32,7 @@ struct http_options {
     const struct route *const *tables; /* ended by NULL */
     struct http_auth auth;
     struct pool *workers;
+    struct pool *model_workers; /* of MODEL rows; may be NULL where there are none, else the start fails */
     struct app *app;
     struct http_limits limits; /* may be empty where no row needs it; else the start fails */
 };

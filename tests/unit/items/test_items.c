@@ -174,7 +174,7 @@ static void references_must_be_own(void **state)
     for (const struct collection *c = access_table; c->name; c++)
         for (const struct column *col = c->columns; col->name; col++) {
             struct items_error error;
-            if (!col->refers || c->elsewhere || !(col->flags & (USER_CREATES | USER_UPDATES)))
+            if (!col->refers || c->elsewhere || c->ruled || !(col->flags & (USER_CREATES | USER_UPDATES)))
                 continue;
             const char *theirs = insert_row(w, access_collection(col->refers), w->people[BERT].user_id);
             if ((c->user_actions & ACTION_CREATE) && (col->flags & USER_CREATES)) {
@@ -290,11 +290,23 @@ static void other_ways_are_named(void **state)
 {
     struct rows_world *w = *state;
     struct items_error error;
+    const char *id = insert_row(w, access_collection("directus_files"), w->people[ANNA].user_id);
+    assert_int_equal(create(w, ANNA, "directus_files", json_pack("{s:s}", "title", "x"), NULL, &error),
+                     -EACCES);
+    assert_true(strstr(error.sentence, "/files") != NULL);
+    assert_int_equal(update(w, ADMIN, "directus_files", id, json_pack("{s:s}", "title", "x"), &error), -EACCES);
+    assert_int_equal(items_delete(w->db, &w->people[ANNA], "directus_files", &id, 1, &error), -EACCES);
+}
+
+/* A program that never set them must not write past them. */
+static void without_its_rules_a_collection_is_closed(void **state)
+{
+    struct rows_world *w = *state;
+    struct items_error error;
     const char *id = insert_row(w, access_collection("scheduled_posts"), w->people[ANNA].user_id);
     assert_int_equal(create(w, ANNA, "scheduled_posts", json_pack("{s:s}", "platform", "x"), NULL, &error),
                      -EACCES);
-    assert_true(strstr(error.sentence, "/api/posts") != NULL);
-    assert_int_equal(update(w, ADMIN, "scheduled_posts", id, json_pack("{s:s}", "status", "posted"), &error),
+    assert_int_equal(update(w, ADMIN, "scheduled_posts", id, json_pack("{s:s}", "status", "draft"), &error),
                      -EACCES);
     assert_int_equal(items_delete(w->db, &w->people[ANNA], "scheduled_posts", &id, 1, &error), -EACCES);
 }
@@ -543,6 +555,7 @@ int main(void)
         WORLD_TEST(a_changed_node_loses_its_vector),
         WORLD_TEST(tiers_open_fields),
         WORLD_TEST(other_ways_are_named),
+        WORLD_TEST(without_its_rules_a_collection_is_closed),
         WORLD_TEST(unique_rules_are_told),
         WORLD_TEST(inactive_flows_are_for_admins),
         WORLD_TEST(steps_of_flows_are_for_admins),
