@@ -270,14 +270,15 @@ static bool is_own(const char *host, size_t len, const char *own)
     return end >= n && strncasecmp(host + end - n, own, n) == 0 && (end == n || host[end - n - 1] == '.');
 }
 
-/* How much of a token stays. */
-static size_t kept_of_token(const char *s, size_t len, const char *own)
+/* A link in a token, and the punctuation behind it: false where there is none that has to go. */
+static bool foreign_link(const char *s, size_t len, const char *own, size_t *ret_start, size_t *ret_end)
 {
     size_t host = 0, bare = len;
     while (bare > 0 && strchr(".!?:'", s[bare - 1]))
         bare--;
-    size_t at = find_link(s, bare, &host);
-    return at == SIZE_MAX || is_own(s + host, bare - host, own) ? len : at;
+    *ret_start = find_link(s, bare, &host);
+    *ret_end = bare;
+    return *ret_start != SIZE_MAX && !is_own(s + host, bare - host, own);
 }
 
 /* Brackets that a link has left empty: "[text]()" → "text". */
@@ -300,9 +301,17 @@ static char *without_links(char *s, const char *own)
     char *to = s, *from = s;
     while (*from) {
         size_t gap = strspn(from, LINK_BREAKS), len = strcspn(from + gap, LINK_BREAKS);
-        size_t kept = kept_of_token(from + gap, len, own);
-        memmove(to, from, gap + kept);
-        to += gap + kept;
+        size_t start = len, end = len;
+        bool foreign = foreign_link(from + gap, len, own, &start, &end);
+        memmove(to, from, gap + (foreign ? start : len));
+        to += gap + (foreign ? start : len);
+        bool joins = foreign && start == 0 && from[gap + end] && strchr(".!?,;", from[gap + end]);
+        while (joins && to > s && is_space(to[-1]))
+            to--;
+        if (foreign) {
+            memmove(to, from + gap + end, len - end);
+            to += len - end;
+        }
         from += gap + len;
     }
     *to = '\0';

@@ -16,7 +16,7 @@ static const struct {
     {"user_personas", "ru", "brand_colors voice summary"},
     {"user_nodes", "rcud", "node_type title content tags weight"},
     {"user_node_edges", "rcud", "source target weight"},
-    {"scheduled_posts", "rcud", ""},
+    {"scheduled_posts", "rcud", "platform content_text scheduled_time status media_id platform_meta"},
     {"fan_profiles", "rcud",
      "display_name username platform status subscribed_at last_seen_at total_spend currency tags "
      "message_count"

@@ -23,6 +23,11 @@ static const char *id_of(struct rows_world *w, const json_t *row)
     return arena_strdup(&w->arena, json_str(row, "id", ""));
 }
 
+static json_t *answer_of(const json_t *made)
+{
+    return json_pack("{s:O}", "data", made);
+}
+
 /* A claim that somebody else has taken over: nothing is created. */
 static void a_lost_claim_creates_nothing(void **state)
 {
@@ -37,7 +42,8 @@ static void a_lost_claim_creates_nothing(void **state)
     struct http_limits hooks = limits_hooks(limits);
     assert_int_equal(hooks.claim(hooks.ctx, &in, &w->arena, &found), 0);
     assert_int_equal(store_exec(w->db, "DELETE FROM idempotency_keys"), 0);
-    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, NULL, &row, &error),
+    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, answer_of,
+                                       &row, &error),
                      -ECANCELED);
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes WHERE title = 'lost'"), 0);
     limits_close(limits);
