@@ -14,9 +14,9 @@
 #include <strings.h>
 #include <unictype.h>
 
-#define ROUNDS_MAX 4    /* a preamble around a label around quotes */
+#define ROUNDS_MAX 4 /* a preamble around a label around quotes */
 #define PREAMBLE_MAX 160
-#define TAGS_MOST 32    /* that are set apart */
+#define TAGS_MOST 32 /* that are set apart */
 #define TAG_MAX_BYTES 60
 #define ELLIPSIS "\xE2\x80\xA6"
 
@@ -110,16 +110,18 @@ static bool begins_with_any(const char *s, const char *const *list)
     return false;
 }
 
-static const char *const openers[] = {"here is",   "here's",     "here\xE2\x80\x99s", "here are", "sure",
-                                      "certainly", "of course",  "absolutely",        "okay",     "ok,",
-                                      "great",     "**caption",  "caption",           "[caption", "my caption",
+static const char *const openers[] = {"here is",   "here's",      "here\xE2\x80\x99s",
+                                      "here are",  "sure",        "certainly",
+                                      "of course", "absolutely",  "okay",
+                                      "ok,",       "great",       "**caption",
+                                      "caption",   "[caption",    "my caption",
                                       "a caption", "the caption", NULL};
-static const char *const chatter[] = {"sure!",       "sure,",      "sure.",       "sure thing!", "certainly!",
-                                      "of course!",  "absolutely!", "okay!",      "ok!",         "great!",
-                                      NULL};
-static const char *const remarks[] = {"let me know",    "note:",        "(note",        "*note", "hope this",
-                                      "i hope this",    "feel free to", "would you like", "this caption",
-                                      "do you want me", NULL};
+static const char *const chatter[] = {"sure!",      "sure,",      "sure.",       "sure thing!",
+                                      "certainly!", "of course!", "absolutely!", "okay!",
+                                      "ok!",        "great!",     NULL};
+static const char *const remarks[] = {
+    "let me know",  "note:",          "(note",        "*note",          "hope this", "i hope this",
+    "feel free to", "would you like", "this caption", "do you want me", NULL};
 
 static bool has_word(const char *s, size_t len, const char *word)
 {
@@ -176,8 +178,13 @@ static char *without_fence(char *s)
 static char *without_quotes(char *s)
 {
     static const char *const pairs[][2] = {
-        {"\"", "\""}, {"'", "'"}, {"`", "`"}, {"\xE2\x80\x9C", "\xE2\x80\x9D"}, {"\xE2\x80\x98", "\xE2\x80\x99"},
-        {"\xC2\xAB", "\xC2\xBB"}, {"**", "**"},
+        {"\"", "\""},
+        {"'", "'"},
+        {"`", "`"},
+        {"\xE2\x80\x9C", "\xE2\x80\x9D"},
+        {"\xE2\x80\x98", "\xE2\x80\x99"},
+        {"\xC2\xAB", "\xC2\xBB"},
+        {"**", "**"},
     };
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         const char *open = pairs[i][0], *close = pairs[i][1];
@@ -212,8 +219,9 @@ static char *without_frame(char *s)
 #define LINK_BREAKS " \t\r\n,;|()<>[]{}\"*"
 
 /* Endings that are hardly ever the beginning of a sentence behind a missing blank. */
-static const char endings[] = "|com|net|org|io|co|tv|ly|link|bio|page|app|xxx|fans|gg|site|online|shop|store|info|"
-                              "biz|uk|de|fr|eu|ru|vip|cam|porn|adult|ai|dev|cc|xyz|fm|club|";
+static const char endings[] =
+    "|com|net|org|io|co|tv|ly|link|bio|page|app|xxx|fans|gg|site|online|shop|store|info|"
+    "biz|uk|de|fr|eu|ru|vip|cam|porn|adult|ai|dev|cc|xyz|fm|club|";
 
 static bool is_ending(const char *s, size_t len)
 {
@@ -443,8 +451,9 @@ static void unmark_inline(char *s, int most)
 
 static bool is_filler(const char *word, size_t len)
 {
-    static const char fillers[] = "|the|and|for|with|this|that|from|your|you|our|new|are|was|have|has|but|not|all|"
-                                  "about|into|just|what|when|will|its|some|more|very|who|how|";
+    static const char fillers[] =
+        "|the|and|for|with|this|that|from|your|you|our|new|are|was|have|has|but|not|all|"
+        "about|into|just|what|when|will|its|some|more|very|who|how|";
     char wanted[32];
     if (len > 28)
         return true;
@@ -499,19 +508,22 @@ static int settle_tags(struct arena *a, const struct caption_form *form, struct 
     int r = add_words(a, p, form->topic, in_text, platform->tags_min);
     if (r == 0)
         r = add_words(a, p, p->body, in_text, platform->tags_min);
-    return r < 0 ? r : add_words(a, p, "ContentCreator NewPost BehindTheScenes CreatorLife", in_text, platform->tags_min);
+    return r < 0 ? r
+                 : add_words(a, p, "ContentCreator NewPost BehindTheScenes CreatorLife", in_text,
+                             platform->tags_min);
 }
 
 /* ---- length */
 
 static bool fits(const struct platform *platform, const char *s, size_t len)
 {
-    return utf8_count(s, len) <= platform->caption_max && platform_count(platform, s, len) <= platform->caption_max;
+    return utf8_count(s, len) <= platform->caption_max &&
+           platform_count(platform, s, len) <= platform->caption_max;
 }
 
 /* Body up to `len`, a mark that it was cut, and the hashtags; NULL without memory. */
-static const char *assemble(struct arena *a, const struct caption_form *form, const struct parts *p, size_t len,
-                            const char *mark)
+static const char *assemble(struct arena *a, const struct caption_form *form, const struct parts *p,
+                            size_t len, const char *mark)
 {
     _cleanup_buf_ struct buf b = BUF_INIT((size_t)2 * CAPTION_SAID_MAX);
     (void)buf_add(&b, p->body, len);
@@ -581,7 +593,8 @@ static const char *cut_body(struct arena *a, const struct caption_form *form, st
 {
     const char *ret = "";
     for (size_t room = form->platform->caption_max; room > 0 && p->body[0];) {
-        size_t sentence = longest(form, p, sentence_length, room), word = longest(form, p, token_length, room);
+        size_t sentence = longest(form, p, sentence_length, room),
+               word = longest(form, p, token_length, room);
         bool whole = sentence > 0 && sentence >= word / 2;
         size_t len = whole ? sentence : word;
         if (len == 0 && (len = cut_word(p, room)) == SIZE_MAX)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /api/captions/generate. Units are reserved before the model is asked, and kept in the unit that keeps the
- * idempotent answer: as many as there are captions. If the server dies meanwhile, the lease gives them back. */
+ * idempotent answer: as many as there are captions. If the server dies meanwhile, the lease gives them back.
+ */
 #include "agent/captions.h"
 
 #include "api/app.h"
@@ -44,8 +45,12 @@ static const struct field caption_fields[] = {
 
 static const struct field text_item[] = {HAS_STR(""), FIELD_END};
 static const struct field caption_answer[] = {
-    HAS_BOOL("ok"),       HAS_STR("caption"), HAS_STR("model"),
-    HAS_STR("platform"),  HAS_LIST("captions", text_item, MAY_BE_ABSENT), FIELD_END,
+    HAS_BOOL("ok"),
+    HAS_STR("caption"),
+    HAS_STR("model"),
+    HAS_STR("platform"),
+    HAS_LIST("captions", text_item, MAY_BE_ABSENT),
+    FIELD_END,
 };
 
 static const char *or_default(const char *given, const char *fallback)
@@ -91,8 +96,8 @@ static void read_ask(const struct caption_body *in, struct caption_ask *ask)
 
 static json_t *make_answer(const struct work *w)
 {
-    json_t *answer = json_pack("{s:b, s:s, s:s, s:s}", "ok", 1, "caption", w->captions[0], "model", w->model.name,
-                               "platform", w->ask.platform->name);
+    json_t *answer = json_pack("{s:b, s:s, s:s, s:s}", "ok", 1, "caption", w->captions[0], "model",
+                               w->model.name, "platform", w->ask.platform->name);
     json_t *all = w->ask.n > 1 ? json_array() : NULL;
     for (int i = 0; all && i < w->n; i++)
         (void)json_array_append_new(all, json_string(w->captions[i]));

@@ -120,8 +120,8 @@ reply directus_items_create(struct request *rq)
         return refused;
     if (!rq->json)
         return refuse_payload(rq, "A row, or a list of rows, is needed.");
-    int r = items_create_once(rq->app->db, rq->who, collection, rq->json, rq->claim, data_answer,
-                              &made, &error);
+    int r =
+        items_create_once(rq->app->db, rq->who, collection, rq->json, rq->claim, data_answer, &made, &error);
     if (r < 0)
         return directus_refuse_items(rq, r, &error, true);
     if (!p.fields)

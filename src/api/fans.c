@@ -134,12 +134,13 @@ static reply list(struct request *rq)
 }
 
 /* Adds one list to the profile, and how long the whole of it is to the counts. */
-static int add_part(struct request *rq, const struct identity *owner, const char *name, const char *collection,
-                    json_t *data, json_t *lengths)
+static int add_part(struct request *rq, const struct identity *owner, const char *name,
+                    const char *collection, json_t *data, json_t *lengths)
 {
     struct items_error error;
     json_t *rows, *found = NULL;
-    _cleanup_json_ json_t *filter = json_pack("{s:{s:O}}", "fan_profile_id", "_eq", json_object_get(data, "id")),
+    _cleanup_json_ json_t *filter =
+                              json_pack("{s:{s:O}}", "fan_profile_id", "_eq", json_object_get(data, "id")),
                           *sort = json_pack("[s]", "-date_created");
     struct items_query q = {.filter = filter, .sort = sort, .limit = PARTS_MAX, .filter_count = true};
     int r = filter && sort ? items_read(rq->app->db, owner, collection, &q, &rows, &found, &error) : -ENOMEM;

@@ -105,15 +105,16 @@ static reply change(struct request *rq)
     return r < 0 ? reply_items_error(rq, r, &error) : show(rq);
 }
 
-static reply delete(struct request *rq)
+static reply delete (struct request *rq)
 {
     struct identity owner = items_as_owner(rq);
     struct items_error error = {0};
     int r = items_delete(rq->app->db, &owner, POSTS, &rq->params[0], 1, &error);
-    return r < 0 ? reply_items_error(rq, r, &error) : reply_json(rq, 200, "{s:b, s:b}", "ok", 1, "deleted", 1);
+    return r < 0 ? reply_items_error(rq, r, &error)
+                 : reply_json(rq, 200, "{s:b, s:b}", "ok", 1, "deleted", 1);
 }
 
-static int add_condition(json_t *list, const char *field, const char *operator, const char *value)
+static int add_condition(json_t *list, const char *field, const char *operator, const char * value)
 {
     return value ? json_array_append_new(list, json_pack("{s:{s:s}}", field, operator, value)) : 0;
 }
@@ -152,7 +153,8 @@ static reply list(struct request *rq)
     json_t *rows, *counts;
     if (!is_time(in->from) || !is_time(in->to))
         return refuse_time(rq, is_time(in->from) ? "to" : "from");
-    _cleanup_json_ json_t *filter = filter_of(in), *sort = json_pack("[s, s]", "scheduled_time", "date_created");
+    _cleanup_json_ json_t *filter = filter_of(in),
+                          *sort = json_pack("[s, s]", "scheduled_time", "date_created");
     struct items_query q = {.filter = filter,
                             .sort = sort,
                             .limit = in->limit,

@@ -5,5 +5,7 @@
 #include "api/app.h"
 
 const struct route *const api_route_tables[] = {
-    captions_routes, chat_routes, credentials_routes, directus_routes, fans_routes, posts_routes, system_routes, usage_routes, NULL,
+    captions_routes, chat_routes,  credentials_routes,
+    directus_routes, fans_routes,  posts_routes,
+    system_routes,   usage_routes, NULL,
 };

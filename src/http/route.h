@@ -114,7 +114,8 @@ struct route {
     struct query_spec query;
     struct answer_spec answer;
     const struct rate_limit *rate; /* NULL: none */
-    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING or MODEL; its answers hold no secrets */
+    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING or MODEL; its answers hold no
+                        secrets */
 };
 
 /* clang-format off */

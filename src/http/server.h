@@ -32,9 +32,9 @@ struct http_options {
     const struct route *const *tables; /* ended by NULL */
     struct http_auth auth;
     struct pool *workers;
-    struct pool *model_workers; /* of MODEL rows; may be NULL where there are none, else the start fails */
     struct app *app;
     struct http_limits limits; /* may be empty where no row needs it; else the start fails */
+    struct pool *model_workers; /* for MODEL rows; NULL where there are none, else the start fails */
 };
 
 /* Listens and serves. 0, or negative errno with a log line. What options point to must outlive the server. */

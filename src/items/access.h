@@ -56,10 +56,10 @@ struct collection {
     unsigned user_actions; /* enum action; a viewer has ACTION_READ of them */
     unsigned admin_actions;
     const char
-        *elsewhere;   /* why creating, changing and deleting isn't done through the engine; NULL = it is */
+        *elsewhere;    /* why creating, changing and deleting isn't done through the engine; NULL = it is */
     const char *ruled; /* what rules of its own (items/rules.h) decide beside this table; NULL = none. Nothing
                           is written before they are set */
-    const char *held; /* SQL on rows that can't be deleted now; NULL = none */
+    const char *held;  /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
     const char *stale;            /* column that is emptied when an EMBEDDED one changes */
     const struct column *columns; /* ended by one without a name */

@@ -11,8 +11,8 @@
  * in that field names nothing of the row's owner), -EACCES (the collection, action or, where it is named, the
  * field is forbidden to this user), -EINVAL (with *ret_error's sentence and field; also a query that took
  * longer than ITEMS_READ_LIMIT_MS), -EALREADY (the row's state doesn't allow it any more, with a sentence),
- * -EDQUOT (the plan's limit, with ret_error->quota), -EEXIST (a unique rule), -EBUSY (the user has ITEMS_SCANS_EACH queries
- * running that read texts whole), or the store's errors. Blocking; workers only. */
+ * -EDQUOT (the plan's limit, with ret_error->quota), -EEXIST (a unique rule), -EBUSY (the user has
+ * ITEMS_SCANS_EACH queries running that read texts whole), or the store's errors. Blocking; workers only. */
 #ifndef ITEMS_ITEMS_H
 #define ITEMS_ITEMS_H
 
@@ -33,12 +33,12 @@ struct items_error {
 };
 
 struct items_query {
-    const json_t *fields; /* array of names or NULL = all readable ("*") */
-    const json_t *filter; /* filter object or NULL */
-    const json_t *sort;   /* array of names, "-name" descending; NULL = by date_created or id */
-    const char *search;   /* contained in any readable text field; NULL = none */
+    const json_t *fields;  /* array of names or NULL = all readable ("*") */
+    const json_t *filter;  /* filter object or NULL */
+    const json_t *sort;    /* array of names, "-name" descending; NULL = by date_created or id */
+    const char *search;    /* contained in any readable text field; NULL = none */
     const char *search_in; /* "a|b": only in these of them; NULL = in all */
-    int64_t limit;        /* -1 = the most allowed (1,000) */
+    int64_t limit;         /* -1 = the most allowed (1,000) */
     int64_t offset;
     bool total_count, filter_count;
 };

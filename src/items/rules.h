@@ -23,8 +23,8 @@ enum action items_change_action(const struct items_change *change);
 const struct identity *items_change_who(const struct items_change *change);
 const char *items_change_owner(const struct items_change *change);
 
-/* A column that is kept as text (texts, choices, ids, times, JSON) as it is stored, and as it will be. NULL is
- * null; before a creation, and after a deletion, all are. */
+/* A column that is kept as text (texts, choices, ids, times, JSON) as it is stored, and as it will be. NULL
+ * is null; before a creation, and after a deletion, all are. */
 const char *items_before(const struct items_change *change, const char *column);
 const char *items_after(const struct items_change *change, const char *column);
 

@@ -31,8 +31,8 @@ struct items_change {
     const char *stored[COLUMNS_MAX]; /* by the column's place in the table; at creation all NULL */
 };
 
-/* Inside a unit: asks the collection's rules, if it has any, about a row of `owner` that is created (id NULL),
- * changed or deleted. row may be added to; texts are in the scope's arena. */
+/* Inside a unit: asks the collection's rules, if it has any, about a row of `owner` that is created (id
+ * NULL), changed or deleted. row may be added to; texts are in the scope's arena. */
 int rules_apply(struct db_conn *c, const struct filter_scope *scope, enum action action, const char *owner,
                 const char *id, struct write_row *row);
 

@@ -16,6 +16,7 @@
 #define MAC_SIZE 32
 #define MAC_TEXT_SIZE (2 * MAC_SIZE + 1)
 #define SECRETS_MOST 8
+#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
 struct idempotency_claim {
     const char *scope, *route, *key;
@@ -146,10 +147,10 @@ int idempotency_settle_unit(struct db_conn *c, const struct idempotency_claim *c
     int64_t changed = 0;
     if (!claim)
         return 0;
-    _cleanup_free_ char *body = answer ? json_dumps(answer, JSON_COMPACT | JSON_ENCODE_ANY) : strdup("");
-    if (!body)
+    _cleanup_buf_ struct buf body = BUF_INIT(ANSWER_MAX); /* written as replies are: a repeat can't tell */
+    if ((answer && json_write(&body, answer) < 0) || !buf_str(&body))
         return -ENOMEM;
-    int r = settle(c, claim, status, body, &changed);
+    int r = settle(c, claim, status, buf_str(&body), &changed);
     return r == 0 && changed == 0 ? -ECANCELED : r;
 }
 

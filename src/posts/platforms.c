@@ -43,7 +43,8 @@ bool platform_is_url(const char *text, size_t len)
 
 static size_t x_weight_of_char(uint32_t c)
 {
-    bool light = c <= 4351 || (c >= 8192 && c <= 8205) || (c >= 8208 && c <= 8223) || (c >= 8242 && c <= 8247);
+    bool light =
+        c <= 4351 || (c >= 8192 && c <= 8205) || (c >= 8208 && c <= 8223) || (c >= 8242 && c <= 8247);
     return light ? 1 : X_HEAVY_WEIGHT;
 }
 

@@ -20,8 +20,8 @@ struct platform {
     const char *name;
     size_t text_max; /* of a post's text, in units; at most POST_TEXT_MAX */
     enum platform_unit unit;
-    const char *unit_name; /* "characters" */
-    size_t caption_max;    /* of a generated caption, in characters as well as in units */
+    const char *unit_name;  /* "characters" */
+    size_t caption_max;     /* of a generated caption, in characters as well as in units */
     int tags_min, tags_max; /* hashtags of a generated caption; 0 and 0: as they come */
     const char *own_site;   /* of all links, only those to it stay in a generated caption; NULL: all do */
 };

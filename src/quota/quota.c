@@ -96,7 +96,8 @@ void quota_sentence(const struct quota_outcome *outcome, char ret[QUOTA_SENTENCE
     if (outcome->reason == QUOTA_NOT_IN_TIER)
         before = "Your plan doesn't include ";
     else if (outcome->reason != QUOTA_LIMIT_REACHED)
-        before = "Your plan's limits could not be checked, so nothing was done. Try again shortly", label = "";
+        before = "Your plan's limits could not be checked, so nothing was done. Try again shortly",
+        label = "";
     (void)snprintf(ret, QUOTA_SENTENCE_SIZE, "%s%s%s", before, label, after);
 }
 

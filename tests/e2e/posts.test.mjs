@@ -287,7 +287,7 @@ describe('posts', () => {
         const run = async (slug) => {
             model.once(`[ACTION:${slug}:{}]`);
             const { events } = await talk(server, user, 'go');
-            return events.map((e) => e.json).find((e) => e.type === 'actionResult');
+            return events.map((e) => e.json ?? e).find((e) => e.type === 'actionResult');
         };
         assert.match(JSON.stringify(await run('post-long')), /content_text/);
         assert.equal((await run('post-now')).success, true);

@@ -44,7 +44,9 @@ static void frames_go(void **state)
         {"Come and see.", "Come and see."},
         {"  \n Come and see. \n", "Come and see."},
         {"\"Come and see.\"", "Come and see."},
-        {"\xE2\x80\x9C" "Come and see.\xE2\x80\x9D", "Come and see."},
+        {"\xE2\x80\x9C"
+         "Come and see.\xE2\x80\x9D",
+         "Come and see."},
         {"Here is your caption: Come and see.", "Come and see."},
         {"Here's a playful caption for fansly:\n\n\"Come and see.\"", "Come and see."},
         {"Sure! Here's a caption:\n\nCome and see.", "Come and see."},
@@ -130,7 +132,8 @@ static void instagram_has_three_to_five_hashtags(void **state)
                         "Look up.\n\n#rooftop #summer #series");
     assert_string_equal(finish("instagram", 4, "rooftop", "Look up. #Rooftop"),
                         "Look up.\n\n#Rooftop #Look #ContentCreator");
-    assert_string_equal(finish("instagram", 4, "t", "Up. #a1 #b2 #c3 #d4 #e5 #f6 #A1"), "Up.\n\n#a1 #b2 #c3 #d4 #e5");
+    assert_string_equal(finish("instagram", 4, "t", "Up. #a1 #b2 #c3 #d4 #e5 #f6 #A1"),
+                        "Up.\n\n#a1 #b2 #c3 #d4 #e5");
     assert_string_equal(finish("instagram", 4, "t", "A #b #c #d #e #f #g day"), "A #b #c #d #e #f g day");
     static const char *const hard[] = {"\xF0\x9F\x98\x80", "#1 is here", "#", "#a", "the and for", "x"};
     for (size_t i = 0; i < ARRAY_LEN(hard); i++) {
@@ -143,11 +146,14 @@ static void instagram_has_three_to_five_hashtags(void **state)
 static void it_fits(void **state)
 {
     (void)state;
-    assert_string_equal(finish("snapchat", 4, "t", "New set tonight. Come and see it now."), "New set tonight.");
+    assert_string_equal(finish("snapchat", 4, "t", "New set tonight. Come and see it now."),
+                        "New set tonight.");
     assert_string_equal(finish("snapchat", 4, "t", "Every single evening, a surprise"),
                         "Every single evening, a\xE2\x80\xA6");
-    assert_string_equal(finish("snapchat", 4, "t", "Short. #one #two #three #four #five"), "Short. #one #two #three #four");
-    assert_string_equal(finish("snapchat", 4, "t", "https://example.com/a/path/longer/than/all So be it"), "So be it");
+    assert_string_equal(finish("snapchat", 4, "t", "Short. #one #two #three #four #five"),
+                        "Short. #one #two #three #four");
+    assert_string_equal(finish("snapchat", 4, "t", "https://example.com/a/path/longer/than/all So be it"),
+                        "So be it");
     assert_string_equal(finish("snapchat", 4, "t", "#averyveryveryverylonghashtagindeed yes"), "yes");
     const char *s = finish("snapchat", 4, "t", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     assert_int_equal(utf8_count(s, strlen(s)), 30);
@@ -165,9 +171,25 @@ static void it_fits(void **state)
 static void any_text_fits_everywhere(void **state)
 {
     (void)state;
-    static const char *const words[] = {"hello", "#tag", "https://example.com/some/path?x=1", "\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA",
-                                        "e\xCC\x81t\xC3\xA9", "yes.", "no!", "\n", "\n\n", "\"", "\xE6\xBC\xA2\xE5\xAD\x97",
-                                        "www.other.com", "a,b;c", "(", "[x](http://y.zz)", "'", "#1", "Note:", "3.5"};
+    static const char *const words[] = {"hello",
+                                        "#tag",
+                                        "https://example.com/some/path?x=1",
+                                        "\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA",
+                                        "e\xCC\x81t\xC3\xA9",
+                                        "yes.",
+                                        "no!",
+                                        "\n",
+                                        "\n\n",
+                                        "\"",
+                                        "\xE6\xBC\xA2\xE5\xAD\x97",
+                                        "www.other.com",
+                                        "a,b;c",
+                                        "(",
+                                        "[x](http://y.zz)",
+                                        "'",
+                                        "#1",
+                                        "Note:",
+                                        "3.5"};
     unsigned seed = 7;
     for (int round = 0; round < 400; round++) {
         char text[4096] = "";

@@ -42,9 +42,9 @@ static void a_lost_claim_creates_nothing(void **state)
     struct http_limits hooks = limits_hooks(limits);
     assert_int_equal(hooks.claim(hooks.ctx, &in, &w->arena, &found), 0);
     assert_int_equal(store_exec(w->db, "DELETE FROM idempotency_keys"), 0);
-    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, answer_of,
-                                       &row, &error),
-                     -ECANCELED);
+    assert_int_equal(
+        items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, answer_of, &row, &error),
+        -ECANCELED);
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes WHERE title = 'lost'"), 0);
     limits_close(limits);
 }
@@ -300,7 +300,8 @@ static void other_ways_are_named(void **state)
     assert_int_equal(create(w, ANNA, "directus_files", json_pack("{s:s}", "title", "x"), NULL, &error),
                      -EACCES);
     assert_true(strstr(error.sentence, "/files") != NULL);
-    assert_int_equal(update(w, ADMIN, "directus_files", id, json_pack("{s:s}", "title", "x"), &error), -EACCES);
+    assert_int_equal(update(w, ADMIN, "directus_files", id, json_pack("{s:s}", "title", "x"), &error),
+                     -EACCES);
     assert_int_equal(items_delete(w->db, &w->people[ANNA], "directus_files", &id, 1, &error), -EACCES);
 }
 

@@ -35,11 +35,22 @@ static void each_counts_in_its_own_units(void **state)
         const char *platform, *text;
         size_t units;
     } cases[] = {
-        {"facebook", grin, 1}, {"tiktok", grin, 2},  {"youtube", grin, 4}, {"x", grin, 2},
-        {"facebook", accent, 1}, {"tiktok", accent, 1}, {"youtube", accent, 2}, {"x", accent, 1},
-        {"x", kanji, 2}, {"instagram", kanji, 1}, {"x", family, 2}, {"instagram", family, 5},
+        {"facebook", grin, 1},
+        {"tiktok", grin, 2},
+        {"youtube", grin, 4},
+        {"x", grin, 2},
+        {"facebook", accent, 1},
+        {"tiktok", accent, 1},
+        {"youtube", accent, 2},
+        {"x", accent, 1},
+        {"x", kanji, 2},
+        {"instagram", kanji, 1},
+        {"x", family, 2},
+        {"instagram", family, 5},
         {"x", "see https://example.com/a/very/long/path/that/nobody/reads", 4 + 23},
-        {"x", "http://a.b", 23}, {"x", "xhttp://a.b", 11}, {"x", "", 0},
+        {"x", "http://a.b", 23},
+        {"x", "xhttp://a.b", 11},
+        {"x", "", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(count(cases[i].platform, cases[i].text), cases[i].units);

@@ -64,28 +64,29 @@ static const char *scheduled(struct posts_world *w, enum person who)
 {
     struct items_error error;
     const char *id = NULL;
-    const char *text = arena_printf(&w->rows->arena, "{'platform':'x','content_text':'c','scheduled_time':'%s'}",
-                                    in(w, HOUR));
+    const char *text = arena_printf(&w->rows->arena,
+                                    "{'platform':'x','content_text':'c','scheduled_time':'%s'}", in(w, HOUR));
     if (post(w, who, text, &id, &error) < 0)
         fail_msg("%s", error.sentence);
     return id;
 }
 
-static int change(struct posts_world *w, enum person who, const char *id, const char *field, const char *value,
-                  struct items_error *error)
+static int change(struct posts_world *w, enum person who, const char *id, const char *field,
+                  const char *value, struct items_error *error)
 {
     return update(w->rows, who, POSTS, id, json_pack("{s:s?}", field, value), error);
 }
 
 static const char *state_of(struct posts_world *w, const char *id)
 {
-    return query_text(w->rows, arena_printf(&w->rows->arena, "SELECT status FROM scheduled_posts WHERE id = '%s'", id));
+    return query_text(
+        w->rows, arena_printf(&w->rows->arena, "SELECT status FROM scheduled_posts WHERE id = '%s'", id));
 }
 
 static void set_state(struct posts_world *w, const char *id, const char *status)
 {
-    const char *sql = arena_printf(&w->rows->arena, "UPDATE scheduled_posts SET status = '%s' WHERE id = '%s'",
-                                   status, id);
+    const char *sql =
+        arena_printf(&w->rows->arena, "UPDATE scheduled_posts SET status = '%s' WHERE id = '%s'", status, id);
     assert_int_equal(store_exec(w->rows->db, sql), 0);
 }
 
@@ -119,9 +120,9 @@ static void times_lie_within_a_year(void **state)
     } cases[] = {{-HOUR, -EINVAL}, {-1, -EINVAL}, {HOUR, 0}, {365 * DAY, 0}, {367 * DAY, -EINVAL}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct items_error error;
-        const char *text = arena_printf(&w->rows->arena,
-                                        "{'platform':'x','content_text':'c','scheduled_time':'%s'}",
-                                        in(w, cases[i].from_now));
+        const char *text =
+            arena_printf(&w->rows->arena, "{'platform':'x','content_text':'c','scheduled_time':'%s'}",
+                         in(w, cases[i].from_now));
         assert_int_equal(post(w, BERT, text, NULL, &error), cases[i].r);
         if (cases[i].r)
             assert_string_equal(error.field, "scheduled_time");
@@ -134,7 +135,8 @@ static void a_draft_whose_time_has_gone_by_needs_a_new_one(void **state)
     struct items_error error;
     const char *id = scheduled(w, ANNA);
     set_state(w, id, "draft");
-    assert_int_equal(store_exec(w->rows->db, "UPDATE scheduled_posts SET scheduled_time = '2020-01-01T00:00:00.000Z'"), 0);
+    assert_int_equal(
+        store_exec(w->rows->db, "UPDATE scheduled_posts SET scheduled_time = '2020-01-01T00:00:00.000Z'"), 0);
     assert_int_equal(change(w, ANNA, id, "content_text", "still a draft", &error), 0);
     assert_int_equal(change(w, ANNA, id, "status", "scheduled", &error), -EINVAL);
     assert_int_equal(change(w, ANNA, id, "scheduled_time", in(w, HOUR), &error), 0);
@@ -149,7 +151,8 @@ static void each_platform_has_its_limit(void **state)
             char *text = arena_alloc(&w->rows->arena, p->text_max + 2);
             memset(text, 'a', p->text_max + (size_t)over);
             const char *json = arena_printf(
-                &w->rows->arena, "{'platform':'%s','content_text':'%s','platform_meta':{'subreddit':'art','title':'t'}}",
+                &w->rows->arena,
+                "{'platform':'%s','content_text':'%s','platform_meta':{'subreddit':'art','title':'t'}}",
                 p->name, text);
             assert_int_equal(post(w, ANNA, json, NULL, &error), over ? -EINVAL : 0);
             if (over)
@@ -192,8 +195,8 @@ static void reddit_wants_to_know_where(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct items_error error;
-        const char *text = arena_printf(&w->rows->arena, "{'platform':'reddit','content_text':'c','platform_meta':%s}",
-                                        cases[i].meta);
+        const char *text = arena_printf(
+            &w->rows->arena, "{'platform':'reddit','content_text':'c','platform_meta':%s}", cases[i].meta);
         if (post(w, ANNA, text, NULL, &error) != cases[i].r)
             fail_msg("%s", cases[i].meta);
         if (cases[i].r)
@@ -202,7 +205,8 @@ static void reddit_wants_to_know_where(void **state)
     struct items_error error;
     char *filler = arena_alloc(&w->rows->arena, POST_META_MAX + 1);
     memset(filler, 'a', POST_META_MAX);
-    const char *large = arena_printf(&w->rows->arena, "{'platform':'x','content_text':'c','platform_meta':{'k':'%s'}}", filler);
+    const char *large = arena_printf(
+        &w->rows->arena, "{'platform':'x','content_text':'c','platform_meta':{'k':'%s'}}", filler);
     assert_int_equal(post(w, ANNA, large, NULL, &error), -EINVAL);
 }
 
@@ -214,7 +218,9 @@ static void there_must_be_something_to_post(void **state)
     const char *mine = insert_row(w->rows, access_collection("media_assets"), w->rows->people[ANNA].user_id);
     const char *hers = insert_row(w->rows, access_collection("media_assets"), w->rows->people[BERT].user_id);
     const char *time = in(w, HOUR);
-    assert_int_equal(post(w, ANNA, arena_printf(a, "{'platform':'x','scheduled_time':'%s'}", time), NULL, &error), -EINVAL);
+    assert_int_equal(
+        post(w, ANNA, arena_printf(a, "{'platform':'x','scheduled_time':'%s'}", time), NULL, &error),
+        -EINVAL);
     assert_int_equal(post(w, ANNA, "{'platform':'x'}", NULL, &error), 0);
     const char *with = arena_printf(a, "{'platform':'x','scheduled_time':'%s','media_id':'%s'}", time, mine);
     assert_int_equal(post(w, ANNA, with, NULL, &error), 0);
@@ -245,7 +251,8 @@ static void what_failed_can_be_tried_again(void **state)
     struct posts_world *w = *state;
     struct items_error error;
     const char *id = scheduled(w, ANNA);
-    assert_int_equal(store_exec(w->rows->db, "UPDATE scheduled_posts SET status = 'failed', error_message = 'why'"), 0);
+    assert_int_equal(
+        store_exec(w->rows->db, "UPDATE scheduled_posts SET status = 'failed', error_message = 'why'"), 0);
     assert_int_equal(change(w, ANNA, id, "content_text", "better", &error), 0);
     assert_string_equal(state_of(w, id), "failed");
     assert_int_equal(change(w, ANNA, id, "scheduled_time", in(w, HOUR), &error), 0);
@@ -272,8 +279,8 @@ static void the_queue_has_as_many_places_as_the_plan(void **state)
     (void)scheduled(w, ANNA);
     (void)scheduled(w, ANNA);
     assert_int_equal(post(w, ANNA, "{'platform':'x','content_text':'c'}", &draft, &error), 0);
-    const char *more = arena_printf(&w->rows->arena, "{'platform':'x','content_text':'c','scheduled_time':'%s'}",
-                                    in(w, HOUR));
+    const char *more = arena_printf(&w->rows->arena,
+                                    "{'platform':'x','content_text':'c','scheduled_time':'%s'}", in(w, HOUR));
     assert_int_equal(post(w, ANNA, more, NULL, &error), -EDQUOT);
     assert_int_equal(error.quota.reason, QUOTA_LIMIT_REACHED);
     assert_int_equal(error.quota.limit, 3);
@@ -300,8 +307,8 @@ static void several_rows_join_together_or_not_at_all(void **state)
         struct items_error error;
         json_t *list = json_array();
         for (int i = 0; i < n; i++)
-            (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "platform", "x", "content_text", "c",
-                                                        "scheduled_time", in(w, HOUR)));
+            (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "platform", "x", "content_text",
+                                                        "c", "scheduled_time", in(w, HOUR)));
         assert_int_equal(store_exec(w->rows->db, "DELETE FROM scheduled_posts"), 0);
         assert_int_equal(create(w->rows, ANNA, POSTS, list, NULL, &error), n == 3 ? 0 : -EDQUOT);
         assert_int_equal(store_int(w->rows->db, "SELECT count(*) FROM scheduled_posts"), n == 3 ? 3 : 0);
