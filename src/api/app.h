@@ -21,6 +21,7 @@ struct app {
     struct event_hub *events;
     struct chat *chat;
     struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
+    struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model gives up */
 };
 
 /* The route tables of all endpoint families, one file each, ended by NULL; proxied: /api/directus is passed

@@ -4,6 +4,7 @@
  * those of Directus 11. */
 #include "api/directus.h"
 
+#include "api/quota_reply.h"
 #include "api/routes.h"
 
 #include <errno.h>
@@ -30,7 +31,9 @@ static reply refuse_value(struct request *rq, const struct items_error *error)
 reply directus_refuse_items(struct request *rq, int r, const struct items_error *error, bool writing)
 {
     const char *sentence = error->sentence[0] ? error->sentence : FORBIDDEN_MESSAGE;
-    if (r == -EACCES)
+    if (error->quota.label[0])
+        return reply_quota_refused(rq, &error->quota);
+    if (r == -EACCES || r == -EALREADY)
         return directus_refuse(rq, 403, "FORBIDDEN", sentence, NULL);
     if (r == -ENOENT && error->field[0])
         return directus_refuse(rq, 400, "INVALID_FOREIGN_KEY", sentence,

@@ -114,6 +114,11 @@ reply directus_refuse_payload(struct request *rq, const char *message)
     return directus_refuse(rq, 400, "INVALID_PAYLOAD", message, NULL);
 }
 
+static json_t *data_answer(const json_t *made)
+{
+    return json_pack("{s:O}", "data", made);
+}
+
 reply directus_items_create(struct request *rq)
 {
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
@@ -125,7 +130,8 @@ reply directus_items_create(struct request *rq)
         return refused;
     if (!rq->json)
         return directus_refuse_payload(rq, "A row, or a list of rows, is needed.");
-    int r = items_create_once(rq->app->db, rq->who, collection, rq->json, rq->claim, &made, &error);
+    int r =
+        items_create_once(rq->app->db, rq->who, collection, rq->json, rq->claim, data_answer, &made, &error);
     if (r < 0)
         return directus_refuse_items(rq, r, &error, true);
     if (!p.fields)

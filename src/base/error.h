@@ -52,6 +52,8 @@
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
     X(ERR_STORAGE_FULL, 503, "storage_full", "There is no room left for files") \
     X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
+    X(ERR_MODEL_UNAVAILABLE, 503, "model_unavailable", \
+      "No language model is connected, so nothing can be written") \
     X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \
     X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time")
 

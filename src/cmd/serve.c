@@ -6,6 +6,7 @@
 #include "api/directus_proxy.h"
 #include "auth/identity.h"
 #include "auth/logins.h"
+#include "base/cancel.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/text.h"
@@ -20,6 +21,7 @@
 #include "limits/limits.h"
 #include "llm/llm.h"
 #include "ops/removals.h"
+#include "posts/posts.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
@@ -31,10 +33,12 @@
 
 #define STOP_LIMIT_MS 10000
 #define WORKS_WAITING_MOST 4096
+#define MODEL_WORKS_WAITING_MOST 64
 
 struct services {
     struct app app;
-    struct pool *workers;
+    struct pool *workers, *model_workers;
+    struct cancel model_stop;
     struct limits *limits;
     struct http_server *server;
     struct schedule *schedule;
@@ -75,6 +79,8 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
         retrieval_forget(app->retrieval, user_id);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
+    if (str_equal(collection, POSTS))
+        quota_forget(app->quota, user_id);
     if (str_equal(collection, "directus_users")) {
         auth_forget(app->auth, user_id);
         quota_forget(app->quota, user_id); /* the tier stands there */
@@ -115,6 +121,7 @@ static int start_http(struct services *s)
         .auth = {s->app.auth, auth_lookup_hook, auth_resolve_hook, is_admin, is_read_only, describe,
                  identity_unref},
         .workers = s->workers,
+        .model_workers = s->model_workers,
         .app = &s->app,
         .limits = limits_hooks(s->limits),
     };
@@ -148,6 +155,9 @@ static int start_services(struct services *s)
     struct app *app = &s->app;
     int r = pool_start("genie-worker", (int)app->cfg->worker_threads, WORKS_WAITING_MOST, &s->workers);
     if (r == 0)
+        r = pool_start("genie-model", (int)app->cfg->worker_threads, MODEL_WORKS_WAITING_MOST,
+                       &s->model_workers);
+    if (r == 0)
         r = auth_open(app->cfg, app->db, &app->auth);
     if (r == 0)
         r = logins_open(app->cfg, app->db, app->auth, &app->logins);
@@ -169,6 +179,7 @@ static int start_services(struct services *s)
         r = start_upstream(app);
     if (r < 0)
         return r;
+    posts_set_rules(app->quota);
     items_on_change(rows_changed, app);
     db_on_user_change(app->db, user_changed, app);
     r = start_chat(s);
@@ -182,12 +193,15 @@ static void stop_services(struct services *s)
     struct app *app = &s->app;
     if (s->schedule) /* another server may lead while this one still answers */
         schedule_stop(s->schedule);
+    cancel_raise(&s->model_stop);
     if (app->chat)
         chat_quiesce(app->chat);
     if (s->server)
         http_stop(s->server, STOP_LIMIT_MS);
     if (s->workers)
         pool_stop(s->workers);
+    if (s->model_workers)
+        pool_stop(s->model_workers);
     if (app->chat) /* requests that were on their way have found it quiet */
         chat_close(app->chat);
     if (app->events)
@@ -251,6 +265,7 @@ static int serve(struct cmd_env *env, bool demo)
     if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
         return CMD_FAILED;
     s.app.db = db;
+    s.app.model_stop = &s.model_stop;
     _cleanup_(vault_closeP) struct vault *vault = NULL;
     if (open_vault(s.app.cfg, &vault) != CMD_OK)
         return CMD_FAILED;

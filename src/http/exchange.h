@@ -22,7 +22,7 @@ struct http_server {
     const struct config *config;
     struct http_auth auth;
     struct http_limits limits;
-    struct pool *workers;
+    struct pool *workers, *model_workers;
     struct app *app;
     struct route_set *routes;
     bool keeps_targets; /* as sent: a route with a tail wants them */

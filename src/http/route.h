@@ -33,6 +33,8 @@ enum route_kind {
     FAST,       /* memory and indexed reads only: runs on the event thread */
     FAST_FIRST, /* the same; where memory doesn't know, reply_later() and once more on the worker pool */
     BLOCKING,   /* plain sequential code: runs on the worker pool */
+    MODEL,      /* the same, but waits for a language model: runs on a pool of its own, so that slow models
+                   don't hold what all others need. Where its queue is full: 503 model_busy */
 };
 
 enum body_kind {
@@ -114,7 +116,8 @@ struct route {
     struct query_spec query;
     struct answer_spec answer;
     const struct rate_limit *rate; /* NULL: none */
-    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING; its answers hold no secrets */
+    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING or MODEL; its answers hold no
+                        secrets */
 };
 
 /* clang-format off */

@@ -427,6 +427,19 @@ static bool has_limits(const struct route_set *routes)
     return any;
 }
 
+static void look_for_models(void *ctx, const struct route *route)
+{
+    bool *any = ctx;
+    *any = *any || route->kind == MODEL;
+}
+
+static bool waits_for_models(const struct route_set *routes)
+{
+    bool any = false;
+    routes_each(routes, look_for_models, &any);
+    return any;
+}
+
 int http_start(const struct http_options *options, struct http_server **ret)
 {
     struct http_server *s = calloc(1, sizeof *s);
@@ -436,6 +449,7 @@ int http_start(const struct http_options *options, struct http_server **ret)
     s->auth = options->auth;
     s->limits = options->limits;
     s->workers = options->workers;
+    s->model_workers = options->model_workers;
     s->app = options->app;
     raise_descriptor_limit(s->config->max_connections);
     int r = routes_compile(options->tables, &s->routes), fd = -1;
@@ -444,6 +458,8 @@ int http_start(const struct http_options *options, struct http_server **ret)
     if (r == 0 && !s->limits.count && has_limits(s->routes))
         r = log_error(-EINVAL, "the route table has limits that nobody keeps");
     s->keeps_targets = r == 0 && routes_have_tail(s->routes);
+    if (r == 0 && !s->model_workers && waits_for_models(s->routes))
+        r = log_error(-EINVAL, "the route table waits for models, and no thread does");
     if (r == 0)
         r = peers_start(s->config->request_timeout_s * 1000, &s->peers);
     if (r == 0)

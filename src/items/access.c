@@ -74,8 +74,6 @@
 #define COUNT_MAX 9007199254740991.0 /* what a double, and so every client, holds exactly */
 #define MONEY_MAX 1e12
 
-#define PLATFORMS "onlyfans|fansly|instagram|tiktok|x|reddit|youtube|snapchat|facebook"
-
 /* ---- media and platforms */
 
 static const struct column media_jobs[] = {
@@ -160,12 +158,16 @@ static const struct column creator_profiles[] = {
 static const struct column scheduled_posts[] = {
     ID,
     USER_ID,
-    CHOICE("platform", SHOWN | NEEDED, PLATFORMS),
-    TEXT("content_text", SHOWN | NULLABLE, TEXT_MAX_BYTES),
-    TIME("scheduled_time", SHOWN | NULLABLE),
-    CHOICE("status", SHOWN, "draft|scheduled|publishing|posted|failed"),
-    UUID("media_id", SHOWN | NULLABLE, REFERS("media_assets")),
-    JSON("platform_meta", SHOWN | NULLABLE),
+    CHOICE("platform", OWN | NEEDED, PLATFORMS),
+    {.name = "content_text",
+     .type = COLUMN_TEXT,
+     .flags = OWN | NULLABLE,
+     .max = TEXT_MAX_BYTES,
+     .alias = "caption"},
+    TIME("scheduled_time", OWN | NULLABLE),
+    CHOICE("status", OWN, "draft|scheduled|publishing|posted|failed", .user_choices = "draft|scheduled"),
+    UUID("media_id", OWN | NULLABLE, REFERS("media_assets")),
+    JSON("platform_meta", OWN | NULLABLE),
     TIME("posted_at", SHOWN | NULLABLE),
     TEXT("error_message", SHOWN | NULLABLE, TEXT_MAX_BYTES),
     CREATED,
@@ -495,7 +497,7 @@ static const struct column directus_users[] = {
     COLUMNS_END,
 };
 
-#define POSTS_ELSEWHERE "Posts are scheduled, changed and deleted through /api/posts"
+#define POSTS_RULED "The rules of [posts](posts.md) hold, and the plan's queue"
 #define FILES_ELSEWHERE "Files are uploaded and deleted through /files"
 
 const struct collection access_table[] = {
@@ -547,8 +549,7 @@ const struct collection access_table[] = {
      .columns = scheduled_posts,
      .user_actions = ALL,
      .admin_actions = ALL,
-     .elsewhere = POSTS_ELSEWHERE,
-     .elsewhere_actions = ACTION_CREATE | ACTION_UPDATE | ACTION_DELETE},
+     .ruled = POSTS_RULED},
     {.name = "fan_profiles",
      .owner = "user_id",
      .columns = fan_profiles,

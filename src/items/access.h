@@ -8,6 +8,8 @@
 #include "auth/identity.h"
 #include "base/buf.h"
 
+#define PLATFORMS "onlyfans|fansly|instagram|tiktok|x|reddit|youtube|snapchat|facebook"
+
 enum action { ACTION_READ = 1, ACTION_CREATE = 2, ACTION_UPDATE = 4, ACTION_DELETE = 8 };
 
 enum column_type {
@@ -55,7 +57,9 @@ struct collection {
     unsigned admin_actions;
     const char *elsewhere;      /* why some of this isn't done through the engine; NULL = all is */
     unsigned elsewhere_actions; /* what */
-    const char *held;           /* SQL on rows that can't be deleted now; NULL = none */
+    const char *ruled; /* what rules of its own (items/rules.h) decide beside this table; NULL = none. Nothing
+                           is written before they are set */
+    const char *held;  /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
     const char *stale;            /* column that is emptied when an EMBEDDED one changes */
     const struct column *columns; /* ended by one without a name */

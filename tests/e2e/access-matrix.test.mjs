@@ -100,7 +100,8 @@ describe('who may call what', () => {
                 const wanted = expectedRefusal(path, expected(route, caller), caller);
                 const limited = operation['x-rate-limit'] && answer.status === 429;
                 if (!limited) assert.equal(refusal(answer), wanted, what);
-                if (wanted === null) assert.ok(answer.status < 500, what);
+                const noModel = answer.json?.code === 'model_unavailable'; // the server under test has none
+                if (wanted === null) assert.ok(answer.status < 500 || noModel, what);
             }
             await server.assertWell();
         });
