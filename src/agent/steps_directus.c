@@ -35,6 +35,8 @@ static int fail(struct step_run *run, int r, const json_t *config, const struct 
         return error->field[0] ? step_fail(run, r, "%s: %s", error->field, error->sentence)
                                : step_fail(run, r, "%s", error->sentence);
     case -EBUSY:
+    case -EALREADY:
+    case -EDQUOT:
         return step_fail(run, r, "%s", error->sentence);
     case -EEXIST:
         return step_fail(run, r, "%.60s already has such a row", collection);

@@ -14,12 +14,14 @@ struct app {
     struct auth *auth;
     struct logins *logins;
     struct quota *quota;
+    struct files *files;
     struct llm *llm;
     struct retrieval *retrieval;
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;
     struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
+    struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model gives up */
 };
 
 /* The route tables of all endpoint families, one file each, ended by NULL; proxied: /api/directus is passed

@@ -4,6 +4,7 @@
  * those of Directus 11. */
 #include "api/directus.h"
 
+#include "api/quota_reply.h"
 #include "api/routes.h"
 
 #include <errno.h>
@@ -30,7 +31,9 @@ static reply refuse_value(struct request *rq, const struct items_error *error)
 reply directus_refuse_items(struct request *rq, int r, const struct items_error *error, bool writing)
 {
     const char *sentence = error->sentence[0] ? error->sentence : FORBIDDEN_MESSAGE;
-    if (r == -EACCES)
+    if (error->quota.label[0])
+        return reply_quota_refused(rq, &error->quota);
+    if (r == -EACCES || r == -EALREADY)
         return directus_refuse(rq, 403, "FORBIDDEN", sentence, NULL);
     if (r == -ENOENT && error->field[0])
         return directus_refuse(rq, 400, "INVALID_FOREIGN_KEY", sentence,
@@ -50,6 +53,17 @@ reply directus_refuse_items(struct request *rq, int r, const struct items_error 
     return reply_store_error(rq, r);
 }
 
+static reply server_ping(struct request *rq)
+{
+    return reply_bytes(rq, 200, "text/plain; charset=utf-8", "pong", 4);
+}
+
+static reply server_health(struct request *rq)
+{
+    int r = db_ping(rq->app->db);
+    return r < 0 ? reply_store_error(rq, r) : reply_json(rq, 200, "{s:s}", "status", "ok");
+}
+
 /* The parameters that the handlers read by themselves (items/params.h); filters come also in brackets. */
 static const struct field fields_query[] = {{.name = "fields", .type = FIELD_TYPE_ARRAY}, FIELD_END};
 static const struct field list_query[] = {
@@ -64,6 +78,9 @@ static const struct field list_query[] = {
     FIELD_END,
 };
 
+static const struct field asset_query[] = {{.name = "download", .type = FIELD_TYPE_STR}, FIELD_END};
+
+static const struct field health_answer[] = {HAS_STR("status", CHOICES("ok")), FIELD_END};
 static const struct field tokens[] = {HAS_INT("expires"), HAS_STR("access_token", MAY_BE_ABSENT),
                                       HAS_STR("refresh_token", MAY_BE_ABSENT), FIELD_END};
 static const struct field tokens_answer[] = {HAS_OBJECT("data", tokens), FIELD_END};
@@ -91,11 +108,14 @@ static const struct field me[] = {
 };
 static const struct field me_answer[] = {HAS_OBJECT("data", me), FIELD_END};
 
-#define LOGIN_BODY BODY(login_body, directus_login_fields)
-#define SESSION_BODY BODY(session_body, directus_session_fields)
+#define LOGIN_BODY BODY_SECRET(login_body, directus_login_fields, 0, NULL)
+#define SESSION_BODY BODY_SECRET(session_body, directus_session_fields, 0, NULL)
 #define ITEMS "/api/directus/items/:collection"
 #define ITEM ITEMS "/:id"
 #define ME "/api/directus/users/me"
+#define FILES "/api/directus/files"
+#define A_FILE FILES "/:id"
+#define ASSET "/api/directus/assets/:id"
 
 const struct route directus_routes[] = {
     {HTTP_POST, "/api/directus/auth/login", AUTH_NONE, READS, BLOCKING, directus_login, LOGIN_BODY,
@@ -110,6 +130,9 @@ const struct route directus_routes[] = {
      .query = QUERY_SEEN(fields_query), .answer = ANSWER(me_answer)},
     {HTTP_GET, ITEMS, AUTH_USER, READS, BLOCKING, directus_items_list, NO_BODY, "Rows of a collection",
      .query = QUERY_SEEN(list_query), .answer = ANSWER(list_answer)},
+    {HTTP_SEARCH, ITEMS, AUTH_USER, READS, BLOCKING, directus_items_list, ANY_JSON,
+     "Rows of a collection, by a query in the body", .query = QUERY_SEEN(list_query),
+     .answer = ANSWER(list_answer)},
     {HTTP_POST, ITEMS, AUTH_USER, WRITES, BLOCKING, directus_items_create, ANY_JSON,
      "Create a row, or several", .query = QUERY_SEEN(fields_query), .answer = ANSWER(created_answer),
      .idempotent = true},
@@ -123,5 +146,31 @@ const struct route directus_routes[] = {
      .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer)},
     {HTTP_DELETE, ITEM, AUTH_USER, WRITES, BLOCKING, directus_item_delete, NO_BODY, "Delete a row",
      .answer = ANSWER_EMPTY},
+    {HTTP_GET, FILES, AUTH_USER, READS, BLOCKING, directus_files_list, NO_BODY, "One's files",
+     .query = QUERY_SEEN(list_query), .answer = ANSWER(list_answer)},
+    {HTTP_SEARCH, FILES, AUTH_USER, READS, BLOCKING, directus_files_list, ANY_JSON,
+     "One's files, by a query in the body", .query = QUERY_SEEN(list_query), .answer = ANSWER(list_answer)},
+    {HTTP_POST, FILES, AUTH_USER, WRITES, BLOCKING, directus_files_create, UPLOAD(0),
+     "Upload a file: a form with title, description and tags, and the file",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer), .idempotent = true},
+    {HTTP_PATCH, FILES, AUTH_USER, WRITES, BLOCKING, directus_files_update, ANY_JSON,
+     "Change title and tags of several files", .query = QUERY_SEEN(fields_query),
+     .answer = ANSWER(list_answer)},
+    {HTTP_DELETE, FILES, AUTH_USER, WRITES, BLOCKING, directus_files_delete, ANY_JSON, "Delete several files",
+     .answer = ANSWER_EMPTY},
+    {HTTP_GET, A_FILE, AUTH_USER, READS, BLOCKING, directus_file_read, NO_BODY, "What is known of a file",
+     .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer)},
+    {HTTP_PATCH, A_FILE, AUTH_USER, WRITES, BLOCKING, directus_file_update, ANY_JSON,
+     "Change title and tags of a file", .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer)},
+    {HTTP_DELETE, A_FILE, AUTH_USER, WRITES, BLOCKING, directus_file_delete, NO_BODY, "Delete a file",
+     .answer = ANSWER_EMPTY},
+    {HTTP_GET, ASSET, AUTH_USER, READS, BLOCKING, directus_asset_read, NO_BODY,
+     "A file's bytes, or a range of them", .query = QUERY_SEEN(asset_query), .answer = ANSWER_FILE},
+    {HTTP_GET, ASSET "/:filename", AUTH_USER, READS, BLOCKING, directus_asset_read, NO_BODY,
+     "The same; the name is for the reader alone", .query = QUERY_SEEN(asset_query), .answer = ANSWER_FILE},
+    {HTTP_GET, "/api/directus/server/ping", AUTH_NONE, READS, FAST, server_ping, NO_BODY,
+     "Whether it is there", .answer = ANSWER_OF_TYPE("text/plain")},
+    {HTTP_GET, "/api/directus/server/health", AUTH_NONE, READS, BLOCKING, server_health, NO_BODY,
+     "Whether it can work", .answer = ANSWER(health_answer)},
     ROUTES_END,
 };

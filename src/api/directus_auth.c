@@ -80,7 +80,6 @@ static reply answer(struct request *rq, const char *mode, const struct login_gra
     json_int_t expires = grant->lifetime_s * 1000;
     if (grant->refusal != LOGIN_OK)
         return refuse(rq, grant);
-    reply_header(rq, "Cache-Control", "no-store");
     if (is_mode(mode, "session")) {
         set_cookie(rq, SESSION_COOKIE, grant->access_token, LOGIN_SESSION_TTL_S);
         return reply_json(rq, 200, "{s:{s:I}}", "data", "expires", expires);

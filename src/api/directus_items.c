@@ -3,7 +3,6 @@
  * itself. */
 #include "api/directus.h"
 #include "base/text.h"
-#include "items/params.h"
 #include "items/profile.h"
 
 #include <errno.h>
@@ -23,10 +22,11 @@ static const char *collection_of(struct request *rq, reply *ret_reply)
     return NULL;
 }
 
-/* Reads the query parameters; false with *ret_reply made. The caller frees p either way. */
-static bool read_params(struct request *rq, struct items_params *p, reply *ret_reply)
+bool directus_read_params(struct request *rq, struct items_params *p, reply *ret_reply)
 {
     request_each_query(rq, items_params_add, p);
+    if (rq->route->method == HTTP_SEARCH)
+        items_params_add_json(p, json_object_get(rq->json, "query"));
     if (items_params_ready(p) == 0)
         return true;
     *ret_reply = directus_refuse_items(rq, -EINVAL, &p->error, false);
@@ -40,14 +40,13 @@ static reply reply_data(struct request *rq, json_t *data)
 
 /* ---- reading */
 
-reply directus_items_list(struct request *rq)
+reply directus_list(struct request *rq, const char *collection)
 {
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
     struct items_error error;
     reply refused;
     json_t *rows, *meta;
-    const char *collection = collection_of(rq, &refused);
-    if (!collection || !read_params(rq, &p, &refused))
+    if (!directus_read_params(rq, &p, &refused))
         return refused;
     int r = items_read(rq->app->db, rq->who, collection, &p.query, &rows, &meta, &error);
     if (r < 0)
@@ -57,9 +56,15 @@ reply directus_items_list(struct request *rq)
     return reply_data(rq, rows);
 }
 
-/* Answers with rows as they are now: an array, or the one row. */
-static reply reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n,
-                        bool many, const json_t *fields)
+reply directus_items_list(struct request *rq)
+{
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    return collection ? directus_list(rq, collection) : refused;
+}
+
+reply directus_reply_rows(struct request *rq, const char *collection, const char *const *ids, size_t n,
+                          bool many, const json_t *fields)
 {
     _cleanup_json_ json_t *rows = json_array();
     struct items_error error = {0};
@@ -74,20 +79,25 @@ static reply reply_rows(struct request *rq, const char *collection, const char *
     return reply_data(rq, many ? TAKE_PTR(rows) : json_incref(json_array_get(rows, 0)));
 }
 
-reply directus_item_read(struct request *rq)
+reply directus_read(struct request *rq, const char *collection, const char *id)
 {
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
     reply refused;
-    const char *collection = collection_of(rq, &refused);
-    if (!collection || !read_params(rq, &p, &refused))
+    if (!directus_read_params(rq, &p, &refused))
         return refused;
-    return reply_rows(rq, collection, &rq->params[1], 1, false, p.fields);
+    return directus_reply_rows(rq, collection, &id, 1, false, p.fields);
+}
+
+reply directus_item_read(struct request *rq)
+{
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    return collection ? directus_read(rq, collection, rq->params[1]) : refused;
 }
 
 /* ---- writing */
 
-/* The texts of a JSON array in the arena: 0, or -EINVAL. */
-static int read_keys(struct request *rq, const json_t *keys, const char *const **ret, size_t *ret_n)
+int directus_read_keys(struct request *rq, const json_t *keys, const char *const **ret, size_t *ret_n)
 {
     size_t n = json_array_size(keys);
     const char **ids = n > 0 && n <= KEYS_MAX ? arena_alloc(&rq->arena, n * sizeof *ids) : NULL;
@@ -99,9 +109,14 @@ static int read_keys(struct request *rq, const json_t *keys, const char *const *
     return ids ? 0 : -EINVAL;
 }
 
-static reply refuse_payload(struct request *rq, const char *message)
+reply directus_refuse_payload(struct request *rq, const char *message)
 {
     return directus_refuse(rq, 400, "INVALID_PAYLOAD", message, NULL);
+}
+
+static json_t *data_answer(const json_t *made)
+{
+    return json_pack("{s:O}", "data", made);
 }
 
 reply directus_items_create(struct request *rq)
@@ -111,11 +126,12 @@ reply directus_items_create(struct request *rq)
     struct items_error error;
     reply refused;
     const char *collection = collection_of(rq, &refused);
-    if (!collection || !read_params(rq, &p, &refused))
+    if (!collection || !directus_read_params(rq, &p, &refused))
         return refused;
     if (!rq->json)
-        return refuse_payload(rq, "A row, or a list of rows, is needed.");
-    int r = items_create_once(rq->app->db, rq->who, collection, rq->json, rq->claim, &made, &error);
+        return directus_refuse_payload(rq, "A row, or a list of rows, is needed.");
+    int r =
+        items_create_once(rq->app->db, rq->who, collection, rq->json, rq->claim, data_answer, &made, &error);
     if (r < 0)
         return directus_refuse_items(rq, r, &error, true);
     if (!p.fields)
@@ -125,35 +141,51 @@ reply directus_items_create(struct request *rq)
     const char **ids = arena_alloc(&rq->arena, n * sizeof *ids);
     for (size_t i = 0; ids && i < n; i++)
         ids[i] = json_str(many ? json_array_get(made, i) : made, "id", "");
-    return ids ? reply_rows(rq, collection, ids, n, many, p.fields) : reply_error(rq, ERR_OVERLOADED, NULL);
+    return ids ? directus_reply_rows(rq, collection, ids, n, many, p.fields)
+               : reply_error(rq, ERR_OVERLOADED, NULL);
 }
 
-static reply update(struct request *rq, const char *const *ids, size_t n, const json_t *values, bool many)
+static reply update(struct request *rq, const char *collection, const char *const *ids, size_t n,
+                    const json_t *values, bool many)
 {
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
     struct items_error error;
     reply refused;
-    const char *collection = collection_of(rq, &refused);
-    if (!collection || !read_params(rq, &p, &refused))
+    if (!directus_read_params(rq, &p, &refused))
         return refused;
     int r = items_update(rq->app->db, rq->who, collection, ids, n, values, &error);
     if (r < 0)
         return directus_refuse_items(rq, r, &error, true);
-    return reply_rows(rq, collection, ids, n, many, p.fields);
+    return directus_reply_rows(rq, collection, ids, n, many, p.fields);
+}
+
+reply directus_update_many(struct request *rq, const char *collection)
+{
+    const char *const *ids;
+    size_t n;
+    if (directus_read_keys(rq, json_object_get(rq->json, "keys"), &ids, &n) < 0)
+        return directus_refuse_payload(
+            rq, "\"keys\" must be a list of 1 to 500 ids, and \"data\" what to change.");
+    return update(rq, collection, ids, n, json_object_get(rq->json, "data"), true);
+}
+
+reply directus_update_one(struct request *rq, const char *collection, const char *id)
+{
+    return update(rq, collection, &id, 1, rq->json, false);
 }
 
 reply directus_items_update(struct request *rq)
 {
-    const char *const *ids;
-    size_t n;
-    if (read_keys(rq, json_object_get(rq->json, "keys"), &ids, &n) < 0)
-        return refuse_payload(rq, "\"keys\" must be a list of 1 to 500 ids, and \"data\" what to change.");
-    return update(rq, ids, n, json_object_get(rq->json, "data"), true);
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    return collection ? directus_update_many(rq, collection) : refused;
 }
 
 reply directus_item_update(struct request *rq)
 {
-    return update(rq, &rq->params[1], 1, rq->json, false);
+    reply refused;
+    const char *collection = collection_of(rq, &refused);
+    return collection ? directus_update_one(rq, collection, rq->params[1]) : refused;
 }
 
 static reply remove_rows(struct request *rq, const char *const *ids, size_t n)
@@ -173,8 +205,8 @@ reply directus_items_delete(struct request *rq)
     const json_t *keys = json_is_array(rq->json) ? rq->json : json_object_get(rq->json, "keys");
     const char *const *ids;
     size_t n;
-    if (read_keys(rq, keys, &ids, &n) < 0)
-        return refuse_payload(rq, "A list of 1 to 500 ids is needed.");
+    if (directus_read_keys(rq, keys, &ids, &n) < 0)
+        return directus_refuse_payload(rq, "A list of 1 to 500 ids is needed.");
     return remove_rows(rq, ids, n);
 }
 
@@ -225,7 +257,7 @@ reply directus_me_read(struct request *rq)
 {
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
     reply refused;
-    return read_params(rq, &p, &refused) ? reply_me(rq, p.fields) : refused;
+    return directus_read_params(rq, &p, &refused) ? reply_me(rq, p.fields) : refused;
 }
 
 reply directus_me_update(struct request *rq)
@@ -234,7 +266,7 @@ reply directus_me_update(struct request *rq)
     struct items_error error;
     reply refused;
     const char *me = rq->who->user_id;
-    if (!read_params(rq, &p, &refused))
+    if (!directus_read_params(rq, &p, &refused))
         return refused;
     int r = items_update(rq->app->db, rq->who, "directus_users", &me, 1, rq->json, &error);
     return r < 0 ? directus_refuse_items(rq, r, &error, true) : reply_me(rq, p.fields);

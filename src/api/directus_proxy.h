@@ -17,7 +17,4 @@ struct directus_upstream {
 int directus_upstream_open(const struct config *cfg, struct directus_upstream **ret);
 void directus_upstream_close(struct directus_upstream *up);
 
-/* Whether the store is a Directus's database: 1, 0, or negative errno. Blocking. */
-int directus_upstream_owns(struct db *db);
-
 #endif

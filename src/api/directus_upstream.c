@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/directus_proxy.h"
 #include "base/log.h"
-#include "db/db.h"
 #include "net/guard.h"
 #include "net/relay.h"
 
@@ -51,16 +50,4 @@ void directus_upstream_close(struct directus_upstream *up)
     free(up->origin);
     free(up->base_path);
     free(up);
-}
-
-static int look_for_tables(struct db_conn *c, void *arg)
-{
-    (void)arg;
-    int r = db_has_table(c, "directus_settings");
-    return r > 0 ? db_has_table(c, "directus_migrations") : r;
-}
-
-int directus_upstream_owns(struct db *db)
-{
-    return db_read(db, look_for_tables, NULL);
 }

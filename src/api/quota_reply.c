@@ -5,19 +5,6 @@
 #include "base/metrics.h"
 #include "base/text.h"
 
-/* What happened, for a person. */
-static const char *sentence(struct request *rq, const struct quota_outcome *o)
-{
-    const char *text;
-    if (o->reason == QUOTA_LIMIT_REACHED)
-        text = arena_printf(&rq->arena, "You have reached your plan limit for %s.", o->label);
-    else if (o->reason == QUOTA_NOT_IN_TIER)
-        text = arena_printf(&rq->arena, "Your plan doesn't include %s.", o->label);
-    else
-        text = "Your plan's limits could not be checked, so nothing was done. Try again shortly.";
-    return text ? text : error_info(ERR_TIER_LIMIT)->sentence;
-}
-
 static json_t *numbers(json_t *body, const struct quota_outcome *o)
 {
     char resets[ISO_TIME_LEN];
@@ -36,7 +23,8 @@ static json_t *numbers(json_t *body, const struct quota_outcome *o)
 reply reply_quota_refused(struct request *rq, const struct quota_outcome *outcome)
 {
     const struct error_info *info = error_info(ERR_TIER_LIMIT);
-    const char *message = sentence(rq, outcome);
+    char message[QUOTA_SENTENCE_SIZE];
+    quota_sentence(outcome, message);
     metric_add(METRIC_QUOTA_REFUSED, 1);
     if (str_has_prefix(rq->path, "/api/directus"))
         return reply_error(rq, ERR_TIER_LIMIT, message);

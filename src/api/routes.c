@@ -6,8 +6,12 @@
 
 /* clang-format off */
 #define FAMILIES \
+    captions_routes, \
     chat_routes, \
     credentials_routes, \
+    fans_routes, \
+    posts_routes, \
+    profile_routes, \
     system_routes, \
     usage_routes
 /* clang-format on */

@@ -5,10 +5,14 @@
 
 #include "http/route.h"
 
+extern const struct route captions_routes[];       /* captions.c */
 extern const struct route chat_routes[];           /* chat.c */
 extern const struct route credentials_routes[];    /* credentials.c */
 extern const struct route directus_routes[];       /* directus.c */
 extern const struct route directus_proxy_routes[]; /* directus_proxy.c: instead, with DIRECTUS_URL */
+extern const struct route fans_routes[];           /* fans.c */
+extern const struct route posts_routes[];          /* posts.c */
+extern const struct route profile_routes[];        /* profile.c */
 extern const struct route system_routes[];         /* system.c */
 extern const struct route usage_routes[];          /* usage.c */
 

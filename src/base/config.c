@@ -80,6 +80,8 @@ const struct setting settings[] = {
     INT("REQUEST_TIMEOUT_S", request_timeout_s, "30", 1, 600,
         "Seconds a request has to arrive whole, and a client may leave its answer untouched"),
     INT("MAX_UPLOAD_MB", max_upload_mb, "512", 1, 1048576, "Most MiB of a file that is sent to the server"),
+    INT("MAX_STORAGE_MB_PER_USER", max_storage_mb_per_user, "10240", 0, 1073741824,
+        "Most MiB that the files of one user may take together; 0: no limit"),
     TEXT("MEDIA_TMP_DIR", media_tmp_dir, NULL,
          "Directory for files that are arriving or in work. Unset: tmp in the data directory"),
     CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),

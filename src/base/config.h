@@ -37,6 +37,7 @@ struct config {
     int64_t max_connections;
     int64_t request_timeout_s;
     int64_t max_upload_mb;
+    int64_t max_storage_mb_per_user;
     const char *media_tmp_dir;
     const char *log_level;
     const char *log_format;

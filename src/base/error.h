@@ -35,7 +35,10 @@
     X(ERR_IDEMPOTENCY_NOT_KEPT, 409, "idempotency_not_kept", \
       "This request was carried out before; its answer was too large to be kept") \
     X(ERR_TOO_LARGE, 413, "body_too_large", "The request body is too large") \
+    X(ERR_STORAGE_LIMIT, 413, "storage_limit_reached", \
+      "The files of this account fill the room that it has: delete some first") \
     X(ERR_UNSUPPORTED_TYPE, 415, "unsupported_media_type", "The body must be JSON") \
+    X(ERR_RANGE_NOT_SATISFIABLE, 416, "range_not_satisfiable", "The file has no such bytes") \
     X(ERR_IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", \
       "This Idempotency-Key was used for another request") \
     X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are too large") \
@@ -49,6 +52,8 @@
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
     X(ERR_STORAGE_FULL, 503, "storage_full", "There is no room left for files") \
     X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
+    X(ERR_MODEL_UNAVAILABLE, 503, "model_unavailable", \
+      "No language model is connected, so nothing can be written") \
     X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \
     X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time")
 

@@ -6,18 +6,22 @@
 #include "api/directus_proxy.h"
 #include "auth/identity.h"
 #include "auth/logins.h"
+#include "base/cancel.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/demo.h"
 #include "cmd/duties.h"
+#include "directus/registration.h"
+#include "files/files.h"
 #include "http/events.h"
 #include "http/server.h"
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
 #include "ops/removals.h"
+#include "posts/posts.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
@@ -29,10 +33,12 @@
 
 #define STOP_LIMIT_MS 10000
 #define WORKS_WAITING_MOST 4096
+#define MODEL_WORKS_WAITING_MOST 64
 
 struct services {
     struct app app;
-    struct pool *workers;
+    struct pool *workers, *model_workers;
+    struct cancel model_stop;
     struct limits *limits;
     struct http_server *server;
     struct schedule *schedule;
@@ -73,6 +79,8 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
         retrieval_forget(app->retrieval, user_id);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
+    if (str_equal(collection, POSTS))
+        quota_forget(app->quota, user_id);
     if (str_equal(collection, "directus_users")) {
         auth_forget(app->auth, user_id);
         quota_forget(app->quota, user_id); /* the tier stands there */
@@ -113,6 +121,7 @@ static int start_http(struct services *s)
         .auth = {s->app.auth, auth_lookup_hook, auth_resolve_hook, is_admin, is_read_only, describe,
                  identity_unref},
         .workers = s->workers,
+        .model_workers = s->model_workers,
         .app = &s->app,
         .limits = limits_hooks(s->limits),
     };
@@ -135,7 +144,7 @@ static int start_upstream(struct app *app)
 {
     if (!app->cfg->directus_url)
         return 0;
-    int r = directus_upstream_owns(app->db);
+    int r = directus_manages_store(app->db);
     if (r == 0)
         r = log_error(-EINVAL, "DIRECTUS_URL is set, but DATABASE_URL is not the database of a Directus");
     return r < 0 ? r : directus_upstream_open(app->cfg, &app->upstream);
@@ -146,6 +155,9 @@ static int start_services(struct services *s)
     struct app *app = &s->app;
     int r = pool_start("genie-worker", (int)app->cfg->worker_threads, WORKS_WAITING_MOST, &s->workers);
     if (r == 0)
+        r = pool_start("genie-model", (int)app->cfg->worker_threads, MODEL_WORKS_WAITING_MOST,
+                       &s->model_workers);
+    if (r == 0)
         r = auth_open(app->cfg, app->db, &app->auth);
     if (r == 0)
         r = logins_open(app->cfg, app->db, app->auth, &app->logins);
@@ -153,6 +165,10 @@ static int start_services(struct services *s)
         r = limits_open(app->cfg, app->db, &s->limits);
     if (r == 0)
         r = quota_open(app->cfg, app->db, &app->quota);
+    if (r == 0)
+        r = files_open(app->cfg, app->db, &app->files);
+    if (r == 0)
+        r = files_begin_sweeping(app->files);
     if (r == 0)
         r = llm_open(app->cfg, &app->llm);
     if (r == 0)
@@ -163,6 +179,7 @@ static int start_services(struct services *s)
         r = start_upstream(app);
     if (r < 0)
         return r;
+    posts_set_rules(app->quota);
     items_on_change(rows_changed, app);
     db_on_user_change(app->db, user_changed, app);
     r = start_chat(s);
@@ -176,12 +193,15 @@ static void stop_services(struct services *s)
     struct app *app = &s->app;
     if (s->schedule) /* another server may lead while this one still answers */
         schedule_stop(s->schedule);
+    cancel_raise(&s->model_stop);
     if (app->chat)
         chat_quiesce(app->chat);
     if (s->server)
         http_stop(s->server, STOP_LIMIT_MS);
     if (s->workers)
         pool_stop(s->workers);
+    if (s->model_workers)
+        pool_stop(s->model_workers);
     if (app->chat) /* requests that were on their way have found it quiet */
         chat_close(app->chat);
     if (app->events)
@@ -197,6 +217,7 @@ static void stop_services(struct services *s)
         llm_close(app->llm);
     if (s->limits)
         limits_close(s->limits);
+    files_close(app->files);
     if (app->quota)
         quota_close(app->quota);
     if (app->logins)
@@ -244,6 +265,7 @@ static int serve(struct cmd_env *env, bool demo)
     if (cmd_open_store(env, &db) < 0 || (demo && demo_prepare(s.app.cfg, db) < 0))
         return CMD_FAILED;
     s.app.db = db;
+    s.app.model_stop = &s.model_stop;
     _cleanup_(vault_closeP) struct vault *vault = NULL;
     if (open_vault(s.app.cfg, &vault) != CMD_OK)
         return CMD_FAILED;

@@ -300,7 +300,7 @@ static int user_list(struct user_run *run)
 
 struct change_arg {
     const char *user_id, *hash;
-    bool suspended;
+    bool admin, suspended;
 };
 
 static int passwd_unit(struct db_conn *c, void *arg)
@@ -334,7 +334,8 @@ static int user_passwd(struct user_run *run)
 static int suspend_unit(struct db_conn *c, void *arg)
 {
     const struct change_arg *ch = arg;
-    return account_set_suspended(c, ch->user_id, ch->suspended);
+    int r = ch->suspended && ch->admin ? rights_leave_admin(c, ch->user_id) : 0;
+    return r < 0 ? r : account_set_suspended(c, ch->user_id, ch->suspended);
 }
 
 static int set_suspended(struct user_run *run, bool suspended)
@@ -343,8 +344,11 @@ static int set_suspended(struct user_run *run, bool suspended)
     int r = user_find(run, &f);
     if (r != CMD_OK)
         return r;
-    r = db_write(run->db, suspend_unit,
-                 &(struct change_arg){.user_id = f.info.user_id, .suspended = suspended});
+    struct change_arg change = {
+        .user_id = f.info.user_id, .admin = f.rights.admin, .suspended = suspended};
+    r = db_write(run->db, suspend_unit, &change);
+    if (r == -EPERM)
+        return cmd_fail("%s is the last active account with admin rights; make another one first", run->email);
     if (r < 0)
         return user_fail_store(r);
     printf("%s is %s.\n", run->email, suspended ? "suspended; every session has ended" : "active");

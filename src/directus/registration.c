@@ -276,6 +276,17 @@ int directus_manages(struct db_conn *c)
     return r <= 0 ? r : db_has_table(c, "directus_collections");
 }
 
+static int manages_unit(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    return directus_manages(c);
+}
+
+int directus_manages_store(struct db *db)
+{
+    return db_read(db, manages_unit, NULL);
+}
+
 /* 1 if there may be something to register. */
 static int look_unit(struct db_conn *c, void *arg)
 {

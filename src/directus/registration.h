@@ -15,6 +15,9 @@ struct directus_report {
 /* Whether a Directus manages the database: 1, 0, or negative errno. Inside a unit. */
 int directus_manages(struct db_conn *c);
 
+/* The same as a unit of its own. Blocking. */
+int directus_manages_store(struct db *db);
+
 /* After db_migrate. 1: something was registered, Directus must be restarted; 0: nothing was left to do, or no
  * Directus manages the store; or the store's error. */
 int directus_register(struct db *db, struct directus_report *ret);

@@ -19,6 +19,7 @@ struct answer_spec {
     const char *type;           /* NULL: JSON */
     const struct field *fields; /* of JSON; NULL: any object */
     bool described;             /* there is a column at all */
+    bool conditional;           /* 304 for who has it already */
 };
 
 /* clang-format off */
@@ -28,6 +29,9 @@ struct answer_spec {
     {.status = (code), .other_status = (other), .fields = (table), .described = true}
 #define ANSWER_OF_TYPE(mime) {.type = (mime), .described = true}
 #define ANSWER_EMPTY {.status = 204, .described = true}
+/* Bytes of any type: all, a range of them, or word that the client has them. */
+#define ANSWER_FILE \
+    {.status = 200, .other_status = 206, .type = "*/*", .described = true, .conditional = true}
 #define ANSWER_EVENTS ANSWER_OF_TYPE("text/event-stream")
 
 #define HAS(kind, key, ...) {.name = (key), .type = (kind), ##__VA_ARGS__}

@@ -216,6 +216,10 @@ bool dispatch_headers(struct http_exchange *x, const char *method, const char *u
         (void)dispatch_refuse(x, framing, NULL);
         return true;
     }
+    if (peer_target_is_cut(x->peer)) {
+        (void)dispatch_refuse(x, ERR_BAD_REQUEST, "The path or the query holds a NUL (%00)");
+        return true;
+    }
     if (!match(x, method, url))
         return true;
     if (x->rq.route->rate) {
@@ -364,7 +368,8 @@ bool dispatch_run(struct http_exchange *x)
 {
     if (x->refused)
         return true;
-    if (x->rq.route->kind != BLOCKING && !x->needs_store) {
+    bool model = x->rq.route->kind == MODEL;
+    if (x->rq.route->kind != BLOCKING && !model && !x->needs_store) {
         serve(x);
         if (!x->later)
             return true;
@@ -372,8 +377,8 @@ bool dispatch_run(struct http_exchange *x)
     /* from here on a worker may have the exchange at any moment */
     x->phase = PHASE_WORKING;
     MHD_suspend_connection(x->connection);
-    if (pool_submit(x->server->workers, serve_on_worker, x) < 0) {
-        (void)dispatch_refuse(x, ERR_OVERLOADED, NULL);
+    if (pool_submit(model ? x->server->model_workers : x->server->workers, serve_on_worker, x) < 0) {
+        (void)dispatch_refuse(x, model ? ERR_MODEL_BUSY : ERR_OVERLOADED, NULL);
         x->phase = PHASE_ANSWER;
         MHD_resume_connection(x->connection);
     }

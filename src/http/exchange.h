@@ -22,7 +22,7 @@ struct http_server {
     const struct config *config;
     struct http_auth auth;
     struct http_limits limits;
-    struct pool *workers;
+    struct pool *workers, *model_workers;
     struct app *app;
     struct route_set *routes;
     bool keeps_targets; /* as sent: a route with a tail wants them */
@@ -79,6 +79,8 @@ struct http_exchange {
     struct reply_header_line *headers;
     struct reader *stream; /* instead of data; a reference */
     int64_t stream_length; /* -1 = unknown */
+    int file;              /* instead of data: `len` bytes of it, from file_at; owned. -1: none */
+    int64_t file_at;
 
     /* texts that outlive the arena where the answer is a stream */
     char made_id[UUID_SIZE], peer_text[INET6_ADDRSTRLEN], client_text[INET6_ADDRSTRLEN];

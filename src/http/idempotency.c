@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Idempotency keys. A request is known by who sent it, its route and its key; that it is the same request is
- * seen by a digest of path, query and the body's bytes as received. The key is claimed after everything that
- * could still refuse the request, right before the handler, and settled right behind it. A store that can't
- * be asked means that nothing runs. */
+ * seen by a digest of path, query and the body's bytes as received (of a form: of what it holds). The key is
+ * claimed after everything that could still refuse the request, right before the handler, and settled right
+ * behind it. A store that can't be asked means that nothing runs. */
 #include "http/exchange.h"
 
 #include "base/log.h"
 #include "base/text.h"
+#include "http/upload.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -37,7 +38,21 @@ static void digest_parameter(void *ctx, const char *name, const char *value)
     (void)EVP_DigestUpdate(ctx, value, strlen(value) + 1);
 }
 
-/* Each part ends in a NUL, which none of them holds, so two requests can't look alike by where they are cut.
+/* The body's bytes as received; of a form what it says, since its boundary is another one at each try: the
+ * fields in their order, then the file's name and the digest of its bytes. */
+static bool digest_body(const struct http_exchange *x, EVP_MD_CTX *ctx)
+{
+    const struct upload *u = x->rq.upload;
+    if (!u)
+        return EVP_DigestUpdate(ctx, x->body.data, x->body.len) == 1;
+    for (size_t i = 0; i < u->n_fields; i++)
+        digest_parameter(ctx, u->fields[i].name, u->fields[i].value);
+    digest_parameter(ctx, u->part ? u->part : "", u->name ? u->name : "");
+    return EVP_DigestUpdate(ctx, u->digest, IDEMPOTENCY_DIGEST_SIZE) == 1;
+}
+
+/* Each part ends in a NUL, which none of them holds, so two requests can't look alike by where they are cut;
+ * a form is told from JSON by its first byte.
  */
 bool idempotency_digest(struct http_exchange *x)
 {
@@ -48,7 +63,7 @@ bool idempotency_digest(struct http_exchange *x)
                 EVP_DigestUpdate(ctx, x->rq.path, strlen(x->rq.path) + 1);
     if (done)
         request_each_query(&x->rq, digest_parameter, ctx);
-    done = done && EVP_DigestUpdate(ctx, "", 1) && EVP_DigestUpdate(ctx, x->body.data, x->body.len) &&
+    done = done && EVP_DigestUpdate(ctx, x->rq.upload ? "\1" : "", 1) && digest_body(x, ctx) &&
            EVP_DigestFinal_ex(ctx, x->digest, NULL);
     EVP_MD_CTX_free(ctx);
     if (!done)
@@ -115,7 +130,7 @@ static bool is_quota_refusal(const struct http_exchange *x)
 
 static bool is_kept(const struct http_exchange *x)
 {
-    return !x->stream && ((x->status >= 200 && x->status < 300) || is_quota_refusal(x));
+    return !x->stream && x->file < 0 && ((x->status >= 200 && x->status < 300) || is_quota_refusal(x));
 }
 
 /* The answer's text, or NULL where it can't be kept. */

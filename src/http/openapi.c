@@ -107,6 +107,8 @@ static void add_success(const struct route *route, json_t *responses)
         (void)snprintf(status, sizeof status, "%d", answer->other_status);
         set(responses, status, success(answer));
     }
+    if (answer->conditional)
+        set(responses, "304", json_pack("{s:s}", "description", "The client has it already; no body"));
 }
 
 static json_t *responses(const struct route *route)

@@ -32,7 +32,8 @@ struct peer {
     int64_t received;
     bool watched, left;      /* left: the client has closed its side */
     struct sleeper *sleeper; /* to be told; may be NULL */
-    char *target;            /* the event thread's */
+    char *target;            /* the event thread's, as is the next */
+    bool target_cut;
     UT_hash_handle hh;
     struct peer *prev, *next;
 };
@@ -188,15 +189,21 @@ void peer_remove(struct peer *p)
     free(p);
 }
 
-void peer_keep_target(struct peer *p, const char *target)
+void peer_take_target(struct peer *p, const char *target, bool keep)
 {
     free(p->target);
-    p->target = strdup(target);
+    p->target = keep ? strdup(target) : NULL;
+    p->target_cut = strstr(target, "%00") != NULL;
 }
 
 const char *peer_target(const struct peer *p)
 {
     return p->target;
+}
+
+bool peer_target_is_cut(const struct peer *p)
+{
+    return p->target_cut;
 }
 
 static void set_deadline(struct peer *p)

@@ -23,10 +23,15 @@ void peers_stop(struct peers *peers);
 struct peer *peer_add(struct peers *peers, int fd);
 void peer_remove(struct peer *peer);
 
-/* Keeps a copy of the request's target as sent, until the answer is over; nothing without memory. Event
- * thread, as is asking for it: NULL where none is kept. */
-void peer_keep_target(struct peer *peer, const char *target);
+/* A request's target as sent. Where it is wanted (keep), a copy stays until the answer is over; nothing
+ * without memory. Event thread, as are the two that ask. */
+void peer_take_target(struct peer *peer, const char *target, bool keep);
+
+/* The copy; NULL where none is kept. */
 const char *peer_target(const struct peer *peer);
+
+/* Whether it holds a %00, at which libmicrohttpd ends what it decodes. */
+bool peer_target_is_cut(const struct peer *peer);
 
 /* `received` bytes of a body have arrived; moves the deadline. */
 void peer_progress(struct peer *peer, int64_t received);

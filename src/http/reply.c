@@ -21,6 +21,8 @@ static reply set(struct request *rq, int status, const char *type, const char *d
         reader_unref(x->stream);
         x->stream = NULL;
     }
+    if (x->file >= 0)
+        (void)close(TAKE_FD(x->file));
     x->status = status;
     x->data = data;
     x->len = len;
@@ -32,6 +34,18 @@ static reply set(struct request *rq, int status, const char *type, const char *d
 reply reply_bytes(struct request *rq, int status, const char *type, const char *data, size_t len)
 {
     return set(rq, status, type, data, len);
+}
+
+reply reply_file(struct request *rq, int status, const char *type, int fd, int64_t at, int64_t size)
+{
+    reply r = set(rq, status, type, "", size > 0 ? (size_t)size : 0);
+    if (size > 0) {
+        rq->exchange->file = fd;
+        rq->exchange->file_at = at;
+    } else {
+        (void)close(fd);
+    }
+    return r;
 }
 
 reply reply_empty(struct request *rq, int status)
@@ -130,6 +144,8 @@ static const struct {
     {ERR_IDEMPOTENCY_NOT_KEPT, 409, "IDEMPOTENCY_NOT_KEPT"},
     {ERR_IDEMPOTENCY_MISMATCH, 422, "IDEMPOTENCY_MISMATCH"},
     {ERR_TOO_LARGE, 413, "CONTENT_TOO_LARGE"},
+    {ERR_STORAGE_LIMIT, 413, "STORAGE_LIMIT_REACHED"},
+    {ERR_RANGE_NOT_SATISFIABLE, 416, "RANGE_NOT_SATISFIABLE"},
     {ERR_UNSUPPORTED_TYPE, 415, "UNSUPPORTED_MEDIA_TYPE"},
     {ERR_RATE_LIMITED, 429, "REQUESTS_EXCEEDED"},
     {ERR_STORE_UNAVAILABLE, 503, "SERVICE_UNAVAILABLE"},
@@ -219,6 +235,6 @@ void reply_common_headers(struct http_exchange *x)
     reply_header(&x->rq, "Access-Control-Allow-Origin", origin);
     reply_header(&x->rq, "Access-Control-Expose-Headers",
                  "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
-                 "Idempotent-Replayed");
+                 "Idempotent-Replayed, Content-Disposition, Content-Range, ETag");
     reply_header_more(&x->rq, "Vary", "Origin");
 }

@@ -24,6 +24,11 @@ reply reply_value(struct request *rq, int status, json_t *value);
 /* Bytes that live as long as the request (its arena) or for ever. type: Content-Type. */
 reply reply_bytes(struct request *rq, int status, const char *type, const char *data, size_t len);
 
+/* `size` bytes of an open regular file from `at` on, which the server reads and sends by itself as fast as
+ * the client takes them: no worker waits, and no more of it is in memory than is on its way. Takes fd over
+ * (>= 0), whatever happens. */
+reply reply_file(struct request *rq, int status, const char *type, int fd, int64_t at, int64_t size);
+
 /* Without a body (204). */
 reply reply_empty(struct request *rq, int status);
 

@@ -62,7 +62,9 @@ static struct node *child_for(struct node *parent, const char *segment, size_t l
 static bool is_sound(const struct route *route)
 {
     const struct rate_limit *rate = route->rate;
-    if (route->idempotent && (route->kind != BLOCKING || route->method == HTTP_GET || route->body.secret))
+    bool unseen = route->body.kind == BODY_STREAM; /* its bytes are its own sink's alone */
+    bool works = route->kind == BLOCKING || route->kind == MODEL;
+    if (route->idempotent && (!works || route->method == HTTP_GET || route->body.secret || unseen))
         return false;
     return !rate ||
            (rate->name && rate->limit > 0 && rate->window_s > 0 && rate->window_s <= RATE_WINDOW_MAX_S);

@@ -10,6 +10,7 @@
 
 struct sink;
 
+/* SEARCH is a GET whose query comes as a body (Directus); the OpenAPI document has no place for it. */
 enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_SEARCH, HTTP_METHODS };
 
 enum route_auth {
@@ -32,6 +33,8 @@ enum route_kind {
     FAST,       /* memory and indexed reads only: runs on the event thread */
     FAST_FIRST, /* the same; where memory doesn't know, reply_later() and once more on the worker pool */
     BLOCKING,   /* plain sequential code: runs on the worker pool */
+    MODEL,      /* the same, but waits for a language model: runs on a pool of its own, so that slow models
+                   don't hold what all others need. Where its queue is full: 503 model_busy */
 };
 
 enum body_kind {
@@ -113,7 +116,8 @@ struct route {
     struct query_spec query;
     struct answer_spec answer;
     const struct rate_limit *rate; /* NULL: none */
-    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING; its answers hold no secrets */
+    bool idempotent; /* creates or bills: takes Idempotency-Key. BLOCKING or MODEL; its answers hold no
+                        secrets */
 };
 
 /* clang-format off */

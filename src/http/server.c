@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "http/client_address.h"
 #include "http/exchange.h"
+#include "http/framing.h"
 #include "http/intake.h"
 #include "http/peers.h"
 #include "http/reader.h"
@@ -62,6 +63,7 @@ static struct http_exchange *exchange_new(struct http_server *server, struct MHD
     x->connection = connection;
     x->started_us = clock_monotonic_us();
     x->peer = peer;
+    x->file = -1;
     x->rq.exchange = x;
     x->rq.app = server->app;
     arena_init(&x->rq.arena, ARENA_MAX);
@@ -113,6 +115,8 @@ static void exchange_free(struct http_exchange *x)
             reader_drop(x->stream);
         reader_unref(x->stream);
     }
+    if (x->file >= 0)
+        (void)close(x->file);
     if (x->rq.who)
         server->auth.unref(x->rq.who);
     json_decref(x->rq.json);
@@ -126,8 +130,19 @@ static void exchange_free(struct http_exchange *x)
     free(x);
 }
 
+static struct MHD_Response *file_response(struct http_exchange *x)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_fd_at_offset64(x->len, x->file, (uint64_t)x->file_at);
+    if (response)
+        x->file = -1; /* it closes it */
+    return response;
+}
+
 static struct MHD_Response *make_response(struct http_exchange *x)
 {
+    if (x->file >= 0)
+        return file_response(x);
     if (!x->stream)
         return MHD_create_response_from_buffer(x->len, (void *)(uintptr_t)x->data, MHD_RESPMEM_PERSISTENT);
     uint64_t length = x->stream_length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)x->stream_length;
@@ -314,8 +329,8 @@ static void *begin_target(void *cls, const char *target, struct MHD_Connection *
     const struct http_server *server = cls;
     struct peer *peer =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    if (peer && server->keeps_targets)
-        peer_keep_target(peer, target);
+    if (peer)
+        peer_take_target(peer, target, server->keeps_targets);
     return NULL; /* the request's state is made with its headers */
 }
 
@@ -412,6 +427,19 @@ static bool has_limits(const struct route_set *routes)
     return any;
 }
 
+static void look_for_models(void *ctx, const struct route *route)
+{
+    bool *any = ctx;
+    *any = *any || route->kind == MODEL;
+}
+
+static bool waits_for_models(const struct route_set *routes)
+{
+    bool any = false;
+    routes_each(routes, look_for_models, &any);
+    return any;
+}
+
 int http_start(const struct http_options *options, struct http_server **ret)
 {
     struct http_server *s = calloc(1, sizeof *s);
@@ -421,6 +449,7 @@ int http_start(const struct http_options *options, struct http_server **ret)
     s->auth = options->auth;
     s->limits = options->limits;
     s->workers = options->workers;
+    s->model_workers = options->model_workers;
     s->app = options->app;
     raise_descriptor_limit(s->config->max_connections);
     int r = routes_compile(options->tables, &s->routes), fd = -1;
@@ -429,6 +458,8 @@ int http_start(const struct http_options *options, struct http_server **ret)
     if (r == 0 && !s->limits.count && has_limits(s->routes))
         r = log_error(-EINVAL, "the route table has limits that nobody keeps");
     s->keeps_targets = r == 0 && routes_have_tail(s->routes);
+    if (r == 0 && !s->model_workers && waits_for_models(s->routes))
+        r = log_error(-EINVAL, "the route table waits for models, and no thread does");
     if (r == 0)
         r = peers_start(s->config->request_timeout_s * 1000, &s->peers);
     if (r == 0)

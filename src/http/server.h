@@ -33,7 +33,8 @@ struct http_options {
     struct http_auth auth;
     struct pool *workers;
     struct app *app;
-    struct http_limits limits; /* may be empty where no row needs it; else the start fails */
+    struct http_limits limits;  /* may be empty where no row needs it; else the start fails */
+    struct pool *model_workers; /* for MODEL rows; NULL where there are none, else the start fails */
 };
 
 /* Listens and serves. 0, or negative errno with a log line. What options point to must outlive the server. */

@@ -2,12 +2,22 @@
 #include "http/session_cookie.h"
 
 #include "base/text.h"
+#include "http/route.h"
 
 #include <string.h>
 #include <strings.h>
 
+/* A browser's own <img> and <video> send no content type. */
+static bool reads_asset(const struct request *rq)
+{
+    return rq->route && rq->route->method == HTTP_GET &&
+           str_has_prefix(rq->path, SESSION_COOKIE_PATH "/assets/");
+}
+
 bool session_cookies_count(const struct request *rq)
 {
+    if (reads_asset(rq))
+        return true;
     static const char json[] = "application/json";
     const char *type = request_header(rq, "Content-Type");
     size_t len = type ? strcspn(type, "; ") : 0;

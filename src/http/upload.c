@@ -4,6 +4,7 @@
  * system can't), so whatever happens, nothing is left of it. */
 #include "http/upload.h"
 
+#include "base/keep.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/text.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,7 +22,6 @@
 #define WINDOW_MAX (WINDOW + (size_t)32 * 1024) /* and the piece that fills it */
 #define TEXTS_MAX ((size_t)512 * 1024)
 #define NAME_MAX_BYTES 128
-#define COPY_AT_ONCE ((size_t)64 * 1024)
 
 struct intake_upload {
     struct upload seen;
@@ -36,6 +37,9 @@ struct intake_upload {
     const char *field;    /* whose value is being read; NULL = the file is */
     struct buf value;
     struct buf window; /* of the file, to be written */
+
+    EVP_MD_CTX *digesting; /* of the file's bytes; NULL: nobody needs it */
+    uint8_t digest[IDEMPOTENCY_DIGEST_SIZE];
 
     enum error_id error; /* why it is refused; with these details, in texts or static */
     const char *error_field, *sentence;
@@ -217,6 +221,8 @@ static void write_window(void *arg)
         u->seen.fd = r;
         r = write_all(u->seen.fd, u->window.data, u->window.len);
     }
+    if (u->digesting && EVP_DigestUpdate(u->digesting, u->window.data, u->window.len) != 1)
+        r = r < 0 ? r : -ENOMEM;
     buf_reset(&u->window);
     if (r < 0)
         disk_failed(u, r);
@@ -244,6 +250,16 @@ static int take(void *ctx, const char *data, size_t len)
     return u->window.len >= WINDOW ? have_written(u) : SINK_MORE;
 }
 
+static int end_digest(struct intake_upload *u)
+{
+    if (u->digesting && !u->seen.digest) {
+        if (EVP_DigestFinal_ex(u->digesting, u->digest, NULL) != 1)
+            return -ENOMEM;
+        u->seen.digest = u->digest;
+    }
+    return 0;
+}
+
 static int end(void *ctx)
 {
     struct intake_upload *u = ctx;
@@ -252,7 +268,9 @@ static int end(void *ctx)
     int r = multipart_end(&u->parser);
     if (r < 0)
         return r;
-    return u->window.len > 0 || (u->has_file && u->seen.fd < 0) ? have_written(u) : 0;
+    if (u->window.len > 0 || (u->has_file && u->seen.fd < 0))
+        return have_written(u);
+    return end_digest(u);
 }
 
 static reply refuse(void *ctx, struct request *rq, int r)
@@ -277,6 +295,7 @@ static void close_upload(void *ctx)
     buf_free(&u->value);
     buf_free(&u->window);
     arena_free(&u->texts);
+    EVP_MD_CTX_free(u->digesting);
     free(u);
 }
 
@@ -309,12 +328,21 @@ static struct intake_upload *new_upload(struct request *rq)
     return u;
 }
 
+/* A form's bytes differ each time it is sent, by their boundary; what it says doesn't. */
+static int begin_digest(struct intake_upload *u, const struct http_exchange *x)
+{
+    if (!x->idempotency_key)
+        return 0;
+    u->digesting = EVP_MD_CTX_new();
+    return u->digesting && EVP_DigestInit_ex(u->digesting, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+}
+
 struct sink *upload_open(struct request *rq)
 {
     if (!exchange_hold(rq->exchange, 2 * WINDOW_MAX)) /* a buffer may have twice of what is in it */
         return NULL;
     struct intake_upload *u = new_upload(rq);
-    if (!u || !u->directory)
+    if (!u || !u->directory || begin_digest(u, rq->exchange) < 0)
         goto out;
     if (multipart_init(&u->parser, request_header(rq, "Content-Type"), &part_events, u) < 0) {
         (void)reply_error(rq, ERR_MALFORMED_UPLOAD, "The Content-Type names no boundary");
@@ -331,69 +359,7 @@ out:
     return NULL;
 }
 
-/* --- keeping it ---------------------------------------------------------------------------------------- */
-
-static int copy_to(int from, int to)
-{
-    _cleanup_free_ char *piece = malloc(COPY_AT_ONCE);
-    if (!piece)
-        return -ENOMEM;
-    for (off_t at = 0;;) {
-        ssize_t n = pread(from, piece, COPY_AT_ONCE, at);
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        int r = write_all(to, piece, (size_t)n);
-        if (r < 0)
-            return r;
-        at += n;
-    }
-}
-
-/* Where the file can't be given a name: on another file system, or where it was unlinked. */
-static int keep_copy(const struct upload *u, const char *path)
-{
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    int r = copy_to(u->fd, fd);
-    if (r == 0 && fsync(fd) < 0)
-        r = -errno;
-    if (r < 0)
-        (void)unlink(path);
-    return r;
-}
-
-static int keep_itself(const struct upload *u, const char *path)
-{
-    char self[32];
-    if (fsync(u->fd) < 0)
-        return -errno;
-    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", u->fd);
-    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-}
-
-static int flush_directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    _cleanup_free_ char *directory =
-        slash && slash > path ? strndup(path, (size_t)(slash - path)) : strdup(slash ? "/" : ".");
-    if (!directory)
-        return -ENOMEM;
-    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 int upload_keep(const struct upload *u, const char *path)
 {
-    if (u->fd < 0)
-        return -EBADF;
-    int r = keep_itself(u, path);
-    if (r < 0 && r != -EEXIST && r != -ENOSPC)
-        r = keep_copy(u, path);
-    if (r < 0)
-        return r;
-    r = flush_directory_of(path);
-    if (r < 0)
-        (void)unlink(path);
-    return r;
+    return u->fd < 0 ? -EBADF : keep_file(u->fd, path);
 }

@@ -40,6 +40,9 @@ struct upload {
     const char *name;     /* its own: UTF-8 without directories, control characters or blanks around */
     const char *type;     /* the Content-Type it was sent with: a claim. NULL if none */
     size_t fields_before; /* fields that were sent before it (Directus heeds only those) */
+    /* SHA-256 of its bytes (of none where none was sent), where the request has an Idempotency-Key and the
+     * route takes one; else NULL */
+    const uint8_t *digest;
 };
 
 /* The value of the first field of that name, or NULL. */

@@ -74,8 +74,6 @@
 #define COUNT_MAX 9007199254740991.0 /* what a double, and so every client, holds exactly */
 #define MONEY_MAX 1e12
 
-#define PLATFORMS "onlyfans|fansly|instagram|tiktok|x|reddit|youtube|snapchat|facebook"
-
 /* ---- media and platforms */
 
 static const struct column media_jobs[] = {
@@ -160,12 +158,16 @@ static const struct column creator_profiles[] = {
 static const struct column scheduled_posts[] = {
     ID,
     USER_ID,
-    CHOICE("platform", SHOWN | NEEDED, PLATFORMS),
-    TEXT("content_text", SHOWN | NULLABLE, TEXT_MAX_BYTES),
-    TIME("scheduled_time", SHOWN | NULLABLE),
-    CHOICE("status", SHOWN, "draft|scheduled|publishing|posted|failed"),
-    UUID("media_id", SHOWN | NULLABLE, REFERS("media_assets")),
-    JSON("platform_meta", SHOWN | NULLABLE),
+    CHOICE("platform", OWN | NEEDED, PLATFORMS),
+    {.name = "content_text",
+     .type = COLUMN_TEXT,
+     .flags = OWN | NULLABLE,
+     .max = TEXT_MAX_BYTES,
+     .alias = "caption"},
+    TIME("scheduled_time", OWN | NULLABLE),
+    CHOICE("status", OWN, "draft|scheduled|publishing|posted|failed", .user_choices = "draft|scheduled"),
+    UUID("media_id", OWN | NULLABLE, REFERS("media_assets")),
+    JSON("platform_meta", OWN | NULLABLE),
     TIME("posted_at", SHOWN | NULLABLE),
     TEXT("error_message", SHOWN | NULLABLE, TEXT_MAX_BYTES),
     CREATED,
@@ -459,7 +461,7 @@ static const struct column system_config[] = {
 static const struct column directus_files[] = {
     ID,
     TEXT("filename_download", SHOWN | NEEDED, NAME_MAX_BYTES),
-    TEXT("title", ONCE | NULLABLE, NAME_MAX_BYTES),
+    TEXT("title", OWN | NULLABLE, NAME_MAX_BYTES),
     TEXT("type", SHOWN | NULLABLE | FIXED, NAME_MAX_BYTES),
     UUID("uploaded_by", SHOWN | NULLABLE | FIXED),
     TIME("created_on", SHOWN | FIXED),
@@ -470,7 +472,7 @@ static const struct column directus_files[] = {
     INT("height", SHOWN | NULLABLE | FIXED, 0, COUNT_MAX),
     INT("duration", SHOWN | NULLABLE | FIXED, 0, COUNT_MAX),
     TEXT("description", SHOWN | NULLABLE, TEXT_MAX_BYTES),
-    TAGS("tags", ONCE | NULLABLE),
+    TAGS("tags", OWN | NULLABLE),
     COLUMNS_END,
 };
 
@@ -495,7 +497,7 @@ static const struct column directus_users[] = {
     COLUMNS_END,
 };
 
-#define POSTS_ELSEWHERE "Posts are scheduled, changed and deleted through /api/posts"
+#define POSTS_RULED "The rules of [posts](posts.md) hold, and the plan's queue"
 #define FILES_ELSEWHERE "Files are uploaded and deleted through /files"
 
 const struct collection access_table[] = {
@@ -547,7 +549,7 @@ const struct collection access_table[] = {
      .columns = scheduled_posts,
      .user_actions = ALL,
      .admin_actions = ALL,
-     .elsewhere = POSTS_ELSEWHERE},
+     .ruled = POSTS_RULED},
     {.name = "fan_profiles",
      .owner = "user_id",
      .columns = fan_profiles,
@@ -616,9 +618,10 @@ const struct collection access_table[] = {
     {.name = "directus_files",
      .owner = "uploaded_by",
      .columns = directus_files,
-     .user_actions = ACTION_READ | ACTION_CREATE | ACTION_DELETE,
+     .user_actions = ALL,
      .admin_actions = ALL,
-     .elsewhere = FILES_ELSEWHERE},
+     .elsewhere = FILES_ELSEWHERE,
+     .elsewhere_actions = ACTION_CREATE | ACTION_DELETE},
     {.name = "directus_users",
      .owner = "id",
      .columns = directus_users,

@@ -8,6 +8,8 @@
 #include "auth/identity.h"
 #include "base/buf.h"
 
+#define PLATFORMS "onlyfans|fansly|instagram|tiktok|x|reddit|youtube|snapchat|facebook"
+
 enum action { ACTION_READ = 1, ACTION_CREATE = 2, ACTION_UPDATE = 4, ACTION_DELETE = 8 };
 
 enum column_type {
@@ -53,9 +55,11 @@ struct collection {
     const char *visible; /* SQL on rows: what others than admins see; NULL = all that the owner rule leaves */
     unsigned user_actions; /* enum action; a viewer has ACTION_READ of them */
     unsigned admin_actions;
-    const char
-        *elsewhere;   /* why creating, changing and deleting isn't done through the engine; NULL = it is */
-    const char *held; /* SQL on rows that can't be deleted now; NULL = none */
+    const char *elsewhere;      /* why some of this isn't done through the engine; NULL = all is */
+    unsigned elsewhere_actions; /* what */
+    const char *ruled; /* what rules of its own (items/rules.h) decide beside this table; NULL = none. Nothing
+                           is written before they are set */
+    const char *held;  /* SQL on rows that can't be deleted now; NULL = none */
     const char *held_why;
     const char *stale;            /* column that is emptied when an EMBEDDED one changes */
     const struct column *columns; /* ended by one without a name */

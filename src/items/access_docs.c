@@ -64,6 +64,8 @@ static void add_notes(struct buf *out)
     for (const struct collection *c = access_table; c->name; c++) {
         if (c->elsewhere)
             (void)buf_addf(out, "- `%s`: %s.\n", c->name, c->elsewhere);
+        if (c->ruled)
+            (void)buf_addf(out, "- `%s`: %s.\n", c->name, c->ruled);
         if (c->held)
             (void)buf_addf(out, "- `%s`: %s.\n", c->name, c->held_why);
         if (c->visible)

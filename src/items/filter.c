@@ -298,7 +298,7 @@ void filter_rows(const struct filter_scope *scope, struct sql *sql)
 }
 
 /* Not by LIKE: its time grows with the product of both lengths. */
-int filter_search(const struct filter_scope *scope, const char *search, struct sql *sql)
+int filter_search(const struct filter_scope *scope, const char *search, const char *in, struct sql *sql)
 {
     int n = 0;
     if (!search || str_is_blank(search)) {
@@ -310,7 +310,8 @@ int filter_search(const struct filter_scope *scope, const char *search, struct s
     sql->scans = true;
     sql_add(sql, "(");
     for (const struct column *c = scope->collection->columns; c->name; c++)
-        if (c->type == COLUMN_TEXT && access_reads(c, scope->values.who)) {
+        if (c->type == COLUMN_TEXT && access_reads(c, scope->values.who) &&
+            (!in || access_choice(in, c->name))) {
             sql_add(sql, "%sreplace(lower(%s), lower(", n++ ? " OR " : "", c->name);
             sql_arg(sql, DB_TEXT(search));
             sql_add(sql, "), '') <> lower(%s)", c->name);

@@ -33,8 +33,9 @@ void filter_rows(const struct filter_scope *scope, struct sql *sql);
 /* Appends an expression for a filter object; NULL or {} is always true. */
 int filter_where(const struct filter_scope *scope, const json_t *filter, struct sql *sql);
 
-/* Appends an expression that is true where a readable text holds these words, in either case. */
-int filter_search(const struct filter_scope *scope, const char *search, struct sql *sql);
+/* Appends an expression that is true where a readable text holds these words, in either case; in: "a|b", or
+ * NULL for all texts. */
+int filter_search(const struct filter_scope *scope, const char *search, const char *in, struct sql *sql);
 
 /* Appends " ORDER BY …"; the id comes last, so that the order is total. */
 int filter_sort(const struct filter_scope *scope, const json_t *sort, struct sql *sql);

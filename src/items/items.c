@@ -170,7 +170,7 @@ static int add_from(const struct filter_scope *scope, const struct items_query *
     if (r < 0)
         return r;
     sql_add(sql, " AND ");
-    return filter_search(scope, q->search, sql);
+    return filter_search(scope, q->search, q->search_in, sql);
 }
 
 static int prepare_rows(const struct filter_scope *scope, const struct items_query *q, struct reading *r)
@@ -279,6 +279,28 @@ int items_read_one(struct db *db, const struct identity *who, const char *collec
         return -ENOENT;
     *ret_row = json_incref(json_array_get(rows, 0));
     return 0;
+}
+
+int scope_read_row(struct db_conn *c, const struct filter_scope *scope, const char *id, json_t **ret_row)
+{
+    struct reading r = READING_INIT;
+    int rc = filter_fields(scope, NULL, r.columns, &r.n);
+    if (rc == 0) {
+        add_columns(&r);
+        (void)add_from(scope, NULL, &r.rows);
+        sql_add(&r.rows, " AND id = ");
+        sql_arg(&r.rows, DB_TEXT(id));
+        rc = sql_ready(&r.rows);
+    }
+    r.ret_rows = json_array();
+    if (rc == 0)
+        rc = r.ret_rows ? collect_rows(c, &r) : -ENOMEM;
+    if (rc == 0 && json_array_size(r.ret_rows) == 0)
+        rc = -ENOENT;
+    if (rc == 0)
+        *ret_row = json_incref(json_array_get(r.ret_rows, 0));
+    reading_done(&r);
+    return rc;
 }
 
 /* ---- owned rows */

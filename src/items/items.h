@@ -10,13 +10,15 @@
  * Functions return 0 or: -ENOENT (no such row, or not yours: never told apart; with ret_error->field, an id
  * in that field names nothing of the row's owner), -EACCES (the collection, action or, where it is named, the
  * field is forbidden to this user), -EINVAL (with *ret_error's sentence and field; also a query that took
- * longer than ITEMS_READ_LIMIT_MS), -EEXIST (a unique rule), -EBUSY (the user has ITEMS_SCANS_EACH queries
- * running that read texts whole), or the store's errors. Blocking; workers only. */
+ * longer than ITEMS_READ_LIMIT_MS), -EALREADY (the row's state doesn't allow it any more, with a sentence),
+ * -EDQUOT (the plan's limit, with ret_error->quota), -EEXIST (a unique rule), -EBUSY (the user has
+ * ITEMS_SCANS_EACH queries running that read texts whole), or the store's errors. Blocking; workers only. */
 #ifndef ITEMS_ITEMS_H
 #define ITEMS_ITEMS_H
 
 #include "auth/identity.h"
 #include "base/json.h"
+#include "quota/quota.h"
 
 /* What one user's reading may take of the store that all share. */
 #define ITEMS_READ_LIMIT_MS 5000
@@ -27,14 +29,16 @@ struct idempotency_claim;
 struct items_error {
     char field[64]; /* "" if no single field is to blame */
     char sentence[200];
+    struct quota_outcome quota; /* of a refusal by the plan: what reply and sentence are made of */
 };
 
 struct items_query {
-    const json_t *fields; /* array of names or NULL = all readable ("*") */
-    const json_t *filter; /* filter object or NULL */
-    const json_t *sort;   /* array of names, "-name" descending; NULL = by date_created or id */
-    const char *search;   /* contained in any readable text field; NULL = none */
-    int64_t limit;        /* -1 = the most allowed (1,000) */
+    const json_t *fields;  /* array of names or NULL = all readable ("*") */
+    const json_t *filter;  /* filter object or NULL */
+    const json_t *sort;    /* array of names, "-name" descending; NULL = by date_created or id */
+    const char *search;    /* contained in any readable text field; NULL = none */
+    const char *search_in; /* "a|b": only in these of them; NULL = in all */
+    int64_t limit;         /* -1 = the most allowed (1,000) */
     int64_t offset;
     bool total_count, filter_count;
 };
@@ -52,10 +56,12 @@ int items_read_one(struct db *db, const struct identity *who, const char *collec
 int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values,
                  json_t **ret, struct items_error *ret_error);
 
-/* The same for a request with an Idempotency-Key (claim NULL: without): the rows and the key's answer, until
- * the handler's own replaces it the ids alone, are one unit. -ECANCELED where the claim was lost. */
+/* The same for a request with an Idempotency-Key (claim NULL: without): the rows and the key's answer are one
+ * unit. answer makes that answer from what *ret will be (borrowed): a new reference, or NULL without memory.
+ * -ECANCELED where the claim was lost. */
 int items_create_once(struct db *db, const struct identity *who, const char *collection, const json_t *values,
-                      const struct idempotency_claim *claim, json_t **ret, struct items_error *ret_error);
+                      const struct idempotency_claim *claim, json_t *(*answer)(const json_t *made),
+                      json_t **ret, struct items_error *ret_error);
 
 /* Changes fields of the rows with these ids (all or none). */
 int items_update(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
@@ -63,6 +69,14 @@ int items_update(struct db *db, const struct identity *who, const char *collecti
 
 int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
                  size_t n, struct items_error *ret_error);
+
+/* For the endpoint that a collection's `elsewhere` names, which sees to the rest of it: whether this identity
+ * may create a row with these values (their fields, types and limits; references are not looked at), and the
+ * deletion that items_delete refuses. */
+int items_check_new(const struct identity *who, const char *collection, const json_t *values,
+                    struct items_error *ret_error);
+int items_delete_here(struct db *db, const struct identity *who, const char *collection,
+                      const char *const *ids, size_t n, struct items_error *ret_error);
 
 /* Whether a row (or a file) with that id exists and is this user's own: 0, -ENOENT, or the store's error. For
  * ids that come in bodies and configurations. */

@@ -215,6 +215,49 @@ void items_params_add(void *ctx, const char *name, const char *value)
         }
 }
 
+static void add_json_value(struct items_params *p, const char *name, const json_t *value)
+{
+    char number[32];
+    if (json_is_string(value))
+        items_params_add(p, name, json_string_value(value));
+    else if (json_is_integer(value)) {
+        (void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        items_params_add(p, name, number);
+    } else if (!json_is_null(value))
+        (void)fail(p, name, "has a value of the wrong type");
+}
+
+static void add_json_filter(struct items_params *p, const json_t *filter)
+{
+    if (p->filter || !json_is_object(filter))
+        (void)fail(p, "filter", p->filter ? "is given twice" : "must be a JSON object");
+    else
+        p->filter = json_incref((json_t *)filter);
+}
+
+/* An empty list is as good as none. */
+static void add_json_list(struct items_params *p, const char *name, const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (list, i, item)
+        add_json_value(p, name, item);
+}
+
+void items_params_add_json(struct items_params *p, const json_t *query)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach ((json_t *)query, name, value) {
+        if (strcmp(name, "filter") == 0)
+            add_json_filter(p, value);
+        else if (json_is_array(value))
+            add_json_list(p, name, value);
+        else
+            add_json_value(p, name, value);
+    }
+}
+
 int items_params_ready(struct items_params *p)
 {
     if (p->failed)

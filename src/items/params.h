@@ -33,6 +33,10 @@ void items_params_free(struct items_params *p);
  * it). */
 void items_params_add(void *ctx, const char *name, const char *value);
 
+/* Adds the members of an object, as the SDK sends them in a body: texts and numbers like parameters, lists of
+ * texts item by item, a filter as it is. What is no object adds nothing; a failure is remembered. */
+void items_params_add_json(struct items_params *p, const json_t *query);
+
 /* After the last one: 0 with p->query ready, or -EINVAL with p->error. */
 int items_params_ready(struct items_params *p);
 

@@ -43,13 +43,6 @@ static void tell(const char *collection, const char *user_id)
 
 /* ---- one writing */
 
-struct write_row {
-    char id[UUID_SIZE];
-    const struct column *columns[COLUMNS_MAX];
-    struct db_value values[COLUMNS_MAX];
-    size_t n;
-};
-
 struct writing {
     struct filter_scope scope;
     struct arena arena;
@@ -59,21 +52,30 @@ struct writing {
     char owners[OWNERS_MAX][UUID_SIZE]; /* whose rows changed */
     size_t owner_count;
     bool many_owners; /* more than fit */
+    json_t *made;     /* of a creation: the rows as they are read, in their order; owned */
 };
+
+/* The same for who is that elsewhere. */
+static int writing_open_any(struct writing *w, const struct identity *who, const char *collection,
+                            enum action action, struct items_error *error)
+{
+    *w = (struct writing){0};
+    arena_init(&w->arena, ARENA_MAX);
+    return scope_open(&w->scope, &w->arena, who, collection, action, error);
+}
 
 static int writing_open(struct writing *w, const struct identity *who, const char *collection,
                         enum action action, struct items_error *error)
 {
-    *w = (struct writing){0};
-    arena_init(&w->arena, ARENA_MAX);
-    int r = scope_open(&w->scope, &w->arena, who, collection, action, error);
-    if (r == 0 && w->scope.collection->elsewhere)
+    int r = writing_open_any(w, who, collection, action, error);
+    if (r == 0 && (w->scope.collection->elsewhere_actions & action))
         return scope_refuse(&w->scope, -EACCES, NULL, w->scope.collection->elsewhere);
-    return r;
+    return r == 0 ? rules_ready(&w->scope) : r;
 }
 
 static void writing_done(struct writing *w)
 {
+    json_decref(w->made);
     arena_free(&w->arena);
 }
 
@@ -179,7 +181,7 @@ static int bind_row(struct writing *w, struct write_row *row, const json_t *valu
             return r;
     }
     if (action == ACTION_CREATE)
-        return check_needed(w, row);
+        return (w->scope.collection->elsewhere_actions & action) ? 0 : check_needed(w, row);
     return row->n > 0 ? 0 : scope_refuse(&w->scope, -EINVAL, NULL, "There is nothing to change");
 }
 
@@ -244,18 +246,32 @@ static int insert_row(struct db_conn *c, struct writing *w, const struct write_r
     return r < 0 ? r : db_exec(c, sql.data, values.args, values.n, NULL);
 }
 
+/* Writes the row and reads it, as its maker will see it. */
+static int create_row(struct db_conn *c, struct writing *w, const struct write_row *given, const char *owner)
+{
+    struct write_row row = *given; /* the rules may add to it, and a unit may run twice */
+    json_t *made = NULL;
+    int r = check_references(c, w, &row, owner);
+    if (r == 0)
+        r = rules_apply(c, &w->scope, ACTION_CREATE, owner, NULL, &row);
+    if (r == 0)
+        r = insert_row(c, w, &row);
+    if (r == 0)
+        r = scope_read_row(c, &w->scope, row.id, &made);
+    if (r == 0 && json_array_append_new(w->made, made) < 0)
+        r = -ENOMEM;
+    return r;
+}
+
 static int create_unit(struct db_conn *c, void *arg)
 {
     struct writing *w = arg;
     const char *owner = w->scope.collection->owner ? w->scope.values.who->user_id : NULL;
-    int r = 0;
+    int r = json_array_clear(w->made);
     if (owner)
         db_concerns(c, owner);
-    for (size_t i = 0; i < w->n && r == 0; i++) {
-        r = check_references(c, w, &w->rows[i], owner);
-        if (r == 0)
-            r = insert_row(c, w, &w->rows[i]);
-    }
+    for (size_t i = 0; i < w->n && r == 0; i++)
+        r = create_row(c, w, &w->rows[i], owner);
     return explain(w, r);
 }
 
@@ -307,8 +323,10 @@ static int update_row(struct db_conn *c, struct writing *w, const struct write_r
     }
     if (stale && collection->stale)
         add_set(&sql, collection->stale, DB_NULL);
-    if (access_column(collection, "date_updated"))
-        add_set(&sql, "date_updated", DB_TEXT(now));
+    static const char *const stamps[] = {"date_updated", "modified_on"};
+    for (size_t i = 0; i < ARRAY_LEN(stamps); i++)
+        if (access_column(collection, stamps[i]))
+            add_set(&sql, stamps[i], DB_TEXT(now));
     sql_add(&sql, " WHERE id = ");
     sql_arg(&sql, DB_TEXT(id));
     int r = sql_ready(&sql);
@@ -324,11 +342,14 @@ static int update_unit(struct db_conn *c, void *arg)
     for (size_t i = 0; i < w->n && r == 0; i++) {
         char owner[UUID_SIZE];
         bool held;
+        struct write_row row = *w->rows; /* as in create_row() */
         r = find_row(c, w, w->ids[i], owner, &held);
         if (r == 0)
-            r = check_references(c, w, w->rows, w->scope.collection->owner ? owner : NULL);
+            r = check_references(c, w, &row, w->scope.collection->owner ? owner : NULL);
         if (r == 0)
-            r = update_row(c, w, w->rows, w->ids[i]);
+            r = rules_apply(c, &w->scope, ACTION_UPDATE, owner, w->ids[i], &row);
+        if (r == 0)
+            r = update_row(c, w, &row, w->ids[i]);
         if (r == 0 && w->scope.collection->owner)
             db_concerns(c, owner);
         if (r == 0)
@@ -356,6 +377,9 @@ static int delete_unit(struct db_conn *c, void *arg)
         r = find_row(c, w, w->ids[i], owner, &held);
         if (r == 0 && held)
             return scope_refuse(&w->scope, -EACCES, NULL, w->scope.collection->held_why);
+        struct write_row none = {.n = 0};
+        if (r == 0)
+            r = rules_apply(c, &w->scope, ACTION_DELETE, owner, w->ids[i], &none);
         if (r == 0)
             r = delete_row(c, w, w->ids[i]);
         if (r == 0 && w->scope.collection->owner)
@@ -387,74 +411,51 @@ static int bind_rows(struct writing *w, const json_t *values)
     return 0;
 }
 
-/* What a read of the new rows shows, in their order. */
-static int read_back(struct db *db, struct writing *w, bool many, json_t **ret)
-{
-    _cleanup_json_ json_t *all = json_array();
-    struct items_error error;
-    for (size_t i = 0; i < w->n; i++) {
-        json_t *row;
-        int r = items_read_one(db, w->scope.values.who, w->scope.collection->name, w->rows[i].id, NULL, &row,
-                               &error);
-        if (r < 0)
-            return r;
-        if (json_array_append_new(all, row) < 0)
-            return -ENOMEM;
-    }
-    *ret = many ? TAKE_PTR(all) : json_incref(json_array_get(all, 0));
-    return 0;
-}
-
-/* {"data":{"id"}} or {"data":[{"id"}, …]}: a new reference, or NULL without memory. */
-static json_t *ids_answer(const struct writing *w, bool many)
-{
-    _cleanup_json_ json_t *all = json_array();
-    for (size_t i = 0; all && i < w->n; i++)
-        if (json_array_append_new(all, json_pack("{s:s}", "id", w->rows[i].id)) < 0)
-            return NULL;
-    return all ? json_pack("{s:O}", "data", many ? all : json_array_get(all, 0)) : NULL;
-}
-
+/* One creation: the rows, and with a claim its answer. */
 struct creating {
     struct writing *w;
+    bool many;
     const struct idempotency_claim *claim;
-    const json_t *answer;
+    json_t *(*answer)(const json_t *made);
 };
 
-static int create_once_unit(struct db_conn *c, void *arg)
+static json_t *made_by(const struct creating *k)
+{
+    return k->many ? k->w->made : json_array_get(k->w->made, 0);
+}
+
+static int creating_unit(struct db_conn *c, void *arg)
 {
     struct creating *k = arg;
     int r = create_unit(c, k->w);
-    return r < 0 ? r : idempotency_settle_unit(c, k->claim, 200, k->answer);
-}
-
-static int create_rows(struct db *db, struct writing *w, bool many, const struct idempotency_claim *claim)
-{
-    if (!claim)
-        return db_write(db, create_unit, w);
-    _cleanup_json_ json_t *answer = ids_answer(w, many);
-    return answer ? db_write(db, create_once_unit, &(struct creating){w, claim, answer}) : -ENOMEM;
+    if (r < 0 || !k->claim)
+        return r;
+    _cleanup_json_ json_t *answer = k->answer(made_by(k));
+    return answer ? idempotency_settle_unit(c, k->claim, 200, answer) : -ENOMEM;
 }
 
 int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values,
                  json_t **ret, struct items_error *ret_error)
 {
-    return items_create_once(db, who, collection, values, NULL, ret, ret_error);
+    return items_create_once(db, who, collection, values, NULL, NULL, ret, ret_error);
 }
 
 int items_create_once(struct db *db, const struct identity *who, const char *collection, const json_t *values,
-                      const struct idempotency_claim *claim, json_t **ret, struct items_error *ret_error)
+                      const struct idempotency_claim *claim, json_t *(*answer)(const json_t *made),
+                      json_t **ret, struct items_error *ret_error)
 {
     struct writing w;
+    struct creating k = {&w, json_is_array(values), claim, answer};
     int r = writing_open(&w, who, collection, ACTION_CREATE, ret_error);
     if (r == 0)
         r = bind_rows(&w, values);
+    w.made = json_array();
     if (r == 0)
-        r = create_rows(db, &w, json_is_array(values), claim);
+        r = w.made ? db_write(db, creating_unit, &k) : -ENOMEM;
     if (r == 0) {
         note_owner(&w, who->user_id);
         writing_tell(&w);
-        r = read_back(db, &w, json_is_array(values), ret);
+        *ret = json_incref(made_by(&k));
     }
     writing_done(&w);
     return r;
@@ -503,17 +504,48 @@ int items_update(struct db *db, const struct identity *who, const char *collecti
     return r;
 }
 
+static int delete_rows(struct db *db, struct writing *w, const char *const *ids, size_t n)
+{
+    int r = take_ids(w, ids, n);
+    if (r == 0)
+        r = db_write(db, delete_unit, w);
+    if (r == 0)
+        writing_tell(w);
+    return r;
+}
+
 int items_delete(struct db *db, const struct identity *who, const char *collection, const char *const *ids,
                  size_t n, struct items_error *ret_error)
 {
     struct writing w;
     int r = writing_open(&w, who, collection, ACTION_DELETE, ret_error);
     if (r == 0)
-        r = take_ids(&w, ids, n);
+        r = delete_rows(db, &w, ids, n);
+    writing_done(&w);
+    return r;
+}
+
+/* ---- for the endpoints that are `elsewhere` */
+
+int items_check_new(const struct identity *who, const char *collection, const json_t *values,
+                    struct items_error *ret_error)
+{
+    struct writing w;
+    struct write_row row = {.n = 0};
+    int r = writing_open_any(&w, who, collection, ACTION_CREATE, ret_error);
     if (r == 0)
-        r = db_write(db, delete_unit, &w);
+        r = bind_row(&w, &row, values, ACTION_CREATE);
+    writing_done(&w);
+    return r;
+}
+
+int items_delete_here(struct db *db, const struct identity *who, const char *collection,
+                      const char *const *ids, size_t n, struct items_error *ret_error)
+{
+    struct writing w;
+    int r = writing_open_any(&w, who, collection, ACTION_DELETE, ret_error);
     if (r == 0)
-        writing_tell(&w);
+        r = delete_rows(db, &w, ids, n);
     writing_done(&w);
     return r;
 }

@@ -20,6 +20,7 @@
 #define SECRETS_MOST 8
 /* From the unit that makes the effect to the reply. */
 #define REPLY_S 60
+#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
 struct idempotency_claim {
     const char *scope, *route, *key;
@@ -160,10 +161,10 @@ int idempotency_settle_unit(struct db_conn *c, const struct idempotency_claim *c
     int64_t changed = 0;
     if (!claim)
         return 0;
-    _cleanup_free_ char *body = answer ? json_dumps(answer, JSON_COMPACT | JSON_ENCODE_ANY) : strdup("");
-    if (!body)
+    _cleanup_buf_ struct buf body = BUF_INIT(ANSWER_MAX); /* written as replies are: a repeat can't tell */
+    if ((answer && json_write(&body, answer) < 0) || !buf_str(&body))
         return -ENOMEM;
-    int r = settle(c, &(struct settling){claim, status, body, REPLY_S}, &changed);
+    int r = settle(c, &(struct settling){claim, status, buf_str(&body), REPLY_S}, &changed);
     return r == 0 && changed == 0 ? -ECANCELED : r;
 }
 

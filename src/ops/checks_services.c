@@ -228,7 +228,7 @@ bool check_stagehand(const struct checkup *c, struct finding *f)
 bool check_directus(const struct checkup *c, struct finding *f)
 {
     char reason[200];
-    const char *base = checkup_setting(c, "DIRECTUS_URL");
+    const char *base = c->cfg->directus_url;
     if (!base)
         return false;
     struct fetch_response response = {0};

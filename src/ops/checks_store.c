@@ -196,6 +196,18 @@ bool check_postgres_listen(const struct checkup *c, struct finding *f)
     return mend(f, "let it keep sessions (PgBouncer: pool_mode=session), or connect to PostgreSQL itself");
 }
 
+/* What genie serve asks before it passes anything on. */
+bool check_directus_database(const struct checkup *c, struct finding *f)
+{
+    const struct look_postgres *seen = postgres(c);
+    if (!c->cfg->directus_url || !seen) /* the latter has a row of its own */
+        return false;
+    if (seen->directus)
+        return found(f, CHECK_OK, "DATABASE_URL names the database of a Directus");
+    (void)found(f, CHECK_FAIL, "DIRECTUS_URL is set, but DATABASE_URL isn't the database of a Directus");
+    return mend(f, "let DATABASE_URL name the database of that Directus, or unset DIRECTUS_URL");
+}
+
 bool check_collections(const struct checkup *c, struct finding *f)
 {
     const struct look_postgres *seen = postgres(c);

@@ -25,44 +25,6 @@ struct erase {
     int64_t listed;               /* files whose names are written down */
 };
 
-/* ---- the last admin */
-
-/* Two who remove the last two admins at a time must meet: each writes to the policies that make admins. */
-static int meet_others(struct db_conn *c)
-{
-    return db_exec(c, "UPDATE directus_policies SET admin_access = TRUE WHERE admin_access = TRUE",
-                   DB_NO_ARGS, NULL);
-}
-
-/* Another active user with admin rights from any address: 1 or 0. */
-static int other_admin_exists(struct db_conn *c, const char *user_id)
-{
-    int64_t one;
-    return db_query_int(
-        c,
-        "WITH RECURSIVE chain (role, ancestor, depth) AS ("
-        "SELECT id, id, 0 FROM directus_roles UNION SELECT c.role, r.parent, c.depth + 1 FROM directus_roles "
-        "r "
-        "JOIN chain c ON r.id = c.ancestor WHERE r.parent IS NOT NULL AND c.depth < ?2)"
-        " SELECT 1 FROM directus_users u JOIN directus_access a ON a.\"user\" = u.id OR a.role IN"
-        " (SELECT ancestor FROM chain WHERE chain.role = u.role)"
-        " JOIN directus_policies p ON p.id = a.policy"
-        " WHERE u.id <> ?1 AND u.status = 'active' AND p.admin_access = TRUE AND coalesce(p.ip_access, '') = "
-        "''"
-        " LIMIT 1",
-        DB_ARGS(DB_TEXT(user_id), DB_INT(ROLE_MAX_DEPTH)), &one);
-}
-
-static int check_admin(struct db_conn *c, const struct erase_options *o)
-{
-    if (!o->admin)
-        return 0;
-    int r = meet_others(c);
-    if (r == 0)
-        r = other_admin_exists(c, o->user_id);
-    return r == 0 ? -EPERM : r < 0 ? r : 0;
-}
-
 /* ---- rows */
 
 /* A collection whose rows go: owned, and neither an audit (which nobody deletes) nor one of Directus's. */
@@ -203,7 +165,7 @@ static int erase_unit(struct db_conn *c, void *arg)
 {
     struct erase *e = arg;
     const struct erase_options *o = e->options;
-    int r = check_admin(c, o);
+    int r = o->admin ? rights_leave_admin(c, o->user_id) : 0;
     if (r == 0)
         r = count(c, o, &e->summary);
     if (r == 0)

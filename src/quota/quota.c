@@ -89,6 +89,17 @@ const char *quota_reason_name(enum quota_reason reason)
     return names[reason];
 }
 
+void quota_sentence(const struct quota_outcome *outcome, char ret[QUOTA_SENTENCE_SIZE])
+{
+    const char *before = "You have reached your plan limit for ", *label = outcome->label, *after = ".";
+    if (outcome->reason == QUOTA_NOT_IN_TIER)
+        before = "Your plan doesn't include ";
+    else if (outcome->reason != QUOTA_LIMIT_REACHED)
+        before = "Your plan's limits could not be checked, so nothing was done. Try again shortly",
+        label = "";
+    (void)snprintf(ret, QUOTA_SENTENCE_SIZE, "%s%s%s", before, label, after);
+}
+
 void quota_forget(struct quota *q, const char *user_id)
 {
     usage_cache_forget(q->cache, user_id);

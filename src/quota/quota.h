@@ -64,6 +64,10 @@ struct quota_outcome {
     int64_t resets_ms;              /* when the cycle ends; 0 for a level, or where it isn't known */
 };
 
+/* What was refused, for a person; of an outcome that isn't allowed. */
+#define QUOTA_SENTENCE_SIZE 192
+void quota_sentence(const struct quota_outcome *outcome, char ret[QUOTA_SENTENCE_SIZE]);
+
 struct quota_ask {
     const char *user_id; /* in lower case */
     enum feature feature;

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { operationsOf, readDocument } from '../support/contract.mjs';
+import { form } from '../support/form.mjs';
 import { GENIE_BIN, startGenie } from '../support/genie.mjs';
 import { directusToken, now } from '../support/jwt.mjs';
 
@@ -40,6 +41,13 @@ function expected({ auth, writes }, { token, rights, secret }) {
     if (!token) return TAKES_SECRET.includes(auth) && secret === 'right' ? null : 'unauthorized';
     if (auth.startsWith('admin') && rights !== 'admin') return 'forbidden';
     return writes && rights === 'viewer' ? 'read-only' : null;
+}
+
+/** A body of a type that the route takes. */
+function bodyFor(method, operation) {
+    if (method === 'GET') return {};
+    const types = Object.keys(operation.requestBody?.content ?? {});
+    return types.length === 1 && types[0] === 'multipart/form-data' ? form([]) : { body: {} };
 }
 
 describe('who may call what', () => {
@@ -81,17 +89,19 @@ describe('who may call what', () => {
             const route = { auth: operation['x-auth'], writes: operation['x-access'] === 'writes' };
             const target = path.replace('{collection}', 'user_nodes').replace(/\{\w+\}/g, () => randomUUID());
             for (const [name, caller] of Object.entries(callers)) {
+                const sent = bodyFor(method, operation);
                 const answer = await server.request(target, {
                     method,
                     token: caller.token,
-                    headers: { ...caller.headers },
-                    body: method === 'GET' ? undefined : {},
+                    headers: { ...sent.headers, ...caller.headers },
+                    body: sent.body,
                 });
                 const what = `${name}: ${answer.status} ${answer.text.slice(0, 200)}`;
                 const wanted = expectedRefusal(path, expected(route, caller), caller);
                 const limited = operation['x-rate-limit'] && answer.status === 429;
                 if (!limited) assert.equal(refusal(answer), wanted, what);
-                if (wanted === null) assert.ok(answer.status < 500, what);
+                const noModel = answer.json?.code === 'model_unavailable'; // the server under test has none
+                if (wanted === null) assert.ok(answer.status < 500 || noModel, what);
             }
             await server.assertWell();
         });

@@ -325,6 +325,32 @@ describe('genie user', () => {
             assert.match(stderr, /last active account with admin rights/);
             assert.equal((await me(admin.token)).status, 200);
         });
+
+        test('the last admin cannot be suspended, another one can', async () => {
+            const { stdout } = await user(['list', '--json']);
+            const [last] = JSON.parse(stdout).filter(({ role }) => role === 'Administrator');
+            const refused = await user(['suspend', '--email', last.email], { expect: 1 });
+            assert.match(refused.stderr, /last active account with admin rights/);
+            assert.equal((await me(await server.token(last.email))).status, 200);
+            const other = await server.addUser({ role: 'Administrator' });
+            await user(['suspend', '--email', last.email]);
+            await user(['suspend', '--email', other.email], { expect: 1 });
+            await user(['unsuspend', '--email', last.email]);
+            await user(['suspend', '--email', other.email]);
+        });
+
+        test('of the last two admins, suspended at once, one stays', async () => {
+            const other = await server.addUser({ role: 'Administrator' });
+            const both = JSON.parse((await user(['list', '--json'])).stdout).filter(
+                ({ role, status }) => role === 'Administrator' && status === 'active',
+            );
+            assert.equal(both.length, 2);
+            const codes = await Promise.all(
+                both.map(async ({ email }) => (await user(['suspend', '--email', email], { expect: null })).code),
+            );
+            assert.deepEqual(codes.sort(), [0, 1]);
+            assert.ok(both.some(({ email }) => email === other.email));
+        });
     });
 
     test('accounts made at once are all made, and one e-mail makes one account', async () => {

@@ -494,6 +494,36 @@ describe('nothing is kept in the clear', () => {
         await server.stop();
     });
 
+    test('nor is the password of a log-in left in memory, nor an answer with tokens in a cache', { skip: memoryIsClosed() }, async () => {
+        const server = await startGenie();
+        const word = () => `a-word-of-the-test-${randomBytes(12).toString('hex')}`;
+        const [right, wrong] = [word(), word()];
+        const user = await server.addUser({ password: right });
+        const auth = (path, body) => post(server, `/api/directus/auth/${path}`, undefined, body);
+        const first = await auth('login', { email: user.email, password: right });
+        const second = await auth('refresh', { refresh_token: first.json.data.refresh_token });
+        const third = await auth('refresh', { refresh_token: second.json.data.refresh_token, mode: 'json' });
+        for (const answer of [first, second, third]) {
+            assert.equal(answer.status, 200, answer.text);
+            assert.equal(answer.headers['cache-control'], 'no-store');
+        }
+        const refused = [
+            await auth('login', { email: user.email, password: wrong }),
+            await auth('refresh', { refresh_token: 'made-up' }),
+            await auth('login', { email: user.email, password: right, mode: 'magic' }),
+        ];
+        for (const answer of refused) {
+            assert.ok(answer.status >= 400, answer.text);
+            assert.equal(answer.headers['cache-control'], 'no-store');
+        }
+        const out = await auth('logout', { refresh_token: third.json.data.refresh_token });
+        assert.equal(out.status, 204);
+        assert.equal((await auth('logout', { refresh_token: 'made-up' })).headers['cache-control'], 'no-store');
+        const needles = [right, wrong].map((text) => text.slice(-24));
+        assert.deepEqual(searchMemory(server.pid, needles), []);
+        await server.stop();
+    });
+
     test('without the trail nothing is stored or revealed', async () => {
         const server = await startGenie();
         const user = await server.addUser();

@@ -409,7 +409,11 @@ describe('the Directus-compatible endpoints', () => {
                 'RECORD_NOT_UNIQUE',
                 400,
             );
-            await refused(sdk.request(createItem('scheduled_posts', { platform: 'x' })), 'FORBIDDEN', 403);
+            await refused(
+                sdk.request(createItem('scheduled_posts', { platform: 'x', status: 'posted' })),
+                'FAILED_VALIDATION',
+                400,
+            );
             await refused(
                 sdk.request(() => ({ path: '/nothing/here', method: 'GET' })),
                 'ROUTE_NOT_FOUND',

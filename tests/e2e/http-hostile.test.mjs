@@ -413,17 +413,41 @@ describe('methods and paths', () => {
     });
 
     for (const path of [
+        '/api/ping%00',
+        '/api/pi%00ng',
+        '/%00',
+        '/api/genie/stream-chat/%00',
+        '/api/genie/history?limit=%00',
+        '/api/genie/history?limit=2%000',
+        '/api/genie/history?lim%00it=2',
+        '/api/no-such-thing?%00',
+    ])
+        test(`GET ${path} is refused for its NUL, not cut there`, async () => {
+            assertError(await server.request(path, { token: user.token }), 400);
+        });
+
+    test('a NUL behind a percent sign of its own, and the target after a refused one, are taken', async () => {
+        assert.equal((await server.request('/api/ping?x=%2500')).status, 200);
+        const connection = await exchange(
+            server.port,
+            `GET /api/ping%00 HTTP/1.1\r\n${HOST}\r\nGET /api/ping HTTP/1.1\r\n${HOST}\r\n`,
+            { answers: 2 },
+        );
+        assert.deepEqual(
+            connection.answers.map(({ status }) => status),
+            [400, 200],
+        );
+    });
+
+    for (const path of [
         '/../../../../etc/passwd',
         '/api/../../etc/passwd',
         '/api/docs/%2e%2e/%2e%2e/etc/passwd',
         '/api/docs/..%2f..%2fetc%2fpasswd',
         '//etc/passwd',
-        '/api/ping%00',
         '/api/ping/%ff%fe',
         '/api/ping?%zz=%',
         '/%',
-        '/api/genie/stream-chat/%00',
-        '/api/genie/history?limit=%00',
         '/*',
         '/api//ping',
     ])

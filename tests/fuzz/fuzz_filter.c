@@ -37,7 +37,7 @@ static void compile(const struct filter_scope *scope, const json_t *query)
     filter_rows(scope, &sql);
     int r = filter_where(scope, json_object_get(query, "filter"), &sql);
     if (r == 0)
-        r = filter_search(scope, json_str(query, "search", NULL), &sql);
+        r = filter_search(scope, json_str(query, "search", NULL), NULL, &sql);
     if (r == 0)
         r = filter_sort(scope, json_object_get(query, "sort"), &sql);
     if (r == 0)

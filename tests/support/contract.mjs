@@ -78,8 +78,8 @@ export class Contract {
             return;
         }
         const sent = (answer.headers['content-type'] ?? '').split(';')[0];
-        assert.ok(content[sent], `undocumented type ${sent || '(none)'} of ${what}`);
-        if (sent === JSON_TYPE)
+        assert.ok(content[sent] ?? content['*/*'], `undocumented type ${sent || '(none)'} of ${what}`);
+        if (sent === JSON_TYPE && content[sent])
             this.#validate(
                 pointer(
                     'paths',

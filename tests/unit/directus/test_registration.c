@@ -5,17 +5,11 @@
 
 #include "directus/registration.h"
 
-static int manages_unit(struct db_conn *c, void *arg)
-{
-    (void)arg;
-    return directus_manages(c);
-}
-
 static void needs_a_directus(void **state)
 {
     struct store *s = *state;
     struct directus_report report;
-    assert_int_equal(db_read(s->db, manages_unit, NULL), 0);
+    assert_int_equal(directus_manages_store(s->db), 0);
     assert_int_equal(directus_register(s->db, &report), 0);
     assert_int_equal(report.collections + report.fields + report.relations + report.permissions, 0);
     assert_int_equal(store_int(s->db, "SELECT count(*) FROM genie_registrations"), 0);
@@ -25,9 +19,9 @@ static void knows_one_by_its_tables(void **state)
 {
     struct store *s = *state;
     assert_int_equal(store_exec(s->db, "CREATE TABLE directus_migrations (version integer)"), 0);
-    assert_int_equal(db_read(s->db, manages_unit, NULL), 0);
+    assert_int_equal(directus_manages_store(s->db), 0);
     assert_int_equal(store_exec(s->db, "CREATE TABLE directus_collections (collection integer)"), 0);
-    assert_int_equal(db_read(s->db, manages_unit, NULL), 1);
+    assert_int_equal(directus_manages_store(s->db), 1);
 }
 
 #define STORE_TEST(fn) cmocka_unit_test_setup_teardown(fn, store_set_up_migrated, store_tear_down)

@@ -23,6 +23,11 @@ static const char *id_of(struct rows_world *w, const json_t *row)
     return arena_strdup(&w->arena, json_str(row, "id", ""));
 }
 
+static json_t *answer_of(const json_t *made)
+{
+    return json_pack("{s:O}", "data", made);
+}
+
 /* A claim that somebody else has taken over: nothing is created. */
 static void a_lost_claim_creates_nothing(void **state)
 {
@@ -37,8 +42,9 @@ static void a_lost_claim_creates_nothing(void **state)
     struct http_limits hooks = limits_hooks(limits);
     assert_int_equal(hooks.claim(hooks.ctx, &in, &w->arena, &found), 0);
     assert_int_equal(store_exec(w->db, "DELETE FROM idempotency_keys"), 0);
-    assert_int_equal(items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, &row, &error),
-                     -ECANCELED);
+    assert_int_equal(
+        items_create_once(w->db, &w->people[ANNA], NODES, values, found.claim, answer_of, &row, &error),
+        -ECANCELED);
     assert_int_equal(store_int(w->db, "SELECT count(*) FROM user_nodes WHERE title = 'lost'"), 0);
     limits_close(limits);
 }
@@ -174,7 +180,7 @@ static void references_must_be_own(void **state)
     for (const struct collection *c = access_table; c->name; c++)
         for (const struct column *col = c->columns; col->name; col++) {
             struct items_error error;
-            if (!col->refers || c->elsewhere || !(col->flags & (USER_CREATES | USER_UPDATES)))
+            if (!col->refers || c->elsewhere || c->ruled || !(col->flags & (USER_CREATES | USER_UPDATES)))
                 continue;
             const char *theirs = insert_row(w, access_collection(col->refers), w->people[BERT].user_id);
             if ((c->user_actions & ACTION_CREATE) && (col->flags & USER_CREATES)) {
@@ -290,11 +296,24 @@ static void other_ways_are_named(void **state)
 {
     struct rows_world *w = *state;
     struct items_error error;
+    const char *id = insert_row(w, access_collection("directus_files"), w->people[ANNA].user_id);
+    assert_int_equal(create(w, ANNA, "directus_files", json_pack("{s:s}", "title", "x"), NULL, &error),
+                     -EACCES);
+    assert_true(strstr(error.sentence, "/files") != NULL);
+    assert_int_equal(update(w, ADMIN, "directus_files", id, json_pack("{s:s}", "title", "x"), &error),
+                     -EACCES);
+    assert_int_equal(items_delete(w->db, &w->people[ANNA], "directus_files", &id, 1, &error), -EACCES);
+}
+
+/* A program that never set them must not write past them. */
+static void without_its_rules_a_collection_is_closed(void **state)
+{
+    struct rows_world *w = *state;
+    struct items_error error;
     const char *id = insert_row(w, access_collection("scheduled_posts"), w->people[ANNA].user_id);
     assert_int_equal(create(w, ANNA, "scheduled_posts", json_pack("{s:s}", "platform", "x"), NULL, &error),
                      -EACCES);
-    assert_true(strstr(error.sentence, "/api/posts") != NULL);
-    assert_int_equal(update(w, ADMIN, "scheduled_posts", id, json_pack("{s:s}", "status", "posted"), &error),
+    assert_int_equal(update(w, ADMIN, "scheduled_posts", id, json_pack("{s:s}", "status", "draft"), &error),
                      -EACCES);
     assert_int_equal(items_delete(w->db, &w->people[ANNA], "scheduled_posts", &id, 1, &error), -EACCES);
 }
@@ -543,6 +562,7 @@ int main(void)
         WORLD_TEST(a_changed_node_loses_its_vector),
         WORLD_TEST(tiers_open_fields),
         WORLD_TEST(other_ways_are_named),
+        WORLD_TEST(without_its_rules_a_collection_is_closed),
         WORLD_TEST(unique_rules_are_told),
         WORLD_TEST(inactive_flows_are_for_admins),
         WORLD_TEST(steps_of_flows_are_for_admins),

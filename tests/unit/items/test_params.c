@@ -156,11 +156,50 @@ static void too_much(void **state)
     free(deep);
 }
 
+static int read_json(struct items_params *p, const char *text)
+{
+    json_t *query = json_loads(text, JSON_DECODE_ANY, NULL);
+    assert_non_null(query);
+    *p = (struct items_params)ITEMS_PARAMS_INIT;
+    items_params_add_json(p, query);
+    json_decref(query); /* what it needs of it, it holds */
+    return items_params_ready(p);
+}
+
+static void from_a_body(void **state)
+{
+    static const char *const bad[] = {"{\"filter\":\"x\"}",      "{\"limit\":1.5}",   "{\"limit\":true}",
+                                      "{\"fields\":[[\"id\"]]}", "{\"deep\":{}}",     "{\"search\":{}}",
+                                      "{\"limit\":-2}",          "{\"aggregate\":1}", "{\"sort\":[1,{}]}"};
+    struct items_params p;
+    (void)state;
+    assert_int_equal(
+        read_json(&p, "{\"fields\":[\"id\",\"title\"],\"sort\":\"-weight,id\",\"limit\":7,\"page\":3,"
+                      "\"search\":\"two words\",\"meta\":[\"*\"],\"filter\":{\"a\":{\"_eq\":1}},"
+                      "\"offset\":null,\"other\":\"x\"}"),
+        0);
+    assert_json(p.query.fields, "[\"id\",\"title\"]");
+    assert_json(p.query.sort, "[\"-weight\",\"id\"]");
+    assert_json(p.query.filter, "{\"a\":{\"_eq\":1}}");
+    assert_int_equal(p.query.limit, 7);
+    assert_int_equal(p.query.offset, 14);
+    assert_string_equal(p.query.search, "two words");
+    assert_true(p.query.total_count && p.query.filter_count);
+    items_params_free(&p);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(read_json(&p, bad[i]), -EINVAL);
+        items_params_free(&p);
+    }
+    assert_int_equal(read_json(&p, "[1]"), 0);
+    assert_null(p.query.filter);
+    items_params_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_kinds),       cmocka_unit_test(defaults), cmocka_unit_test(brackets),
-        cmocka_unit_test(what_is_refused), cmocka_unit_test(too_much),
+        cmocka_unit_test(what_is_refused), cmocka_unit_test(too_much), cmocka_unit_test(from_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Giving a file its lasting name: what has been written under no name, or under a passing one, is put where
+ * it stays, wholly and durably or not at all. */
+#ifndef BASE_KEEP_H
+#define BASE_KEEP_H
+
+/* Puts the file that fd has open (readable, a regular file) at `path`, which must not exist: its bytes and
+ * the directory's entry are flushed to the disk, and only the owner can read it. Where the file can't be
+ * given a second name (it was unlinked, or lies on another file system) it is copied. Blocking. 0, -EEXIST,
+ * -ENOSPC or another negative errno; then nothing is there. fd stays the caller's. */
+int keep_file(int fd, const char *path);
+
+/* Flushes a directory's entries to the disk: 0 or negative errno. */
+int keep_directory(const char *path);
+
+#endif
