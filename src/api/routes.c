@@ -5,5 +5,6 @@
 #include "api/app.h"
 
 const struct route *const api_route_tables[] = {
-    chat_routes, credentials_routes, directus_routes, system_routes, usage_routes, NULL,
+    chat_routes,     credentials_routes, directus_routes, onboarding_routes,
+    register_routes, system_routes,      usage_routes,    NULL,
 };

@@ -8,6 +8,8 @@
 extern const struct route chat_routes[];        /* chat.c */
 extern const struct route credentials_routes[]; /* credentials.c */
 extern const struct route directus_routes[];    /* directus.c */
+extern const struct route onboarding_routes[];  /* onboarding.c */
+extern const struct route register_routes[];    /* register.c */
 extern const struct route system_routes[];      /* system.c */
 extern const struct route usage_routes[];       /* usage.c */
 

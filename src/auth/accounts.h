@@ -13,7 +13,9 @@
 #include "db/db.h"
 
 #define ACCOUNT_EMAIL_MAX 254
-#define ACCOUNT_NAME_MAX 64 /* of an AnythingLLM user */
+#define ACCOUNT_NAME_MAX 64        /* of an AnythingLLM user */
+#define ACCOUNT_PASSWORD_LEAST 8   /* characters */
+#define ACCOUNT_FIRST_NAME_MOST 50 /* characters, as in Directus */
 
 struct account_spec {
     const char *email; /* account_email() made it */
@@ -45,6 +47,9 @@ void account_username(const char *email, char *ret);
 
 /* Makes the account: 0; -EEXIST the e-mail is taken; -ENOENT no such role; or the store's error. */
 int account_create(struct db_conn *c, const struct account_spec *spec, struct account *ret);
+
+/* Whether an account has this address, in either case: 1, 0, or the store's error. */
+int account_email_taken(struct db_conn *c, const char *email);
 
 /* What lists show. Texts live in the arena given to the function that filled it. */
 struct account_info {

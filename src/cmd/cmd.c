@@ -24,6 +24,11 @@ static const struct cmd commands[] = {
      "       genie user passwd --email E [--password-stdin | --password P]\n"
      "       genie user suspend|unsuspend --email E",
      "Make and manage users"},
+    {"invite", cmd_invite,
+     "genie invite create [--expires 7d | --expires never] [--count N] [--json]\n"
+     "       genie invite list [--json]\n"
+     "       genie invite revoke CODE",
+     "Make, list and withdraw the codes that registration wants"},
     {"credentials", cmd_credentials,
      "genie credentials rotate [--json]\n"
      "       genie credentials status [--json]",

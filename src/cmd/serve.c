@@ -15,6 +15,7 @@
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
+#include "onboarding/exports.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
@@ -179,6 +180,16 @@ static int open_vault(const struct config *cfg, struct vault **ret)
     return CMD_OK;
 }
 
+static void sweep_exports(const struct app *app)
+{
+    size_t removed = 0;
+    int r = exports_sweep(app->db, app->cfg->data_dir, EXPORT_ORPHAN_MS, &removed);
+    if (r < 0)
+        (void)log_error(r, "exports that no job wants can't be removed yet");
+    if (removed > 0)
+        log_event(LOG_INFO, "exports that no job wants are removed", LOG_N("files", removed));
+}
+
 static int serve(struct cmd_env *env, bool demo)
 {
     struct services s = {.app.cfg = &env->load.config};
@@ -201,6 +212,7 @@ static int serve(struct cmd_env *env, bool demo)
     if (open_vault(s.app.cfg, &vault) != CMD_OK)
         return CMD_FAILED;
     s.app.vault = vault;
+    sweep_exports(&s.app);
     int r = start_services(&s);
     if (r == 0) {
         log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),
