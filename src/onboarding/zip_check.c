@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "onboarding/zip_check.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "onboarding/zip_directory.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,12 +22,6 @@ struct checking {
     int64_t files;
     const char *why;
 };
-
-static void archive_closeP(struct archive **a)
-{
-    if (*a)
-        (void)archive_read_free(*a);
-}
 
 static int refuse(struct checking *k, const char *why)
 {
@@ -126,22 +120,39 @@ static int64_t unpacked_max(const struct zip_limits *limits, int64_t size)
     return size > limits->unpacked / limits->ratio ? limits->unpacked : size * limits->ratio;
 }
 
+static int check_directory(struct checking *k, int fd, int64_t size, struct zip_directory *ret)
+{
+    int r = zip_directory_read(fd, size, k->limits->entries, ret, &k->why);
+    return r == 0 && ret->declared > k->unpacked_max ? refuse_size(k) : r;
+}
+
+/* libarchive gives names in the thread's locale, and none where they can't be said in it. */
+static int check_in_utf8(struct checking *k, int fd)
+{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+    int r = open_archive(k, fd);
+    if (r == 0)
+        r = check_entries(k);
+    if (k->archive)
+        (void)archive_read_free(k->archive);
+    if (utf8) {
+        (void)uselocale(before);
+        freelocale(utf8);
+    }
+    return r;
+}
+
 int zip_check(int fd, int64_t size, const struct zip_limits *limits, struct zip_facts *ret,
               const char **ret_why)
 {
-    _cleanup_(archive_closeP) struct archive *opened = NULL;
     struct checking k = {.limits = limits,
                          .unpacked_max = unpacked_max(limits, size),
                          .deadline_ms = clock_monotonic_ms() + limits->time_ms};
     struct zip_directory directory;
-    int r = zip_directory_read(fd, size, limits->entries, &directory, &k.why);
-    if (r == 0 && directory.declared > k.unpacked_max)
-        r = refuse_size(&k);
+    int r = check_directory(&k, fd, size, &directory);
     if (r == 0)
-        r = open_archive(&k, fd);
-    opened = k.archive;
-    if (r == 0)
-        r = check_entries(&k);
+        r = check_in_utf8(&k, fd);
     if (r == 0 && k.facts.entries != directory.entries)
         r = refuse(&k, "The archive contradicts itself");
     if (r == -EBADMSG)
