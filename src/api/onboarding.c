@@ -156,26 +156,37 @@ static int enqueue_unit(struct db_conn *c, void *arg)
     return r < 0 ? r : export_enqueue(c, &e->job);
 }
 
-/* A file whose unit was undone goes. After -EIO the unit may have been done: then the file is left to the
- * sweep, since a job without its file would be worse. */
-static void drop_file(const struct export_place *place, int r)
+static int is_enqueued_unit(struct db_conn *c, void *arg)
 {
-    if (r != -EIO && unlink(place->path) < 0)
+    const struct enqueuing *e = arg;
+    return export_is_enqueued(c, &e->job);
+}
+
+/* Adds the job; where that failed, the file goes. After -EIO nobody knows whether it was done
+ * (docs/store.md): then the store is asked, and where it can't say, the file is left to the sweep, since a
+ * job without its file would be worse. */
+static int add_job(struct db *db, struct enqueuing *e)
+{
+    int r = db_write(db, enqueue_unit, e);
+    int found = r == -EIO ? db_write(db, is_enqueued_unit, e) : 0;
+    if (r == 0 || found > 0)
+        return 0;
+    if (found == 0 && unlink(e->job.place->path) < 0)
         (void)log_error(-errno, "remove an export that was not accepted");
+    return r;
 }
 
 static reply enqueue(struct request *rq, const struct export_place *place, const struct zip_facts *facts)
 {
     const struct upload *in = rq->upload;
-    struct enqueuing e = {
-        .job = {place, rq->who->user_id, in->name, in->size, facts->entries, facts->unpacked},
-        .seen = {.user_id = rq->who->user_id}};
+    const char *user_id = rq->who->user_id;
+    struct enqueuing e = {.job = {place, user_id, in->name, in->size, facts->entries, facts->unpacked},
+                          .seen = {.user_id = user_id}};
     reply refused;
-    int r = db_write(rq->app->db, enqueue_unit, &e);
+    int r = add_job(rq->app->db, &e);
     if (r == 0)
         return reply_json(rq, 200, "{s:b, s:s, s:s}", "ok", 1, "jobId", place->job_id, "filePath",
                           place->file);
-    drop_file(place, r);
     if (r == -EPERM && !may_upload(rq, &e.seen, &refused))
         return refused;
     return reply_store_error(rq, r);

@@ -72,6 +72,18 @@ int export_enqueue(struct db_conn *c, const struct export_job *job)
                    NULL);
 }
 
+/* That unit changed the persona, so a write to it waits for its end, and is run again behind it. */
+int export_is_enqueued(struct db_conn *c, const struct export_job *job)
+{
+    int64_t one;
+    int r = db_exec(c, "UPDATE user_personas SET onboarding_state = onboarding_state WHERE user_id = ?1",
+                    DB_ARGS(DB_TEXT(job->user_id)), NULL);
+    if (r < 0)
+        return r;
+    return db_query_int(c, "SELECT 1 FROM queue_jobs WHERE id = ?1", DB_ARGS(DB_TEXT(job->place->job_id)),
+                        &one);
+}
+
 /* ---- what a crash left */
 
 struct sweep {

@@ -36,6 +36,10 @@ struct export_job {
 /* Inside a unit, with the change of state: adds the job, waiting. 0 or the store's error. */
 int export_enqueue(struct db_conn *c, const struct export_job *job);
 
+/* Inside a unit of its own: whether the job is in the store, where the unit that added it may still be about
+ * to end: 1, 0, or the store's error. */
+int export_is_enqueued(struct db_conn *c, const struct export_job *job);
+
 /* Removes files that are older than older_ms and whose user is there but whose job isn't, or is completed.
  * What belongs to no user of this store is left alone: it may be the wrong store. ret_removed (may be NULL):
  * how many. 0 or the first negative errno. Blocking; servers may run. */
