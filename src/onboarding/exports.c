@@ -147,7 +147,7 @@ static void closedirP(DIR **dir)
 static void each_name(struct sweep *s, int parent, const char *path,
                       int (*visit)(struct sweep *s, int directory, const char *name))
 {
-    int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_(closedirP) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     struct dirent *e;
     if (!dir) {
