@@ -13,8 +13,6 @@
 #define ACTIONS_SHOWN_MAX 2000 /* bytes of a flow's results that the model sees again */
 #define THREAD_NAME_CHARS 22
 
-static const char *const state_names[] = {"EXTENSION_INSTALL", "DATA_COLLECTION", "PROCESSING", "COMPLETE"};
-
 struct load {
     struct arena *arena;
     const struct identity *who;
@@ -32,9 +30,7 @@ static int load_persona(struct db_conn *c, struct load *l)
         r = db_next(rows);
     if (r <= 0)
         return r;
-    for (size_t i = 0; i < ARRAY_LEN(state_names); i++)
-        if (str_equal(db_text(rows, 0), state_names[i]))
-            l->ctx->state = (enum onboarding_state)i;
+    (void)onboarding_state_find(db_text(rows, 0), &l->ctx->state);
     l->ctx->voice = db_text_dup(rows, 1, l->arena);
     l->ctx->summary = db_text_dup(rows, 2, l->arena);
     return 0;

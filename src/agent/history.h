@@ -7,10 +7,9 @@
 
 #include "auth/identity.h"
 #include "base/json.h"
+#include "onboarding/state.h"
 
 #define HISTORY_MOST 20 /* exchanges shown to the model */
-
-enum onboarding_state { ONBOARDING_EXTENSION, ONBOARDING_DATA, ONBOARDING_PROCESSING, ONBOARDING_COMPLETE };
 
 struct exchange {
     const char *prompt, *answer; /* answer: its visible text, and results of its flows behind it */

@@ -10,8 +10,10 @@
     chat_routes, \
     credentials_routes, \
     fans_routes, \
+    onboarding_routes, \
     posts_routes, \
     profile_routes, \
+    register_routes, \
     system_routes, \
     usage_routes
 /* clang-format on */

@@ -7,6 +7,7 @@
 #include "auth/rights.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "onboarding/state.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -51,11 +52,8 @@ const char *account_tier(const char *given)
 
 bool account_onboarding_valid(const char *state)
 {
-    static const char *const states[] = {"EXTENSION_INSTALL", "DATA_COLLECTION", "PROCESSING", "COMPLETE"};
-    for (size_t i = 0; i < ARRAY_LEN(states); i++)
-        if (str_equal(states[i], state))
-            return true;
-    return false;
+    enum onboarding_state found;
+    return onboarding_state_find(state, &found) == 0;
 }
 
 void account_username(const char *email, char *ret)
@@ -115,11 +113,16 @@ struct making {
     char now[ISO_TIME_LEN];
 };
 
-static int check_email_free(struct making *m)
+int account_email_taken(struct db_conn *c, const char *email)
 {
     int64_t one;
-    int r = db_query_int(m->c, "SELECT 1 FROM directus_users WHERE lower(email) = lower(?1)",
-                         DB_ARGS(DB_TEXT(m->spec->email)), &one);
+    return db_query_int(c, "SELECT 1 FROM directus_users WHERE lower(email) = lower(?1)",
+                        DB_ARGS(DB_TEXT(email)), &one);
+}
+
+static int check_email_free(struct making *m)
+{
+    int r = account_email_taken(m->c, m->spec->email);
     return r > 0 ? -EEXIST : r;
 }
 

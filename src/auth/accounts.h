@@ -13,8 +13,10 @@
 #include "base/uuid.h"
 #include "db/db.h"
 
-#define ACCOUNT_EMAIL_MAX 128 /* what Directus has room for */
-#define ACCOUNT_NAME_MAX 64   /* of an AnythingLLM user */
+#define ACCOUNT_EMAIL_MAX 128      /* what Directus has room for */
+#define ACCOUNT_NAME_MAX 64        /* of an AnythingLLM user */
+#define ACCOUNT_PASSWORD_LEAST 8   /* characters */
+#define ACCOUNT_FIRST_NAME_MOST 50 /* characters, as in Directus */
 
 struct account_spec {
     const char *email;         /* account_email() made it */
@@ -67,6 +69,9 @@ int account_adopt(struct db_conn *c, const char *user_id, const char *onboarding
  * NULL). Ends with what visit returned, where that is negative. */
 int account_each_unadopted(struct db_conn *c, int (*visit)(void *ctx, const char *user_id, const char *email),
                            void *ctx);
+
+/* Whether an account has this address, in either case: 1, 0, or the store's error. */
+int account_email_taken(struct db_conn *c, const char *email);
 
 /* What lists show. Texts live in the arena given to the function that filled it. */
 struct account_info {

@@ -314,6 +314,11 @@ void login(struct logins *logins, struct arena *a, const char *email, const char
     metric_add(ret->refusal == LOGIN_OK ? METRIC_LOGINS : METRIC_LOGINS_REFUSED, 1);
 }
 
+int login_hash_password(struct logins *logins, const char *password, char *ret)
+{
+    return password_hash(logins->passwords, password, ret);
+}
+
 /* ---- refresh */
 
 struct refresh_arg {

@@ -50,6 +50,10 @@ struct login_grant {
 void login(struct logins *logins, struct arena *a, const char *email, const char *password, bool session,
            const struct login_client *client, struct login_grant *ret);
 
+/* Hashes a new password (ret: PASSWORD_HASH_SIZE bytes) on the threads that check log-ins, behind the same
+ * queue: 0, -EBUSY (the queue is full), -EINVAL (empty or too long), -ENOMEM. */
+int login_hash_password(struct logins *logins, const char *password, char *ret);
+
 /* Trades a refresh token for a new one and an access token. */
 void login_refresh(struct logins *logins, struct arena *a, const char *refresh_token, bool session,
                    const struct login_client *client, struct login_grant *ret);

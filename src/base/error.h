@@ -20,6 +20,8 @@
     X(ERR_INVALID_IDEMPOTENCY_KEY, 400, "invalid_idempotency_key", \
       "Idempotency-Key must be 1 to 128 visible ASCII characters") \
     X(ERR_UNKNOWN_OPERATION, 400, "unknown_operation", "There is no such operation to count") \
+    X(ERR_INVALID_INVITE, 400, "invalid_invite", "Invalid invite code") \
+    X(ERR_INVALID_ARCHIVE, 400, "invalid_archive", "The file is not a ZIP archive that is taken here") \
     X(ERR_UNAUTHORIZED, 401, "unauthorized", "Invalid or expired token") \
     X(ERR_TOKEN_EXPIRED, 401, "token_expired", "Invalid or expired token") \
     X(ERR_FORBIDDEN, 403, "forbidden", "You don't have permission to do this") \
@@ -30,6 +32,9 @@
     X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", "This method is not allowed here") \
     X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", "The request did not arrive in time") \
     X(ERR_CONFLICT, 409, "conflict", "The request conflicts with the present state") \
+    X(ERR_EMAIL_EXISTS, 409, "email_exists", "Email already exists") \
+    X(ERR_ILLEGAL_TRANSITION, 409, "illegal_transition", "Onboarding can't go from its state to this one") \
+    X(ERR_ONBOARDING_RUNNING, 409, "onboarding_in_progress", "An export is being processed already") \
     X(ERR_IDEMPOTENCY_IN_PROGRESS, 409, "idempotency_in_progress", \
       "A request with this Idempotency-Key is still being worked on") \
     X(ERR_IDEMPOTENCY_NOT_KEPT, 409, "idempotency_not_kept", \

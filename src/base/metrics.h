@@ -31,6 +31,7 @@
     X(METRIC_DB_FAILED, "genie_db_writes_failed_total", "", "counter", "Write units that were rolled back") \
     X(METRIC_LOGINS, "genie_logins_total", "", "counter", "Log-ins that succeeded") \
     X(METRIC_LOGINS_REFUSED, "genie_logins_refused_total", "", "counter", "Log-ins that were refused") \
+    X(METRIC_REGISTRATIONS, "genie_registrations_total", "", "counter", "Accounts made by registration") \
     X(METRIC_QUOTA_REFUSED, "genie_quota_refused_total", "", "counter", "Uses that a plan's limits refused") \
     X(METRIC_IDENTITY_HITS, "genie_identity_cache_hits_total", "", "counter", \
       "Identities answered from memory") \

@@ -29,6 +29,11 @@ static const struct cmd commands[] = {
      "       genie user export --email E [--output FILE.tar.gz] [--force]\n"
      "       genie user delete --email E [--yes]",
      "Make and manage users"},
+    {"invite", cmd_invite,
+     "genie invite create [--expires 7d | --expires never] [--count N] [--json]\n"
+     "       genie invite list [--json]\n"
+     "       genie invite revoke CODE",
+     "Make, list and withdraw the codes that registration wants"},
     {"credentials", cmd_credentials,
      "genie credentials rotate [--json]\n"
      "       genie credentials status [--json]",

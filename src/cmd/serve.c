@@ -20,6 +20,7 @@
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
+#include "onboarding/exports.h"
 #include "ops/removals.h"
 #include "posts/posts.h"
 #include "quota/quota.h"
@@ -247,6 +248,16 @@ static int open_vault(const struct config *cfg, struct vault **ret)
     return CMD_OK;
 }
 
+static void sweep_exports(const struct app *app)
+{
+    size_t removed = 0;
+    int r = exports_sweep(app->db, app->cfg->data_dir, EXPORT_ORPHAN_MS, &removed);
+    if (r < 0)
+        (void)log_error(r, "exports that no job wants can't be removed yet");
+    if (removed > 0)
+        log_event(LOG_INFO, "exports that no job wants are removed", LOG_N("files", removed));
+}
+
 static int serve(struct cmd_env *env, bool demo)
 {
     struct services s = {.app.cfg = &env->load.config};
@@ -273,6 +284,7 @@ static int serve(struct cmd_env *env, bool demo)
     int r = removals_finish(db, s.app.cfg->data_dir, NULL);
     if (r < 0)
         (void)log_error(r, "files of deleted users can't be removed yet");
+    sweep_exports(&s.app);
     r = start_services(&s);
     if (r == 0) {
         log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),

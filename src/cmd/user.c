@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define LEAST_PASSWORD 8
 #define MADE_PASSWORD 20
 #define TEXTS_MAX (64 * 1024)
 #define LONGEST_TTL_MS (INT64_C(365) * 24 * 3600 * 1000)
@@ -142,8 +141,9 @@ static int choose_password(struct user_run *run, const char **ret, bool *ret_mad
         *ret = made;
         *ret_made = true;
     }
-    if (utf8_count(*ret, strlen(*ret)) < LEAST_PASSWORD || strlen(*ret) > PASSWORD_MAX_BYTES)
-        return cmd_fail("a password has from %d characters to %d bytes", LEAST_PASSWORD, PASSWORD_MAX_BYTES);
+    if (utf8_count(*ret, strlen(*ret)) < ACCOUNT_PASSWORD_LEAST || strlen(*ret) > PASSWORD_MAX_BYTES)
+        return cmd_fail("a password has from %d characters to %d bytes", ACCOUNT_PASSWORD_LEAST,
+                        PASSWORD_MAX_BYTES);
     return CMD_OK;
 }
 
@@ -202,7 +202,8 @@ static int user_add(struct user_run *run)
         return cmd_usage_error("there is no tier '%s': starter, creator, pro or studio", o->tier);
     if (o->onboarding && !account_onboarding_valid(o->onboarding))
         return cmd_usage_error("there is no onboarding state '%s'", o->onboarding);
-    if (o->first_name && (!utf8_valid(o->first_name, strlen(o->first_name)) || strlen(o->first_name) > 50))
+    if (o->first_name && (!utf8_valid(o->first_name, strlen(o->first_name)) ||
+                          utf8_count(o->first_name, strlen(o->first_name)) > ACCOUNT_FIRST_NAME_MOST))
         return cmd_usage_error("--first-name is too long, or not UTF-8");
     int r = choose_password(run, &password, &made);
     if (r != CMD_OK)

@@ -25,6 +25,14 @@ static int refuse(struct body_error *e, enum error_id error, const struct field 
     return -EINVAL;
 }
 
+/* The table's sentence is a documented one; the field is named beside it. */
+static int refuse_blank(struct body_error *e, const struct field *f)
+{
+    if (f->blank_error)
+        return refuse(e, f->blank_error, f, "%s must not be empty", f->name);
+    return refuse(e, ERR_MISSING_FIELD, f, "%s", error_info(ERR_MISSING_FIELD)->sentence);
+}
+
 static size_t max_len(const struct field *f)
 {
     return f->max_len ? f->max_len : DEFAULT_MAX_LEN;
@@ -151,8 +159,7 @@ int body_bind(const struct field *fields, const json_t *object, void *to, struct
         if (!v && f->alias)
             v = json_object_get(object, f->alias);
         if (f->required && is_blank(v))
-            return refuse(ret_error, f->blank_error ? f->blank_error : ERR_MISSING_FIELD, f,
-                          f->blank_error ? "%s must not be empty" : "Missing required fields: %s", f->name);
+            return refuse_blank(ret_error, f);
         if (!v || json_is_null(v)) {
             bind_default(f, (char *)to + f->offset);
             continue;

@@ -43,7 +43,7 @@ function expected({ auth, writes }, { token, rights, secret }) {
     return writes && rights === 'viewer' ? 'read-only' : null;
 }
 
-/** A body of a type that the route takes. */
+/** A body of a type that the route takes: whoever sends another is refused for that before his rights. */
 function bodyFor(method, operation) {
     if (method === 'GET') return {};
     const types = Object.keys(operation.requestBody?.content ?? {});

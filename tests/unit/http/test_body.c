@@ -117,10 +117,10 @@ static const struct {
     const char *text, *field, *sentence;
     enum error_id error;
 } refusals[] = {
-    {"{}", "name", "Missing required fields: name", ERR_MISSING_FIELD},
-    {"{\"name\":null}", "name", "Missing required fields: name", ERR_MISSING_FIELD},
-    {"{\"name\":\"\"}", "name", "Missing required fields: name", ERR_MISSING_FIELD},
-    {"{\"name\":\" \\t\\n\"}", "name", "Missing required fields: name", ERR_MISSING_FIELD},
+    {"{}", "name", "Missing required fields", ERR_MISSING_FIELD},
+    {"{\"name\":null}", "name", "Missing required fields", ERR_MISSING_FIELD},
+    {"{\"name\":\"\"}", "name", "Missing required fields", ERR_MISSING_FIELD},
+    {"{\"name\":\" \\t\\n\"}", "name", "Missing required fields", ERR_MISSING_FIELD},
     {"{\"name\":5}", "name", "name must be a text", ERR_INVALID_FIELD},
     {"{\"name\":\"ä\"}", "name", "name is shorter than 2 characters", ERR_INVALID_FIELD},
     {"{\"name\":\"123456789\"}", "name", "name is longer than 8 bytes", ERR_INVALID_FIELD},

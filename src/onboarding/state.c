@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "onboarding/state.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define UNFINISHED "queue = 'onboarding-jobs' AND state IN ('waiting', 'prioritized', 'delayed', 'active')"
+
+static const char *const names[] = {
+    [ONBOARDING_EXTENSION] = "EXTENSION_INSTALL",
+    [ONBOARDING_DATA] = "DATA_COLLECTION",
+    [ONBOARDING_PROCESSING] = "PROCESSING",
+    [ONBOARDING_COMPLETE] = "COMPLETE",
+};
+
+const char *onboarding_state_name(enum onboarding_state state)
+{
+    return names[state];
+}
+
+int onboarding_state_find(const char *name, enum onboarding_state *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_equal(names[i], name)) {
+            *ret = (enum onboarding_state)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+bool onboarding_may_step(enum onboarding_state from, enum onboarding_state to)
+{
+    return to == from || (int)to == (int)from + 1;
+}
+
+int onboarding_read(struct db_conn *c, const char *user_id, enum onboarding_state *ret, char *persona_id)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    *ret = ONBOARDING_EXTENSION;
+    int r = db_query(c, "SELECT id, onboarding_state FROM user_personas WHERE user_id = ?1",
+                     DB_ARGS(DB_TEXT(user_id)), &rows);
+    if (r == 0)
+        r = db_next(rows);
+    if (r <= 0)
+        return r;
+    if (persona_id)
+        (void)snprintf(persona_id, UUID_SIZE, "%s", db_text(rows, 0));
+    return onboarding_state_find(db_text(rows, 1), ret) == 0 ? 1 : -EIO;
+}
+
+int onboarding_has_job(struct db_conn *c, const char *user_id)
+{
+    int64_t one;
+    return db_query_int(c, "SELECT 1 FROM queue_jobs WHERE user_id = ?1 AND " UNFINISHED " LIMIT 1",
+                        DB_ARGS(DB_TEXT(user_id)), &one);
+}
+
+static int make_persona(struct db_conn *c, struct onboarding_change *change, const char *now)
+{
+    uuid_make(change->persona_id);
+    return db_exec(c,
+                   "INSERT INTO user_personas (id, user_id, onboarding_state, date_created, date_updated)"
+                   " VALUES (?1, ?2, ?3, ?4, ?4)",
+                   DB_ARGS(DB_TEXT(change->persona_id), DB_TEXT(change->user_id), DB_TEXT(names[change->to]),
+                           DB_TEXT(now)),
+                   NULL);
+}
+
+static int update_persona(struct db_conn *c, const struct onboarding_change *change, const char *now)
+{
+    return db_exec(c, "UPDATE user_personas SET onboarding_state = ?2, date_updated = ?3 WHERE id = ?1",
+                   DB_ARGS(DB_TEXT(change->persona_id), DB_TEXT(names[change->to]), DB_TEXT(now)), NULL);
+}
+
+/* Else the creator could never send another export. Who works on such a job finds it no longer active. */
+static int withdraw_jobs(struct db_conn *c, const char *user_id, const char *now)
+{
+    return db_exec(
+        c,
+        "UPDATE queue_jobs SET state = 'failed', error = ?2, finished_at = ?3, lease_owner = NULL,"
+        " lease_until = NULL WHERE user_id = ?1 AND " UNFINISHED,
+        DB_ARGS(DB_TEXT(user_id), DB_TEXT("withdrawn: an admin set onboarding back"), DB_TEXT(now)), NULL);
+}
+
+int onboarding_change(struct db_conn *c, struct onboarding_change *change)
+{
+    enum onboarding_state from;
+    int64_t one;
+    char now[ISO_TIME_LEN];
+    clock_format_iso(clock_now_ms(), now);
+    int r = db_query_int(c, "SELECT 1 FROM directus_users WHERE id = ?1", DB_ARGS(DB_TEXT(change->user_id)),
+                         &one);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    int found = onboarding_read(c, change->user_id, &from, change->persona_id);
+    if (found < 0)
+        return found;
+    if (!change->any && !onboarding_may_step(from, change->to))
+        return -EPERM;
+    if (!found)
+        r = make_persona(c, change, now);
+    else if (from != change->to)
+        r = update_persona(c, change, now);
+    if (r >= 0 && change->any && change->to < ONBOARDING_PROCESSING)
+        r = withdraw_jobs(c, change->user_id, now);
+    return r < 0 ? r : 0;
+}
