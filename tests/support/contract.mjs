@@ -43,13 +43,7 @@ const isParameter = (segment) => segment.startsWith('{');
 function openSegments(template, path) {
     const wanted = template.split('/');
     const given = path.split('/');
-    const tail = wanted.at(-1) === '{path}'; // whatever follows, as the proxy's rows have it
-    if (tail ? given.length < wanted.length : wanted.length !== given.length) return null;
-    if (tail)
-        return openSegments(wanted.slice(0, -1).join('/'), given.slice(0, wanted.length - 1).join('/')) ===
-            null
-            ? null
-            : Infinity;
+    if (wanted.length !== given.length) return null;
     const fits = wanted.every((segment, i) =>
         isParameter(segment) ? given[i] !== '' : segment === given[i],
     );
@@ -107,7 +101,7 @@ export class Contract {
         let least = Infinity;
         for (const template of Object.keys(this.document.paths)) {
             const open = openSegments(template, path);
-            if (open !== null && (best === null || open < least)) [best, least] = [template, open];
+            if (open !== null && open < least) [best, least] = [template, open];
         }
         return best;
     }
