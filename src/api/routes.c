@@ -8,6 +8,8 @@
 #define FAMILIES \
     chat_routes, \
     credentials_routes, \
+    impersonate_routes, \
+    rbac_routes, \
     system_routes, \
     usage_routes
 /* clang-format on */
