@@ -8,6 +8,7 @@
 #define FAMILIES \
     chat_routes, \
     credentials_routes, \
+    goose_routes, \
     impersonate_routes, \
     rbac_routes, \
     system_routes, \

@@ -30,6 +30,7 @@
     X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", "This method is not allowed here") \
     X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", "The request did not arrive in time") \
     X(ERR_CONFLICT, 409, "conflict", "The request conflicts with the present state") \
+    X(ERR_GOOSE_BUSY, 409, "goose_busy", "As many runs of Goose as may are running already") \
     X(ERR_IDEMPOTENCY_IN_PROGRESS, 409, "idempotency_in_progress", \
       "A request with this Idempotency-Key is still being worked on") \
     X(ERR_IDEMPOTENCY_NOT_KEPT, 409, "idempotency_not_kept", \
@@ -44,6 +45,8 @@
     X(ERR_MISCONFIGURED, 500, "server_misconfiguration", "Server misconfiguration") \
     X(ERR_DECRYPT_FAILED, 500, "decrypt_failed", "The credentials can't be decrypted") \
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
+    X(ERR_GOOSE_FAILED, 502, "goose_failed", "Goose failed, or gave an answer that isn't understood") \
+    X(ERR_GOOSE_UNAVAILABLE, 503, "goose_unavailable", "The Goose program is not installed on the server") \
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
