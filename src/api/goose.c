@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /api/goose: administrators run the Goose CLI. One path with an action in the body; which fields an action
- * needs stands in its row. A run is answered at once, or followed as events where the client accepts those. */
+ * needs stands in its row. A run is answered at once, or followed as events where the client accepts those.
+ */
 #include "goose/goose.h"
 
 #include "api/app.h"
@@ -76,12 +77,12 @@ static reply refuse(struct request *rq, int r)
 static json_t *describe(const struct goose_row *row)
 {
     json_t *code = row->has_exit_code ? json_integer(row->exit_code) : json_null();
-    json_t *run = json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:o, s:s?, s:I, s:s?, s:s?, s:s?, s:I}", "id", row->id,
-                            "user_id", row->user_id, "instructions", row->instructions, "recipe", row->recipe,
-                            "status", row->status, "exit_code", code, "error", row->error, "timeout_s",
-                            (json_int_t)row->timeout_s, "started_at", row->started_at, "finished_at",
-                            row->finished_at, "cancelled_by", row->cancelled_by, "output_bytes",
-                            (json_int_t)row->output_bytes);
+    json_t *run =
+        json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:o, s:s?, s:I, s:s?, s:s?, s:s?, s:I}", "id", row->id,
+                  "user_id", row->user_id, "instructions", row->instructions, "recipe", row->recipe, "status",
+                  row->status, "exit_code", code, "error", row->error, "timeout_s",
+                  (json_int_t)row->timeout_s, "started_at", row->started_at, "finished_at", row->finished_at,
+                  "cancelled_by", row->cancelled_by, "output_bytes", (json_int_t)row->output_bytes);
     if (run && row->output)
         (void)json_object_set_new(run, "output", json_string(row->output));
     return run;
@@ -126,7 +127,8 @@ static bool wants_events(struct request *rq)
     return accept && strcasestr(accept, EVENT_STREAM) != NULL;
 }
 
-/* A client that lost its connection sends its request again with the last event it saw: never a second run. */
+/* A client that lost its connection sends its request again with the last event it saw: never a second run.
+ */
 static reply resume(struct request *rq, const char *last_event_id)
 {
     char id[UUID_SIZE] = "";

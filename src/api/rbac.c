@@ -32,12 +32,12 @@ static const struct field sync_fields[] = {
 };
 /* clang-format on */
 
-static const struct field synced_user[] = {
-    HAS_UUID("directusUserId"), HAS_INT("anythingllmUserId"), HAS_STR("role", CHOICES("admin|default")),
-    HAS_BOOL("readOnly"), FIELD_END};
+static const struct field synced_user[] = {HAS_UUID("directusUserId"), HAS_INT("anythingllmUserId"),
+                                           HAS_STR("role", CHOICES("admin|default")), HAS_BOOL("readOnly"),
+                                           FIELD_END};
 static const struct field skipped_user[] = {
-    HAS_ANY("directusUserId"),
-    HAS_STR("reason", CHOICES("invalid_id|no_such_user|no_anythingllm_user")), FIELD_END};
+    HAS_ANY("directusUserId"), HAS_STR("reason", CHOICES("invalid_id|no_such_user|no_anythingllm_user")),
+    FIELD_END};
 static const struct field sync_answer[] = {HAS_BOOL("ok"), HAS_INT("synced"), HAS_LIST("users", synced_user),
                                            HAS_LIST("skipped", skipped_user), FIELD_END};
 

@@ -18,7 +18,7 @@ enum impersonation_outcome {
 
 struct impersonation {
     const struct identity *admin;
-    char user_id[UUID_SIZE];    /* whom; in lower case */
+    char user_id[UUID_SIZE];              /* whom; in lower case */
     const char *reason, *ip, *request_id; /* each may be NULL */
 
     /* out; texts in the arena */

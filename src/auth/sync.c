@@ -44,14 +44,13 @@ static int look(struct db_conn *c, struct sync_user *u, struct found *ret)
 static int carry_over(struct db_conn *c, const struct syncing *s, const struct sync_user *u,
                       const struct found *found)
 {
-    int r = db_exec(
-        c, "UPDATE users SET role = ?2, \"lastUpdatedAt\" = ?3 WHERE id = ?1 AND role <> ?2",
-        DB_ARGS(DB_INT(u->anythingllm_user_id), DB_TEXT(u->role), DB_TEXT(s->now)), NULL);
+    int r = db_exec(c, "UPDATE users SET role = ?2, \"lastUpdatedAt\" = ?3 WHERE id = ?1 AND role <> ?2",
+                    DB_ARGS(DB_INT(u->anythingllm_user_id), DB_TEXT(u->role), DB_TEXT(s->now)), NULL);
     if (r < 0 || !s->ask->status)
         return r;
-    return db_exec(c,
-                   "UPDATE users SET suspended = ?2, \"lastUpdatedAt\" = ?3 WHERE id = ?1 AND suspended <> ?2",
-                   DB_ARGS(DB_INT(u->anythingllm_user_id), DB_INT(found->suspended), DB_TEXT(s->now)), NULL);
+    return db_exec(
+        c, "UPDATE users SET suspended = ?2, \"lastUpdatedAt\" = ?3 WHERE id = ?1 AND suspended <> ?2",
+        DB_ARGS(DB_INT(u->anythingllm_user_id), DB_INT(found->suspended), DB_TEXT(s->now)), NULL);
 }
 
 /* Changes nothing, but tells the other servers of whom they must load anew: Directus itself doesn't. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs have a thread each, from a pool of as many as may run; one more renews their leases, and hears there of
- * those that were cancelled on another server. */
+/* Runs have a thread each, from a pool of as many as may run; one more renews their leases, and hears there
+ * of those that were cancelled on another server. */
 #include "goose/goose.h"
 
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs the Goose CLI for administrators: at most GOOSE_MAX_RUNS at a time on all servers of a store, each in a
- * directory and process group of its own, with a time limit. What it prints is kept with the run's row
+/* Runs the Goose CLI for administrators: at most GOOSE_MAX_RUNS at a time on all servers of a store, each in
+ * a directory and process group of its own, with a time limit. What it prints is kept with the run's row
  * (goose/rows.h), and goes to an event stream where one is wanted. A run doesn't end with its reader, but
  * with its server: it is killed when that stops, and marked failed when that dies. Thread-safe; functions
  * block, so workers only. */
@@ -18,7 +18,8 @@
 
 struct goose;
 
-/* What it gets must outlive it. 0; -EINVAL for a bad GOOSE_ENV; or another negative errno, with a log line. */
+/* What it gets must outlive it. 0; -EINVAL for a bad GOOSE_ENV; or another negative errno, with a log line.
+ */
 int goose_open(const struct config *cfg, struct db *db, struct event_hub *events, struct goose **ret);
 
 /* Begins no more runs, ends those that run here, and waits for that. goose_run may still be called. */

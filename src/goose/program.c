@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Facts about the Goose CLI (github.com/block/goose, crates/goose-cli): `run --instructions -` reads standard
- * input, `run --recipe FILE` excludes it, `--name` names the session, GOOSE_PATH_ROOT (absolute) and before it
- * the XDG variables say where it keeps its state, GOOSE_DISABLE_KEYRING keeps it from asking for a desktop's.
+ * input, `run --recipe FILE` excludes it, `--name` names the session, GOOSE_PATH_ROOT (absolute) and before
+ * it the XDG variables say where it keeps its state, GOOSE_DISABLE_KEYRING keeps it from asking for a
+ * desktop's.
  *
  * A recipe is a template: {{…}}, {%…%} and {#…#} are replaced before it is parsed. Instructions are no
  * template, so their opening braces are written as JSON escapes, which only the parser sees. */

@@ -25,10 +25,11 @@ static int read_times(struct db_conn *c, struct times *ret)
 
 static int expire(struct db_conn *c, const char *now)
 {
-    return db_exec(c,
-                   "UPDATE goose_runs SET status = 'failed', error_message = ?2, finished_at = ?1,"
-                   " date_updated = ?1 WHERE status = 'running' AND (lease_until IS NULL OR lease_until < ?1)",
-                   DB_ARGS(DB_TEXT(now), DB_TEXT(DIED)), NULL);
+    return db_exec(
+        c,
+        "UPDATE goose_runs SET status = 'failed', error_message = ?2, finished_at = ?1,"
+        " date_updated = ?1 WHERE status = 'running' AND (lease_until IS NULL OR lease_until < ?1)",
+        DB_ARGS(DB_TEXT(now), DB_TEXT(DIED)), NULL);
 }
 
 int goose_expire(struct db_conn *c, const struct duty_run *run)
@@ -169,8 +170,8 @@ enum { TEXTS = 10, EXIT_CODE = TEXTS, TIMEOUT_S, OUTPUT_BYTES };
 
 static int read_row(struct db_rows *rows, struct arena *a, struct goose_row *ret)
 {
-    const char **texts[TEXTS] = {&ret->id,     &ret->user_id, &ret->instructions, &ret->recipe,
-                                 &ret->status, &ret->output,  &ret->error,        &ret->started_at,
+    const char **texts[TEXTS] = {&ret->id,          &ret->user_id,     &ret->instructions, &ret->recipe,
+                                 &ret->status,      &ret->output,      &ret->error,        &ret->started_at,
                                  &ret->finished_at, &ret->cancelled_by};
     for (int i = 0; i < TEXTS; i++)
         if (!(*texts[i] = db_text_dup(rows, i, a)) && !db_is_null(rows, i))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The output of a run goes three ways: into what is kept, from there into the row at each beat and at the end,
- * and as events to a reader. A reader that is slow or gone misses events and is told how many bytes; the
+/* The output of a run goes three ways: into what is kept, from there into the row at each beat and at the
+ * end, and as events to a reader. A reader that is slow or gone misses events and is told how many bytes; the
  * program never waits for it. */
 #include "goose/run.h"
 
@@ -89,7 +89,8 @@ static void push_started(struct run *run)
 static void push_finished(struct run *run, const struct goose_end *end)
 {
     _cleanup_buf_ struct buf event = BUF_INIT(EVENT_MAX);
-    (void)buf_addf(&event, "{\"type\":\"finished\",\"runId\":\"%s\",\"status\":\"%s\",\"exit_code\":", run->id,
+    (void)buf_addf(&event,
+                   "{\"type\":\"finished\",\"runId\":\"%s\",\"status\":\"%s\",\"exit_code\":", run->id,
                    end->status);
     if (end->has_exit_code)
         (void)buf_addf(&event, "%lld", (long long)end->exit_code);
@@ -253,8 +254,8 @@ static int note_end(struct run *run, const struct goose_end *end)
 static int start(struct run *run, struct process_end *ret)
 {
     const char *with_text[] = {run->program.path, "run", "--name", run->id, "--instructions", "-", NULL};
-    const char *with_recipe[] = {run->program.path, "run", "--name", run->id, "--recipe", run->recipe_path,
-                                 NULL};
+    const char *with_recipe[] = {run->program.path, "run", "--name", run->id, "--recipe",
+                                 run->recipe_path,  NULL};
     struct process_spec spec = {
         .argv = run->recipe ? with_recipe : with_text,
         .env = run->program.env,

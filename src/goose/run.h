@@ -29,7 +29,7 @@ struct run {
     int64_t timeout_s;
 
     struct cancel cancel;
-    atomic_int why; /* enum run_why, of the first who cancelled */
+    atomic_int why;       /* enum run_why, of the first who cancelled */
     atomic_bool in_haste; /* the server stops: its end is noted at once or not at all */
     atomic_int refs;
     int64_t good_until_ms; /* monotonic; for who renews the lease */

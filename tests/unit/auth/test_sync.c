@@ -69,7 +69,8 @@ static void roles_by_rights_and_viewers_by_name(void **state)
     assert_int_equal(native(w, "role = 'admin'"), 1);
     assert_int_equal(users[0].anythingllm_user_id, w->anna.anythingllm_user_id);
     /* rights that an address must earn make nobody an admin there, where no address is looked at */
-    run_sql(w->store->db, "UPDATE directus_policies SET ip_access = '192.0.2.0/24' WHERE id = '" ADMIN_POLICY "'");
+    run_sql(w->store->db,
+            "UPDATE directus_policies SET ip_access = '192.0.2.0/24' WHERE id = '" ADMIN_POLICY "'");
     look_at(w, users, 1, false);
     assert_int_equal(native(w, "role = 'default'"), 1);
 }
@@ -79,9 +80,10 @@ static void who_is_skipped(void **state)
     struct world *w = *state;
     static const char nobody[] = "00000000-0000-4000-a000-00000000000f";
     static const char alone[] = "00000000-0000-4000-a000-00000000000e";
-    run_sql(w->store->db, "INSERT INTO directus_users (id, email, status) VALUES ('%s', 'x@example.com', 'active')",
-            alone);
-    struct sync_user users[] = {user(nobody), {.outcome = SYNC_INVALID_ID}, user(alone), user(w->anna.user_id)};
+    run_sql(w->store->db,
+            "INSERT INTO directus_users (id, email, status) VALUES ('%s', 'x@example.com', 'active')", alone);
+    struct sync_user users[] = {
+        user(nobody), {.outcome = SYNC_INVALID_ID}, user(alone), user(w->anna.user_id)};
     look_at(w, users, 4, true);
     assert_int_equal(users[0].outcome, SYNC_NO_SUCH_USER);
     assert_int_equal(users[1].outcome, SYNC_INVALID_ID);

@@ -171,7 +171,7 @@ static void what_is_no_recipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(found_in_path_or_by_its_path), T(only_named_variables_are_passed_on),
-                                       T(secrets_of_ours_are_not),      T(a_recipe_gets_its_prompt),
+                                       T(secrets_of_ours_are_not), T(a_recipe_gets_its_prompt),
                                        T(what_is_no_recipe)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
