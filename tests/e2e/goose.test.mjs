@@ -312,6 +312,13 @@ describe('goose', () => {
         assert.equal(second.headers['idempotent-replayed'], 'true');
         assert.equal(second.json.run.id, first.json.run.id);
         await ended(server, admin.token, first.json.run.id);
+
+        const followed = { 'Idempotency-Key': randomUUID() };
+        const stream = await follow(server, admin.token, { instructions: 'say Once' }, { headers: followed });
+        await stream.ended();
+        const again = await follow(server, admin.token, { instructions: 'say Once' }, { headers: followed });
+        await again.ended();
+        assert.deepEqual([again.status, again.json.code], [409, 'idempotency_not_kept']);
     });
 
     test('what it prints and was told is in no log', async () => {
