@@ -20,6 +20,7 @@ struct app {
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;
+    struct goose *goose;
     struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
     struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model gives up */
 };

@@ -10,9 +10,12 @@
     chat_routes, \
     credentials_routes, \
     fans_routes, \
+    goose_routes, \
+    impersonate_routes, \
     onboarding_routes, \
     posts_routes, \
     profile_routes, \
+    rbac_routes, \
     register_routes, \
     system_routes, \
     usage_routes

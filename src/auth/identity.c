@@ -55,9 +55,9 @@ struct identity *identity_make(const struct identity *from)
     shared->who = *from;
     atomic_init(&shared->refs, 1);
     arena_init(&shared->texts, TEXTS_MAX);
-    const char **texts[] = {&shared->who.email,     &shared->who.first_name, &shared->who.role_id,
-                            &shared->who.role_name, &shared->who.tier,       &shared->who.impersonated_by,
-                            &shared->who.session};
+    const char **texts[] = {&shared->who.email,         &shared->who.first_name, &shared->who.role_id,
+                            &shared->who.role_name,     &shared->who.tier,       &shared->who.impersonated_by,
+                            &shared->who.impersonation, &shared->who.session};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (copy_text(&shared->texts, texts[i]) < 0) {
             identity_unref(&shared->who);

@@ -25,6 +25,7 @@ struct identity {
     bool app_access;
     bool read_only;              /* the Viewer role */
     const char *impersonated_by; /* user id of the admin behind an impersonation token, else NULL */
+    const char *impersonation;   /* the id of that impersonation, else NULL */
     const char *session;         /* the directus_sessions token that the JWT names, else NULL */
 };
 

@@ -129,6 +129,7 @@ static int check_impersonation(struct db_conn *c, struct identity_load *load)
     if (load->static_token || !load->claims.impersonated_by[0])
         return 0;
     load->who.impersonated_by = load->claims.impersonated_by;
+    load->who.impersonation = load->claims.jti;
     if (load->who.admin)
         return refuse(load, ERR_UNAUTHORIZED);
     int r = need_row(c, load,

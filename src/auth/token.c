@@ -149,14 +149,20 @@ int token_verify(const char *token, const struct token_keys *keys, int64_t now_s
     return r;
 }
 
+static int add_claim(json_t *payload, const char *name, const char *value)
+{
+    return value ? json_object_set_new(payload, name, json_string(value)) : 0;
+}
+
 /* In Directus's own order, which puts the user first: a balancer can tell by a token's beginning whose it is
  * (packaging/nginx.conf). libjwt would sort the members. */
 static json_t *make_payload(const struct token_spec *spec)
 {
     json_t *payload = json_pack("{s:s, s:s?, s:b, s:b}", "id", spec->user_id, "role", spec->role_id,
                                 "app_access", spec->app_access, "admin_access", spec->admin_access);
-    int failed = !payload ||
-                 (spec->session && json_object_set_new(payload, "session", json_string(spec->session)) < 0);
+    int failed = !payload || add_claim(payload, "session", spec->session) < 0 ||
+                 add_claim(payload, "jti", spec->jti) < 0 ||
+                 add_claim(payload, "impersonated_by", spec->impersonated_by) < 0;
     if (!failed)
         failed = json_object_set_new(payload, "iat", json_integer(spec->now_s)) < 0 ||
                  json_object_set_new(payload, "exp", json_integer(spec->now_s + spec->lifetime_s)) < 0 ||

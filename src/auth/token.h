@@ -50,6 +50,8 @@ struct token_spec {
     const char *role_id; /* may be NULL */
     bool app_access, admin_access;
     const char *session; /* NULL = not bound to a session */
+    /* Of an impersonation: its id, and the admin behind it. Both or neither. */
+    const char *jti, *impersonated_by;
     int64_t now_s, lifetime_s;
 };
 

@@ -127,6 +127,12 @@ const struct setting settings[] = {
          "the "
          "working directory where there is one, else what is built in"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
+    TEXT("GOOSE_BIN", goose_bin, "goose",
+         "The Goose CLI that /api/goose runs: a path, or a name that is looked for in PATH"),
+    INT("GOOSE_MAX_RUNS", goose_max_runs, "1", 1, 32,
+        "Runs of Goose at a time, on all servers of the store together"),
+    TEXT("GOOSE_ENV", goose_env, "GOOSE_PROVIDER,GOOSE_MODEL,GOOSE_MODE,OLLAMA_HOST",
+         "Variables of the server's environment that Goose gets, comma separated"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
          "Hosts that the http_request step may call, comma separated, as host or host:port (without one: the "
          "scheme's own port alone); unset allows none"),

@@ -69,6 +69,9 @@ struct config {
     int64_t action_step_timeout_s;
     const char *tiers_file;
     const char *stagehand_url;
+    const char *goose_bin;
+    int64_t goose_max_runs;
+    const char *goose_env;
     const char *http_request_hosts;
     bool allow_private_urls;
 };

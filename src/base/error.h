@@ -35,6 +35,7 @@
     X(ERR_EMAIL_EXISTS, 409, "email_exists", "Email already exists") \
     X(ERR_ILLEGAL_TRANSITION, 409, "illegal_transition", "Onboarding can't go from its state to this one") \
     X(ERR_ONBOARDING_RUNNING, 409, "onboarding_in_progress", "An export is being processed already") \
+    X(ERR_GOOSE_BUSY, 409, "goose_busy", "As many runs of Goose as may are running already") \
     X(ERR_IDEMPOTENCY_IN_PROGRESS, 409, "idempotency_in_progress", \
       "A request with this Idempotency-Key is still being worked on") \
     X(ERR_IDEMPOTENCY_NOT_KEPT, 409, "idempotency_not_kept", \
@@ -52,6 +53,8 @@
     X(ERR_MISCONFIGURED, 500, "server_misconfiguration", "Server misconfiguration") \
     X(ERR_DECRYPT_FAILED, 500, "decrypt_failed", "The credentials can't be decrypted") \
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
+    X(ERR_GOOSE_FAILED, 502, "goose_failed", "Goose failed, or gave an answer that isn't understood") \
+    X(ERR_GOOSE_UNAVAILABLE, 503, "goose_unavailable", "The Goose program is not installed on the server") \
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \

@@ -2,6 +2,7 @@
 /* A row is all that a new duty needs besides its step (schedule/duty.h); times are UTC. */
 #include "cmd/duties.h"
 
+#include "goose/rows.h"
 #include "quota/quota.h"
 #include "schedule/sweep.h"
 
@@ -14,5 +15,6 @@ static int return_units(struct db_conn *c, const struct duty_run *run)
 const struct duty duties[] = {
     {.name = "sweep", DAILY_AT(3, 0), .step = sweep_expired, .batch = 500, .limit_ms = MINUTE_MS},
     {.name = "quota leases", EVERY_MS(15 * MINUTE_MS), .step = return_units, .limit_ms = MINUTE_MS},
+    {.name = "goose runs", EVERY_MS(MINUTE_MS), .step = goose_expire, .limit_ms = MINUTE_MS},
     {.name = NULL},
 };

@@ -15,6 +15,7 @@
 #include "cmd/duties.h"
 #include "directus/registration.h"
 #include "files/files.h"
+#include "goose/goose.h"
 #include "http/events.h"
 #include "http/server.h"
 #include "items/items.h"
@@ -185,6 +186,8 @@ static int start_services(struct services *s)
     db_on_user_change(app->db, user_changed, app);
     r = start_chat(s);
     if (r == 0)
+        r = goose_open(app->cfg, app->db, app->events, &app->goose);
+    if (r == 0)
         r = start_http(s);
     return r == 0 ? start_schedule(s) : r;
 }
@@ -197,6 +200,8 @@ static void stop_services(struct services *s)
     cancel_raise(&s->model_stop);
     if (app->chat)
         chat_quiesce(app->chat);
+    if (app->goose)
+        goose_quiesce(app->goose);
     if (s->server)
         http_stop(s->server, STOP_LIMIT_MS);
     if (s->workers)
@@ -205,6 +210,8 @@ static void stop_services(struct services *s)
         pool_stop(s->model_workers);
     if (app->chat) /* requests that were on their way have found it quiet */
         chat_close(app->chat);
+    if (app->goose)
+        goose_close(app->goose);
     if (app->events)
         event_hub_stop(app->events);
     db_on_user_change(app->db, NULL, NULL);

@@ -54,7 +54,10 @@ static bool is_permitted(const struct rule *rule)
 {
     if (!(access_actions(rule->collection, rule->who) & rule->action))
         return false;
-    return rule->action == ACTION_READ || !rule->collection->elsewhere || rule->look->create_too;
+    if (rule->action == ACTION_READ)
+        return true;
+    bool elsewhere = (rule->collection->elsewhere_actions & rule->action) && !rule->look->create_too;
+    return !elsewhere && !rule->collection->ruled; /* Directus knows nothing of rules */
 }
 
 /* ---- fields */

@@ -18,6 +18,7 @@ struct answer_spec {
     int other_status;           /* that has the same shape; 0: none */
     const char *type;           /* NULL: JSON */
     const struct field *fields; /* of JSON; NULL: any object */
+    bool events;                /* or an event stream, where the client accepts one */
     bool described;             /* there is a column at all */
     bool conditional;           /* 304 for who has it already */
 };
@@ -27,12 +28,14 @@ struct answer_spec {
 #define ANSWER_STATUS(code, table) {.status = (code), .fields = (table), .described = true}
 #define ANSWER_TWO(code, other, table) \
     {.status = (code), .other_status = (other), .fields = (table), .described = true}
+#define ANSWER_OR_EVENTS(table) {.fields = (table), .events = true, .described = true}
 #define ANSWER_OF_TYPE(mime) {.type = (mime), .described = true}
 #define ANSWER_EMPTY {.status = 204, .described = true}
 /* Bytes of any type: all, a range of them, or word that the client has them. */
 #define ANSWER_FILE \
     {.status = 200, .other_status = 206, .type = "*/*", .described = true, .conditional = true}
-#define ANSWER_EVENTS ANSWER_OF_TYPE("text/event-stream")
+#define EVENTS_TYPE "text/event-stream"
+#define ANSWER_EVENTS ANSWER_OF_TYPE(EVENTS_TYPE)
 
 #define HAS(kind, key, ...) {.name = (key), .type = (kind), ##__VA_ARGS__}
 #define HAS_STR(key, ...) HAS(FIELD_TYPE_STR, key, ##__VA_ARGS__)

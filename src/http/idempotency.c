@@ -130,12 +130,15 @@ static bool is_quota_refusal(const struct http_exchange *x)
 
 static bool is_kept(const struct http_exchange *x)
 {
-    return !x->stream && x->file < 0 && ((x->status >= 200 && x->status < 300) || is_quota_refusal(x));
+    bool whole = !x->stream && x->file < 0;
+    return (x->status >= 200 && x->status < 300) || (whole && is_quota_refusal(x));
 }
 
-/* The answer's text, or NULL where it can't be kept. */
+/* The answer's text, or NULL where it can't be kept: a stream's effect is there all the same. */
 static const char *kept_text(struct http_exchange *x)
 {
+    if (x->stream || x->file >= 0)
+        return NULL;
     if (x->len == 0)
         return "";
     for (struct reply_header_line *h = x->headers; h; h = h->next)

@@ -89,7 +89,10 @@ static json_t *success(const struct answer_spec *answer)
         json_decref(schema);
         schema = answer_schema(answer->fields);
     }
-    set(r, "content", media(answer->type ? answer->type : JSON_TYPE, schema));
+    json_t *content = media(answer->type ? answer->type : JSON_TYPE, schema);
+    if (answer->events)
+        set(content, EVENTS_TYPE, json_pack("{s:{s:s}}", "schema", "type", "string"));
+    set(r, "content", content);
     return r;
 }
 

@@ -124,6 +124,7 @@ static const struct {
     int status;
     const char *code;
 } directus_errors[] = {
+    {ERR_BAD_REQUEST, 400, "INVALID_PAYLOAD"},
     {ERR_MALFORMED_JSON, 400, "INVALID_PAYLOAD"},
     {ERR_MALFORMED_UPLOAD, 400, "INVALID_PAYLOAD"},
     {ERR_MISSING_FIELD, 400, "INVALID_PAYLOAD"},

@@ -170,7 +170,10 @@ static void writing_elsewhere_is_not_permitted(void **state)
         (void)row(*state, POLICY_CREATOR, "agent_audits", actions[i], 0);
     }
     (void)row(*state, POLICY_CREATOR, "directus_files", ACTION_CREATE, 1);
-    (void)row(*state, POLICY_CREATOR, "directus_files", ACTION_UPDATE, 0);
+    struct directus_permission p = row(*state, POLICY_CREATOR, "directus_files", ACTION_UPDATE, 1);
+    assert_true(lists(p.fields, "title") && lists(p.fields, "tags"));
+    assert_false(lists(p.fields, "filename_disk") || lists(p.fields, "type") ||
+                 lists(p.fields, "uploaded_by"));
 }
 
 static void values_are_bound(void **state)

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#define TOO_LONG \
+    "multipart/form-data; boundary=12345678901234567890123456789012345678901234567890123456789012345678901"
+
 #define TYPE "multipart/form-data; boundary=XyZ"
 
 static int on_begin(void *ctx, const struct multipart_part *part)
@@ -140,18 +143,16 @@ static void boundaries(void **state)
     static const char *const good[] = {"multipart/form-data;boundary=XyZ",
                                        "Multipart/Form-Data; Boundary=\"XyZ\"",
                                        "multipart/form-data; charset=\"a;b\"; boundary=XyZ; x=y"};
-    static const char *const bad[] = {
-        "multipart/form-data",
-        "multipart/form-data; boundary",
-        "multipart/form-data; boundary=",
-        "multipart/form-data; boundary=\"XyZ",
-        "multipart/form-data; boundary=\"XyZ \"",
-        "multipart/form-data; boundary=\"X\r\nZ\"",
-        "multipart/form-data; boundary=X<Z",
-        "multipart/form-datax; boundary=XyZ",
-        "multipart/mixed; boundary=XyZ",
-        "multipart/form-data; boundary="
-        "12345678901234567890123456789012345678901234567890123456789012345678901"};
+    static const char *const bad[] = {"multipart/form-data",
+                                      "multipart/form-data; boundary",
+                                      "multipart/form-data; boundary=",
+                                      "multipart/form-data; boundary=\"XyZ",
+                                      "multipart/form-data; boundary=\"XyZ \"",
+                                      "multipart/form-data; boundary=\"X\r\nZ\"",
+                                      "multipart/form-data; boundary=X<Z",
+                                      "multipart/form-datax; boundary=XyZ",
+                                      "multipart/mixed; boundary=XyZ",
+                                      TOO_LONG};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         expect_type(good[i], PART("name=a", "", "1") LAST, 0, "[a|-|-]1!");
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
