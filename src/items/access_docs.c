@@ -46,6 +46,16 @@ static bool column_is_for_admins(const struct column *c)
     return !(c->flags & USER_SEES);
 }
 
+static bool column_is_seen(const struct column *c)
+{
+    return (c->flags & USER_SEES) && !(c->flags & FIXED) && !column_is_for_users(c);
+}
+
+static bool column_is_set(const struct column *c)
+{
+    return (c->flags & FIXED) != 0;
+}
+
 /* "| `a`, `b` " for the columns that the test takes. */
 static void add_columns(struct buf *out, const struct collection *collection,
                         bool (*takes)(const struct column *))
@@ -56,6 +66,33 @@ static void add_columns(struct buf *out, const struct collection *collection,
         if (takes(c))
             (void)buf_addf(out, "%s`%s`", n++ ? ", " : "", c->name);
     (void)buf_adds(out, n ? " " : "– ");
+}
+
+/* "| `a` (`table`), … " */
+static void add_references(struct buf *out, const struct collection *collection)
+{
+    int n = 0;
+    (void)buf_adds(out, "| ");
+    for (const struct column *c = collection->columns; c->name; c++)
+        if (c->refers)
+            (void)buf_addf(out, "%s`%s` (`%s`)", n++ ? ", " : "", c->name, c->refers);
+    (void)buf_adds(out, n ? " " : "– ");
+}
+
+static void add_other_fields(struct buf *out)
+{
+    (void)buf_adds(out,
+                   "\n## Fields that users don't write\n\n"
+                   "An id that names a row must name one of the same owner's, else it names nothing.\n\n"
+                   "| collection | users see, admins write | the server sets | names rows of |\n"
+                   "|---|---|---|---|\n");
+    for (const struct collection *c = access_table; c->name; c++) {
+        (void)buf_addf(out, "| `%s` ", c->name);
+        add_columns(out, c, column_is_seen);
+        add_columns(out, c, column_is_set);
+        add_references(out, c);
+        (void)buf_adds(out, "|\n");
+    }
 }
 
 static void add_notes(struct buf *out)
@@ -102,6 +139,7 @@ int access_print_docs(struct buf *out)
         add_columns(out, c, column_is_for_admins);
         (void)buf_adds(out, "|\n");
     }
+    add_other_fields(out);
     add_notes(out);
     return out->failed ? -ENOMEM : 0;
 }

@@ -4,8 +4,8 @@
 // creator's token of Directus opens there.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { readBook } from '../support/book.mjs';
 import { ADMIN, newDirectus } from '../support/directus.mjs';
 
 const TABLES =
@@ -15,9 +15,7 @@ const COLUMNS = `SELECT table_name || '.' || column_name AS name FROM informatio
 const META = ['collections', 'fields', 'relations', 'permissions', 'roles', 'policies', 'access'];
 
 /** What docs/directus.md tells an administrator to keep out of Directus. */
-const [, excluded] = /DB_EXCLUDE_TABLES=(\S+)/.exec(
-    readFileSync(new URL('../../docs/directus.md', import.meta.url), 'utf8'),
-);
+const [, excluded] = /DB_EXCLUDE_TABLES=(\S+)/.exec(readBook('directus.md'));
 
 const names = (list) => list.map((row) => row.name);
 
