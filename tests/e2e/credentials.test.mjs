@@ -11,7 +11,7 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Genie, GENIE_BIN, startGenie } from '../support/genie.mjs';
+import { Genie, GENIE_BIN, ON_POSTGRES, startGenie } from '../support/genie.mjs';
 import { directusToken } from '../support/jwt.mjs';
 import { eventually, quoted, sql } from '../support/talk.mjs';
 
@@ -324,7 +324,7 @@ describe('credentials', () => {
 });
 
 describe('a server of the grown store without a key', () => {
-    test('serves everything else, and refuses credentials', { skip: !process.env.TEST_DATABASE_URL }, async () => {
+    test('serves everything else, and refuses credentials', { skip: !ON_POSTGRES }, async () => {
         const server = await startGenie({ env: { CREDENTIALS_ENC_KEY_B64: undefined } });
         const user = await server.addUser();
         const id = addConnection(server, user, null);
