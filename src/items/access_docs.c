@@ -81,11 +81,10 @@ static void add_references(struct buf *out, const struct collection *collection)
 
 static void add_other_fields(struct buf *out)
 {
-    (void)buf_adds(out,
-                   "\n## Fields that users don't write\n\n"
-                   "An id that names a row must name one of the same owner's, else it names nothing.\n\n"
-                   "| collection | users see, admins write | the server sets | names rows of |\n"
-                   "|---|---|---|---|\n");
+    (void)buf_adds(out, "\n## Fields that users don't write\n\n"
+                        "An id that names a row must name one of the same owner's, else it names nothing.\n\n"
+                        "| collection | users see, admins write | the server sets | names rows of |\n"
+                        "|---|---|---|---|\n");
     for (const struct collection *c = access_table; c->name; c++) {
         (void)buf_addf(out, "| `%s` ", c->name);
         add_columns(out, c, column_is_seen);
