@@ -88,11 +88,11 @@ const VALUES = {
 VALUES.jsonb = VALUES.json;
 
 /**
- * Puts a row with every column filled into a table, for a user: {id, marks: {column: text}}. `known` has ids that
+ * A row of a table with every column filled, for a user: {id, marks: {column: text}, insert: SQL}. `known` has ids that
  * references name, {table: [ids]}, one for each of a row's references to that table; whatever else it may refer to
  * stays empty, so those tables come first.
  */
-export function fillRow(server, catalogue, table, { owner, known }) {
+export function filledRow(catalogue, table, { owner, known }) {
     const id = randomUUID();
     const row = {};
     const texts = {};
@@ -111,8 +111,24 @@ export function fillRow(server, catalogue, table, { owner, known }) {
         if (row[name] === undefined) throw new Error(`${table}.${name}: there is no row of ${refers} yet`);
     }
     const columns = Object.keys(row).map((name) => `"${name}"`);
-    sql(server, `INSERT INTO "${table}" (${columns.join(', ')}) VALUES (${Object.values(row).join(', ')})`);
-    return { id, marks: texts };
+    const insert = `INSERT INTO "${table}" (${columns.join(', ')}) VALUES (${Object.values(row).join(', ')})`;
+    return { id, marks: texts, insert };
+}
+
+/** [[table, what is in that row]] of rows {table: id}, with every column. */
+export function contentsOf(server, catalogue, rows) {
+    const text = (table) =>
+        server.databaseUrl
+            ? 't::text'
+            : Object.keys(catalogue[table])
+                  .map((column) => `quote("${column}")`)
+                  .join(" || ',' || ");
+    const parts = Object.entries(rows).map(
+        ([table, id]) =>
+            `SELECT '${table}' AS tab, ${text(table)} AS held FROM "${table}" t WHERE id = ${quoted(id)}`,
+    );
+    const found = sql(server, parts.join(' UNION ALL '));
+    return Object.keys(rows).map((table) => [table, found.find(({ tab }) => tab === table)?.held]);
 }
 
 const cells = (line) => line.slice(2, -2).split(' | ');
