@@ -115,7 +115,7 @@ describe('fields and rows', () => {
     const rowOf = (name, who) => (access.collections[name]?.owner ? who.rows[name] : shared.rows[name]);
     const stored = (name, id) => sql(genie, `SELECT * FROM "${name}" WHERE id = ${quoted(id)}`)[0];
     const allOf = (who) => {
-        const contents = contentsOf(genie, catalogue, who.rows);
+        const contents = contentsOf(genie, catalogue, Object.entries(who.rows));
         for (const [name, held] of contents) assert.ok(held, `${name} has lost its row`);
         return contents;
     };

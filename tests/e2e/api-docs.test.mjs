@@ -25,6 +25,42 @@ const routeOf = ({ method, path }) => `${method} ${path}`;
 const template = (path) =>
     new RegExp(`^${path.replace(/[.]/g, '\\$&').replace(/\{\w+\}/g, '[^/]+')}$`);
 
+describe('what is printed and what comes', () => {
+    const fits = (form, printed, value) => {
+        const placeholders = new Placeholders({ KNOWN: 'one' });
+        try {
+            placeholders[form](printed, value);
+            return true;
+        } catch {
+            return false;
+        }
+    };
+    const id = '0b0c4a52-52d4-4f0e-9d5c-0f3c6f2b8a02';
+    for (const [form, printed, good, bad] of [
+        ['json', { a: 1 }, { a: 1 }, { a: 1, b: 2 }],
+        ['json', { a: 1, '…': '…' }, { a: 1, b: 2 }, { b: 2 }],
+        ['json', [1, 2], [1, 2], [1, 2, 3]],
+        ['json', [1, '…'], [1, 2, 3], []],
+        ['json', '<uuid>', id, `${id}0`],
+        ['json', '<time>', '2026-01-02T03:04:05.678Z', '2026-01-02'],
+        ['json', '<number>', 1.5, '1.5'],
+        ['json', '<text>', 'any', ''],
+        ['json', 'job-<uuid>', `job-${id}`, id],
+        ['json', 'a.b…', 'a.b c', 'axb c'],
+        ['json', ['$NEW', '$NEW'], ['x', 'x'], ['x', 'y']],
+        ['json', '$KNOWN', 'one', 'two'],
+        ['json', null, null, {}],
+        ['text', 'a\n…\nd', 'a\nb\nc\nd', 'a\nb\nc'],
+        ['text', 'a\n…\nb\n…', 'a\nx\nb\ny', 'a\nx\ny'],
+        ['text', 'a\nb', 'a\nb', 'a\nb\nc'],
+        ['text', 'data: {"a": "$NEW"}\nid: $NEW:1', 'data: {"a":"u"}\nid: u:1', 'data: {"a":"u"}\nid: v:1'],
+    ])
+        test(`${form} ${JSON.stringify(printed)}`, () => {
+            assert.ok(fits(form, printed, good), JSON.stringify(good));
+            assert.ok(!fits(form, printed, bad), JSON.stringify(bad));
+        });
+});
+
 describe('docs/api.md', () => {
     const examples = examplesIn(readBook('api.md'));
     const placeholders = new Placeholders();

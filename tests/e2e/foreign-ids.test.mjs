@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { catalogueOf, contentsOf } from '../support/catalogue.mjs';
 import { operationsOf, readDocument } from '../support/contract.mjs';
 import { gif, upload } from '../support/form.mjs';
 import { GENIE_BIN, startGenie } from '../support/genie.mjs';
@@ -100,11 +101,12 @@ describe('ids and fields that are not the caller\'s', () => {
         const { path, json } = idsOf(route.operation);
         return takesUsers(route) && (path || json);
     });
-    let genie, model, own, other;
+    let genie, model, catalogue, own, other;
 
     before(async () => {
         model = await startModel({ formats: ['ollama'] });
         genie = await startGenie({ env: CONNECT.ollama(model) });
+        catalogue = catalogueOf(genie);
         [own, other] = [await person(), await person()];
     });
     after(async () => await stopAll(genie, model));
@@ -169,16 +171,18 @@ describe('ids and fields that are not the caller\'s', () => {
             directus_files: [who.file, who.spare],
             directus_users: [who.user],
         };
-        return Object.entries(tables).map(([table, ids]) =>
-            sql(genie, `SELECT * FROM ${table} WHERE id IN (${ids.map(quoted).join(', ')}) ORDER BY id`),
-        );
+        const rows = Object.entries(tables).flatMap(([table, ids]) => ids.map((id) => [table, id]));
+        const contents = contentsOf(genie, catalogue, rows);
+        for (const [table, held] of contents) assert.ok(held, `${table} has lost a row`);
+        return contents;
     };
+    const OWNED = ['user_nodes', 'user_node_edges', 'platform_connections', 'scheduled_posts', 'user_usage_counts'];
     const owned = (who) =>
-        ['user_nodes', 'platform_connections', 'scheduled_posts', 'user_usage_counts', 'user_node_edges'].map(
-            (table) => [
-                table,
-                sql(genie, `SELECT count(*) AS n FROM ${table} WHERE user_id = ${quoted(who.user)}`)[0].n,
-            ],
+        sql(
+            genie,
+            OWNED.map(
+                (table) => `SELECT '${table}' AS tab, count(*) AS n FROM ${table} WHERE user_id = ${quoted(who.user)}`,
+            ).join(' UNION ALL '),
         );
 
     test('the table has every route that takes an id or a body, with all its ids, and no other', () => {

@@ -39,6 +39,9 @@ export function examplesIn(book) {
         const fence = FENCE.exec(lines[at]);
         if (!fence) continue;
         const end = lines.indexOf('```', at + 1);
+        if (end < 0) throw new Error(`line ${at + 1}: a block without an end`);
+        if (route && fence[1] !== 'sh' && examples.at(-1)?.path !== route.path)
+            throw new Error(`line ${at + 1}: an answer without a request`);
         const text = lines.slice(at + 1, end).join('\n');
         if (route && fence[1] === 'sh')
             examples.push({ ...route, line: at + 1, script: text, status: 200, form: null, answer: null });

@@ -115,7 +115,7 @@ export function filledRow(catalogue, table, { owner, known }) {
     return { id, marks: texts, insert };
 }
 
-/** [[table, what is in that row]] of rows {table: id}, with every column. */
+/** [[table, what is in that row, or undefined]] of rows [[table, id]], with every column. */
 export function contentsOf(server, catalogue, rows) {
     const text = (table) =>
         server.databaseUrl
@@ -123,12 +123,11 @@ export function contentsOf(server, catalogue, rows) {
             : Object.keys(catalogue[table])
                   .map((column) => `quote("${column}")`)
                   .join(" || ',' || ");
-    const parts = Object.entries(rows).map(
-        ([table, id]) =>
-            `SELECT '${table}' AS tab, ${text(table)} AS held FROM "${table}" t WHERE id = ${quoted(id)}`,
+    const parts = rows.map(
+        ([table, id], i) => `SELECT ${i} AS i, ${text(table)} AS held FROM "${table}" t WHERE id = ${quoted(id)}`,
     );
     const found = sql(server, parts.join(' UNION ALL '));
-    return Object.keys(rows).map((table) => [table, found.find(({ tab }) => tab === table)?.held]);
+    return rows.map(([table], i) => [table, found.find((row) => row.i === i)?.held]);
 }
 
 const cells = (line) => line.slice(2, -2).split(' | ');
