@@ -259,11 +259,15 @@ export class Machine {
 
     /** Ends what runs on it; throws where a server doesn't end well. */
     async stop() {
-        this.proxy?.kill('SIGTERM');
-        await this.proxy?.exited;
-        for (const name of [...this.running.keys()]) await this.#end(name);
-        this.server.close();
-        removeDir(this.dir);
+        try {
+            this.proxy?.kill('SIGTERM');
+            await this.proxy?.exited;
+            for (const name of [...this.running.keys()]) await this.#end(name);
+        } finally {
+            this.server.closeAllConnections();
+            this.server.close();
+            removeDir(this.dir);
+        }
     }
 
     /** All names in the backups' directory. */
