@@ -132,7 +132,7 @@ static reply remove_files(struct request *rq, const char *const *ids, size_t n)
     if (r < 0)
         return directus_refuse_items(rq, r, &error, true);
     for (size_t i = 0; i < n; i++)
-        file_forget(rq->app->files, ids[i]);
+        (void)file_forget(rq->app->files, ids[i]);
     return reply_empty(rq, 204);
 }
 

@@ -43,7 +43,8 @@ static int print_summary(const struct cmd_env *env, const char *path, const stru
     progress_bytes(s->size, size);
     if (s->skipped)
         (void)fprintf(stderr,
-                      "genie: warning: %zu entries below files/ are neither files nor directories, and are "
+                      "genie: warning: %zu entries below files/ and onboarding/ are neither files nor "
+                      "directories, and are "
                       "not in the backup\n",
                       s->skipped);
     printf("%s: %s%s%zu stored files, %s, in %s.\n", path, s->schema ? "the database, " : "",

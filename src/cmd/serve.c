@@ -22,7 +22,6 @@
 #include "limits/limits.h"
 #include "llm/llm.h"
 #include "onboarding/exports.h"
-#include "ops/removals.h"
 #include "posts/posts.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
@@ -288,11 +287,8 @@ static int serve(struct cmd_env *env, bool demo)
     if (open_vault(s.app.cfg, &vault) != CMD_OK)
         return CMD_FAILED;
     s.app.vault = vault;
-    int r = removals_finish(db, s.app.cfg->data_dir, NULL);
-    if (r < 0)
-        (void)log_error(r, "files of deleted users can't be removed yet");
     sweep_exports(&s.app);
-    r = start_services(&s);
+    int r = start_services(&s);
     if (r == 0) {
         log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),
                   LOG_N("port", http_port(s.server)));

@@ -4,6 +4,8 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "directus/registration.h"
+#include "files/files.h"
 #include "ops/erase.h"
 #include "ops/export.h"
 
@@ -12,12 +14,25 @@
 #include <signal.h>
 #include <string.h>
 
+/* Where the bytes of files are: NULL where a Directus keeps them. */
+static int open_files(struct user_run *run, struct files **ret)
+{
+    int r = directus_manages_store(run->db);
+    *ret = NULL;
+    if (r == 0)
+        r = files_open(&run->env->load.config, run->db, ret);
+    return r < 0 ? user_fail_store(r) : CMD_OK;
+}
+
 int user_export(struct user_run *run)
 {
+    _cleanup_(files_closeP) struct files *files = NULL;
     struct user_found f;
     struct export_summary summary;
     struct ops_error error = {0};
     int r = user_find(run, &f);
+    if (r == CMD_OK)
+        r = open_files(run, &files);
     if (r != CMD_OK)
         return r;
     const struct export_options options = {
@@ -25,7 +40,7 @@ int user_export(struct user_run *run)
         .email = run->email,
         .user_id = f.info.user_id,
         .native_id = f.info.anythingllm_user_id,
-        .data_dir = run->env->load.config.data_dir,
+        .files = files,
         .path = run->options.output,
         .force = run->options.force,
     };
@@ -35,8 +50,9 @@ int user_export(struct user_run *run)
     if (!options.path)
         return CMD_OK;
     if (summary.absent)
-        (void)fprintf(stderr, "genie: warning: %zu files have a row, but aren't in the data directory\n",
-                      summary.absent);
+        (void)fprintf(stderr, "genie: warning: %zu files have a row, but %s\n", summary.absent,
+                      files ? "aren't in the data directory"
+                            : "are in Directus's storage, not in the export");
     if (!run->env->json) {
         printf("%s: %zu rows and %zu files of %s.\n", options.path, summary.rows, summary.files, run->email);
         return CMD_OK;
@@ -75,26 +91,48 @@ static int confirm(struct user_run *run, const struct erase_options *options)
     return CMD_OK;
 }
 
-static int print_erased(const struct user_run *run, const struct erase_summary *s)
+static void note_kept(void *ctx, const char *name)
 {
+    (void)json_array_append_new(ctx, json_string(name));
+}
+
+static void warn_of_kept(const json_t *kept)
+{
+    size_t i;
+    const json_t *name;
+    if (json_array_size(kept) > 0)
+        (void)fputs("genie: warning: these files stay in Directus's storage, to be removed there:\n", stderr);
+    json_array_foreach (kept, i, name)
+        (void)fprintf(stderr, "%s\n", json_string_value(name));
+}
+
+static int print_erased(const struct user_run *run, const struct erase_summary *s, json_t *kept)
+{
+    warn_of_kept(kept);
     if (!run->env->json) {
         print_counts(stdout, "Deleted", run->email, s);
-        printf(" (%zu of them in the data directory). Every session has ended.\n", s->removed);
+        printf(" (%zu of them in the data directory), %zu exports. Every session has ended.\n", s->removed,
+               s->exports);
         return CMD_OK;
     }
     _cleanup_json_ json_t *out =
-        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "email", run->email, "chats", (json_int_t)s->chats,
-                  "threads", (json_int_t)s->threads, "workspaces", (json_int_t)s->workspaces, "rows",
-                  (json_int_t)s->rows, "files", (json_int_t)s->files, "removed", (json_int_t)s->removed);
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "email", run->email, "chats",
+                  (json_int_t)s->chats, "threads", (json_int_t)s->threads, "workspaces",
+                  (json_int_t)s->workspaces, "rows", (json_int_t)s->rows, "files", (json_int_t)s->files,
+                  "removed", (json_int_t)s->removed, "exports", (json_int_t)s->exports, "kept", kept);
     return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
 }
 
 int user_delete(struct user_run *run)
 {
     struct user_found f;
+    _cleanup_(files_closeP) struct files *files = NULL;
+    _cleanup_json_ json_t *kept = json_array();
     struct erase_summary summary;
     struct ops_error error = {0};
     int r = user_find(run, &f);
+    if (r == CMD_OK)
+        r = open_files(run, &files);
     if (r != CMD_OK)
         return r;
     const struct config *cfg = &run->env->load.config;
@@ -105,11 +143,14 @@ int user_delete(struct user_run *run)
         .native_id = f.info.anythingllm_user_id,
         .admin = f.rights.admin,
         .data_dir = cfg->data_dir,
+        .files = files,
+        .kept = note_kept,
+        .ctx = kept,
     };
     r = confirm(run, &options);
     if (r != CMD_OK)
         return r;
     if (erase_user(&options, &summary, &error) < 0)
         return cmd_fail("%s", error.text);
-    return print_erased(run, &summary);
+    return print_erased(run, &summary, kept);
 }

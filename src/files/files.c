@@ -67,6 +67,11 @@ void files_close(struct files *files)
     free(files);
 }
 
+void files_closeP(struct files **files)
+{
+    files_close(*files);
+}
+
 int files_path(const struct files *files, const char *id, char *to, size_t size)
 {
     char lower[UUID_SIZE];
@@ -190,7 +195,7 @@ int file_put(struct files *files, const struct file_new *in, char *ret_id)
     r = db_write(files->db, put_unit, &(struct putting){files, in, id});
     /* whether a unit that ended in -EIO was done may be unknown (db/db.h): its bytes are left to the sweep */
     if (r < 0 && r != -EIO)
-        file_forget(files, id);
+        (void)file_forget(files, id);
     if (r < 0)
         return r;
     memcpy(ret_id, id, sizeof id);
@@ -258,10 +263,15 @@ int file_open(struct files *files, const char *owner, const char *id, struct are
     return r;
 }
 
-void file_forget(struct files *files, const char *id)
+bool file_forget(struct files *files, const char *id)
 {
     char path[PATH_MAX];
-    if (files_path(files, id, path, sizeof path) == 0 && unlink(path) < 0 && errno != ENOENT)
+    if (files_path(files, id, path, sizeof path) < 0)
+        return false;
+    if (unlink(path) == 0)
+        return true;
+    if (errno != ENOENT)
         log_event(LOG_WARN, "a file is left to the sweep", LOG_S("file", id),
                   LOG_S("error", strerror(errno)));
+    return false;
 }

@@ -29,6 +29,7 @@ int files_begin_sweeping(struct files *files);
 
 /* Ends the sweeping and frees. NULL is fine. */
 void files_close(struct files *files);
+void files_closeP(struct files **files);
 
 /* What is in a file, by its bytes. */
 struct file_kind {
@@ -72,8 +73,9 @@ int file_open(struct files *files, const char *owner, const char *id, struct are
 /* The bytes alone: a descriptor, or negative errno; -ENOENT also for what is no id. */
 int file_open_bytes(struct files *files, const char *id);
 
-/* Removes the bytes of a file whose row is gone. What can't be removed now is left to the sweep. */
-void file_forget(struct files *files, const char *id);
+/* Removes the bytes of a file whose row is gone: whether they were there. What can't be removed now is left
+ * to the sweep. */
+bool file_forget(struct files *files, const char *id);
 
 struct files_swept {
     int64_t seen, removed;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #define DIRECTORY "onboarding"
 #define SUFFIX ".zip"
 #define HOST_SIZE 256
+#define MARK ".deleted" /* in the directory of a user who is being deleted */
 
 /* ---- places */
 
@@ -163,11 +165,78 @@ static void each_name(struct sweep *s, int parent, const char *path,
     }
 }
 
+/* ---- of a user who is deleted */
+
+static int is_known_unit(struct db_conn *c, void *arg)
+{
+    int64_t one;
+    return db_query_int(c, "SELECT 1 FROM directus_users WHERE id = ?1", DB_ARGS(DB_TEXT(arg)), &one);
+}
+
+/* 1 where a deletion began here and was done. */
+static int was_deleted(const struct sweep *s, int directory)
+{
+    char mark[UUID_SIZE + sizeof MARK];
+    (void)snprintf(mark, sizeof mark, "%s/" MARK, s->user_id);
+    if (faccessat(directory, mark, F_OK, 0) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int r = db_read(s->db, is_known_unit, (void *)(uintptr_t)s->user_id);
+    return r < 0 ? r : r == 0;
+}
+
+static int remove_file(struct sweep *s, int directory, const char *name)
+{
+    if (unlinkat(directory, name, 0) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    s->removed++;
+    return 0;
+}
+
+/* The mark goes last. */
+static int remove_user(struct sweep *s, int directory, const char *name)
+{
+    char mark[UUID_SIZE + sizeof MARK];
+    (void)snprintf(mark, sizeof mark, "%s/" MARK, name);
+    each_name(s, directory, name, remove_file);
+    if (s->error < 0)
+        return s->error;
+    (void)unlinkat(directory, mark, 0);
+    return unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int exports_mark(const char *data_dir, const char *user_id)
+{
+    char own[PATH_MAX], mark[PATH_MAX];
+    int len = snprintf(own, sizeof own, "%s/" DIRECTORY "/%s", data_dir, user_id);
+    if (len >= (int)sizeof own || snprintf(mark, sizeof mark, "%s/" MARK, own) >= (int)sizeof mark)
+        return -ENAMETOOLONG;
+    _cleanup_close_ int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return flush_directory(own);
+}
+
+int exports_forget(const char *data_dir, const char *user_id, size_t *ret_removed)
+{
+    struct sweep s = {.user_id = user_id};
+    char all[PATH_MAX];
+    if (snprintf(all, sizeof all, "%s/" DIRECTORY, data_dir) >= (int)sizeof all)
+        return -ENAMETOOLONG;
+    _cleanup_close_ int fd = open(all, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd >= 0 ? remove_user(&s, fd, user_id) : errno == ENOENT ? 0 : -errno;
+    if (ret_removed)
+        *ret_removed = s.removed;
+    return r < 0 ? log_error(r, "exports of a deleted user are left to the sweep") : 0;
+}
+
 static int sweep_user(struct sweep *s, int directory, const char *name)
 {
     if (!uuid_valid(name))
         return 0;
     s->user_id = name;
+    int gone = was_deleted(s, directory);
+    if (gone != 0)
+        return gone < 0 ? gone : remove_user(s, directory, name);
     each_name(s, directory, name, sweep_file);
     return 0;
 }

@@ -40,9 +40,18 @@ int export_enqueue(struct db_conn *c, const struct export_job *job);
  * to end: 1, 0, or the store's error. */
 int export_is_enqueued(struct db_conn *c, const struct export_job *job);
 
-/* Removes files that are older than older_ms and whose user is there but whose job isn't, or is completed.
- * What belongs to no user of this store is left alone: it may be the wrong store. ret_removed (may be NULL):
- * how many. 0 or the first negative errno. Blocking; servers may run. */
+/* Before a user is deleted: marks what lies here for that user, durable, so that the sweep removes what a
+ * crash leaves. Does nothing where nothing lies here. 0 or negative errno. Blocking. */
+int exports_mark(const char *data_dir, const char *user_id);
+
+/* After it: removes all that lies here for that user. *ret_removed (may be NULL): files. 0, or negative errno
+ * (logged); the sweep then removes the rest. Blocking. */
+int exports_forget(const char *data_dir, const char *user_id, size_t *ret_removed);
+
+/* Removes files that are older than older_ms and whose user is there but whose job isn't, or is completed,
+ * and all that is marked and whose user isn't there any more. What else belongs to no user of this store is
+ * left alone: it may be the wrong store. ret_removed (may be NULL): how many. 0 or the first negative errno.
+ * Blocking; servers may run. */
 int exports_sweep(struct db *db, const char *data_dir, int64_t older_ms, size_t *ret_removed);
 
 #endif

@@ -66,14 +66,14 @@ static int put_file(struct run *run, const char *name, int fd)
 
 typedef int (*visit_fn)(struct run *run, const char *path, const char *name, const struct stat *st);
 
-static int visit_entry(struct run *run, const FTSENT *at, size_t root, visit_fn visit)
+static int visit_entry(struct run *run, const FTSENT *at, const char *folder, size_t root, visit_fn visit)
 {
-    char name[PATH_SIZE];
+    char name[PATH_SIZE * 2];
     switch (at->fts_info) {
     case FTS_F:
         if (at->fts_name[0] == '.') /* what is still being written */
             return 0;
-        (void)snprintf(name, sizeof name, MEMBER_FILES "%s", at->fts_path + root + 1);
+        (void)snprintf(name, sizeof name, "%s%s", folder, at->fts_path + root);
         return visit(run, at->fts_path, name, at->fts_statp);
     case FTS_D:
     case FTS_DP:
@@ -89,31 +89,38 @@ static int visit_entry(struct run *run, const FTSENT *at, size_t root, visit_fn 
     }
 }
 
-/* Calls visit for every stored file. No directory of them is no error. */
-static int each_file(struct run *run, visit_fn visit)
+/* Calls visit for every file below one folder (its name ends in a slash), which needn't be there. */
+static int each_file_of(struct run *run, const char *folder, visit_fn visit)
 {
     char path[PATH_SIZE];
     char *const roots[] = {path, NULL};
     int r = 0;
-    (void)snprintf(path, sizeof path, "%s/files", run->options->data_dir);
+    (void)snprintf(path, sizeof path, "%s/%s", run->options->data_dir, folder);
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL);
     if (!walk)
         return ops_fail_errno(run->error, -errno, path);
     FTSENT *at;
-    run->summary->skipped = 0;
     errno = 0;
     while (r == 0 && (at = fts_read(walk))) {
         if (at->fts_level > 0 && at->fts_info == FTS_D && at->fts_name[0] == '.')
             (void)fts_set(walk, at, FTS_SKIP);
-        r = visit_entry(run, at, strlen(path), visit);
+        r = visit_entry(run, at, folder, strlen(path), visit);
         errno = 0;
     }
     if (r == 0 && errno != 0)
         r = ops_fail_errno(run->error, -errno, path);
     (void)fts_close(walk);
     return r;
+}
+
+/* Calls visit for every stored file, and every export that waits for its job. */
+static int each_file(struct run *run, visit_fn visit)
+{
+    run->summary->skipped = 0;
+    int r = each_file_of(run, MEMBER_FILES, visit);
+    return r == 0 ? each_file_of(run, MEMBER_EXPORTS, visit) : r;
 }
 
 static int count_file(struct run *run, const char *path, const char *name, const struct stat *st)

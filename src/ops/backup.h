@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Backups of a data directory: one archive (tar in zstd) with the database, the stored files, the generated
- * secrets, and a manifest as its last member. Written while servers run; put back by restore.h.
+/* Backups of a data directory: one archive (tar in zstd) with the database, the stored files, the
+ * exports that wait for their job, the generated secrets, and a manifest as its last member. Written while
+ * servers run; put back by restore.h.
  *
  * A row and its file don't change at one moment. An upload stores the file and then the row, a removal
  * deletes the row and then the file; so every row of a moment has its file then. Files are taken once before
@@ -29,8 +30,8 @@ struct backup_options {
 };
 
 struct backup_summary {
-    size_t files;   /* stored files in it */
-    size_t skipped; /* what is below files/ and neither a regular file nor a directory */
+    size_t files;   /* stored files and exports in it */
+    size_t skipped; /* what is below their folders and neither a regular file nor a directory */
     int64_t bytes;  /* of all members */
     int64_t size;   /* of the archive */
     int64_t schema; /* 0: no database in it */

@@ -8,21 +8,20 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "items/access.h"
+#include "onboarding/exports.h"
 #include "ops/error.h"
 #include "ops/native.h"
-#include "ops/removals.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define TRIES 5
 #define NAMES_MAX ((size_t)64 * 1024 * 1024)
 #define TEXTS_MAX ((size_t)256 * 1024)
 
 struct erase {
     const struct erase_options *options;
     struct erase_summary summary; /* counted anew in each run of the unit */
-    int64_t listed;               /* files whose names are written down */
+    struct buf files;             /* their ids, or names in Directus's storage, each with its NUL */
 };
 
 /* ---- rows */
@@ -146,12 +145,25 @@ static int loosen_holds(struct db_conn *c, const struct erase_options *o)
 
 /* ---- the unit */
 
+static int list_files(struct db_conn *c, struct erase *e)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    buf_reset(&e->files);
+    int r = db_query(c, "SELECT id, filename_disk FROM directus_files WHERE uploaded_by = ?1",
+                     DB_ARGS(DB_TEXT(e->options->user_id)), &rows);
+    while (r == 0 && (r = db_next(rows)) > 0) {
+        const char *name = db_text(rows, e->options->files ? 0 : 1);
+        r = name ? buf_add(&e->files, name, strlen(name) + 1) : 0;
+    }
+    return r;
+}
+
 static int delete_files(struct db_conn *c, struct erase *e)
 {
-    int64_t gone;
-    int r = db_exec(c, "DELETE FROM directus_files WHERE uploaded_by = ?1",
-                    DB_ARGS(DB_TEXT(e->options->user_id)), &gone);
-    return r == 0 && gone != e->listed ? -EAGAIN : r; /* one came or went since the list was written */
+    int r = list_files(c, e);
+    return r < 0 ? r
+                 : db_exec(c, "DELETE FROM directus_files WHERE uploaded_by = ?1",
+                           DB_ARGS(DB_TEXT(e->options->user_id)), NULL);
 }
 
 static int delete_user(struct db_conn *c, const struct erase_options *o)
@@ -181,41 +193,18 @@ static int erase_unit(struct db_conn *c, void *arg)
     return r == 0 ? delete_user(c, o) : r;
 }
 
-/* ---- with the files */
+/* ---- what lies in directories */
 
-struct listing {
-    const char *user_id;
-    struct buf names;
-    int64_t n;
-};
-
-static int list_unit(struct db_conn *c, void *arg)
-{
-    struct listing *l = arg;
-    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT filename_disk FROM directus_files WHERE uploaded_by = ?1",
-                     DB_ARGS(DB_TEXT(l->user_id)), &rows);
-    while (r == 0 && (r = db_next(rows)) > 0) {
-        const char *name = db_text(rows, 0);
-        l->n++;
-        r = name && !strchr(name, '\n') ? buf_addf(&l->names, "%s\n", name) : 0;
-    }
-    return r;
-}
-
-static int try_erase(struct erase *e, struct removal *list)
+static void forget_files(struct erase *e)
 {
     const struct erase_options *o = e->options;
-    struct listing l = {.user_id = o->user_id, .names = BUF_INIT(NAMES_MAX)};
-    int r = db_read(o->db, list_unit, &l);
-    if (r == 0 && l.names.len > 0)
-        r = removal_begin(o->data_dir, l.names.data, l.names.len, list);
-    e->listed = l.n;
-    buf_free(&l.names);
-    if (r == 0)
-        r = db_write(o->db, erase_unit, e);
-    removal_end(list);
-    return r;
+    for (size_t at = 0; at < e->files.len; at += strlen(e->files.data + at) + 1) {
+        const char *name = e->files.data + at;
+        if (o->files)
+            e->summary.removed += file_forget(o->files, name);
+        else if (o->kept)
+            o->kept(o->ctx, name);
+    }
 }
 
 static int explain(struct ops_error *error, int r)
@@ -230,8 +219,6 @@ static int explain(struct ops_error *error, int r)
         return ops_fail(error, r,
                         "something else in the database still refers to this account, and may not be left "
                         "without it; nothing was deleted (the database's log names the rule)");
-    case -EAGAIN:
-        return ops_fail(error, r, "the account's files change all the time; suspend it first");
     default:
         return ops_fail(error, r, "the store failed: %s", strerror(-r));
     }
@@ -239,17 +226,17 @@ static int explain(struct ops_error *error, int r)
 
 int erase_user(const struct erase_options *options, struct erase_summary *ret, struct ops_error *ret_error)
 {
-    struct erase e = {.options = options};
-    struct removal list = {.fd = -1};
-    int r = -EAGAIN;
-    for (int i = 0; i < TRIES && r == -EAGAIN; i++)
-        r = try_erase(&e, &list);
-    /* also after a failure: the list then names nothing that may go, and is thrown away */
-    (void)removals_finish(options->db, options->data_dir, &e.summary.removed);
-    if (r < 0)
-        return explain(ret_error, r);
-    *ret = e.summary;
-    return 0;
+    struct erase e = {.options = options, .files = BUF_INIT(NAMES_MAX)};
+    int r = exports_mark(options->data_dir, options->user_id);
+    if (r == 0)
+        r = db_write(options->db, erase_unit, &e);
+    if (r == 0) {
+        forget_files(&e);
+        (void)exports_forget(options->data_dir, options->user_id, &e.summary.exports);
+        *ret = e.summary;
+    }
+    buf_free(&e.files);
+    return r < 0 ? explain(ret_error, r) : 0;
 }
 
 struct counting {

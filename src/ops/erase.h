@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Removes a user from both systems, in one unit: every row of the owned collections, AnythingLLM's user with
  * its threads and chats, and the workspaces that nobody else is a member of. Audits stay; they have no
- * foreign keys. */
+ * foreign keys. Bytes go right after the unit; what a crash leaves of them the sweeps take. */
 #ifndef OPS_ERASE_H
 #define OPS_ERASE_H
 
 #include "db/db.h"
+#include "files/files.h"
 #include "ops/backup.h"
 
 struct erase_options {
@@ -15,13 +16,17 @@ struct erase_options {
     int64_t native_id; /* the AnythingLLM user's; 0 = none */
     bool admin;        /* has admin rights: then another active admin must be left */
     const char *data_dir;
+    struct files *files;                       /* where the bytes of files are; NULL: a Directus keeps them */
+    void (*kept)(void *ctx, const char *name); /* hears of each file that stays in Directus's storage */
+    void *ctx;
 };
 
 struct erase_summary {
     int64_t rows; /* of collections */
     int64_t chats, threads, workspaces;
     int64_t files;  /* rows of stored files */
-    size_t removed; /* files that were in the data directory */
+    size_t removed; /* files whose bytes were here, and are gone */
+    size_t exports; /* the same of exports for the onboarding */
 };
 
 /* What would go; read only. */

@@ -184,12 +184,10 @@ static int pack_stored(struct run *run, const json_t *row, size_t i, void *ctx)
 {
     (void)i;
     struct stat st;
-    char name[PACK_PATH_SIZE], path[PACK_PATH_SIZE];
-    const char *disk = json_str(row, "filename_disk", "");
-    (void)snprintf(name, sizeof name, MEMBER_FILES "%s", disk);
-    bool fits = member_name_valid(name) &&
-                snprintf(path, sizeof path, "%s/%s", run->options->data_dir, name) < (int)sizeof path;
-    _cleanup_close_ int fd = fits ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    char name[sizeof MEMBER_FILES + UUID_SIZE];
+    const char *id = json_str(row, "id", "");
+    (void)snprintf(name, sizeof name, MEMBER_FILES "%s", id);
+    _cleanup_close_ int fd = run->options->files ? file_open_bytes(run->options->files, id) : -1;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         run->summary->absent++;
         return 0;

@@ -6,13 +6,14 @@
 #define OPS_EXPORT_H
 
 #include "db/db.h"
+#include "files/files.h"
 #include "ops/backup.h"
 
 struct export_options {
     struct db *db;
     const char *email, *user_id;
-    int64_t native_id;    /* the AnythingLLM user's; 0 = none */
-    const char *data_dir; /* where stored files are */
+    int64_t native_id;   /* the AnythingLLM user's; 0 = none */
+    struct files *files; /* where their bytes are; NULL: a Directus keeps them */
     const char
         *path;  /* of a tar.gz with export.json and the files; NULL = the JSON alone on standard output */
     bool force; /* a file that is there may be replaced */
@@ -20,7 +21,7 @@ struct export_options {
 
 struct export_summary {
     size_t rows, files;
-    size_t absent; /* files that have a row, but aren't in the data directory */
+    size_t absent; /* files that have a row, but whose bytes aren't here */
 };
 
 /* 0, or negative errno with *ret_error. A row is as it was when it was read: the export doesn't stop the

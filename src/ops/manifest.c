@@ -59,7 +59,11 @@ bool member_name_valid(const char *name)
         return false;
     if (strcmp(name, MEMBER_DATABASE) == 0 || strcmp(name, MEMBER_SECRETS) == 0)
         return true;
-    return str_has_prefix(name, MEMBER_FILES) && parts_are_plain(name + strlen(MEMBER_FILES));
+    static const char *const folders[] = {MEMBER_FILES, MEMBER_EXPORTS};
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        if (str_has_prefix(name, folders[i]))
+            return parts_are_plain(name + strlen(folders[i]));
+    return false;
 }
 
 int manifest_add(struct manifest *m, const char *name, int64_t size, const char *sha)

@@ -8,8 +8,8 @@
  *     member <SHA-256> <size> <name> (one each, in the order of the archive)
  *     end <members> <bytes>
  *
- * A name is genie.db, secrets.env, or files/… of plain parts. Reading takes any bytes; nothing in them is
- * believed beyond what is checked here. Not thread-safe. */
+ * A name is genie.db, secrets.env, or files/… or onboarding/… of plain parts. Reading takes any bytes;
+ * nothing in them is believed beyond what is checked here. Not thread-safe. */
 #ifndef OPS_MANIFEST_H
 #define OPS_MANIFEST_H
 
@@ -27,6 +27,7 @@
 #define MEMBER_DATABASE "genie.db"
 #define MEMBER_SECRETS "secrets.env"
 #define MEMBER_FILES "files/"
+#define MEMBER_EXPORTS "onboarding/" /* that wait for their job */
 
 #define SHA256_BYTES 32
 #define SHA256_HEX (2 * SHA256_BYTES)

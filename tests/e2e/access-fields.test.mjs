@@ -26,14 +26,17 @@ const PROFILE = [
 ];
 
 const access = accessOf(GENIE_BIN);
-const items = (collection) => (collection === FILES ? '/api/directus/files' : `/api/directus/items/${collection}`);
+const items = (collection) =>
+    collection === FILES ? '/api/directus/files' : `/api/directus/items/${collection}`;
 const overHttp = (collection) => collection === FILES || !collection.startsWith('directus_');
 
 /** What one may do with which columns: {r, c, u, d, reads, creates, updates}; all empty where a table is closed. */
 function rightsOf(name, who) {
     const c = access.collections[name];
     if (!c) return { r: false, c: false, u: false, d: false, reads: [], creates: [], updates: [] };
-    const letters = [...(who.admin ? c.admin : c.user)].filter((l) => who.admin || !ELSEWHERE[name]?.includes(l));
+    const letters = [...(who.admin ? c.admin : c.user)].filter(
+        (l) => who.admin || !ELSEWHERE[name]?.includes(l),
+    );
     const has = Object.fromEntries([...'rcud'].map((letter) => [letter, letters.includes(letter)]));
     const all = [...new Set([...c.writes, ...c.seen, ...c.set, ...c.adminsOnly])];
     const open = (column) => who.extended || !c.extended.includes(column);
@@ -79,7 +82,9 @@ describe('fields and rows', () => {
         owner.rows ??= {};
         owner.marks ??= {};
         const isOpen = ([name, c]) => name !== USERS && (c.owner === null) === (owner.id === null);
-        let rest = Object.entries(access.collections).filter(isOpen).map(([name]) => name);
+        let rest = Object.entries(access.collections)
+            .filter(isOpen)
+            .map(([name]) => name);
         const statements = owner.id ? [`DELETE FROM user_personas WHERE user_id = ${quoted(owner.id)}`] : [];
         if (owner.id) owner.rows[USERS] = owner.id;
         const known = {};
@@ -171,7 +176,12 @@ describe('fields and rows', () => {
         if (r) found.push({ name, op: 'read', filter: { id: { _eq: id } }, sort: ['-id'], expect: 'empty' });
         const owner = access.collections[name].owner;
         if (reads.includes(owner))
-            found.push({ name, op: 'read', filter: { _or: [{ [owner]: { _eq: whose.id } }] }, expect: 'empty' });
+            found.push({
+                name,
+                op: 'read',
+                filter: { _or: [{ [owner]: { _eq: whose.id } }] },
+                expect: 'empty',
+            });
         for (const [column, mark] of Object.entries(whose.marks[name] ?? {}))
             if (r) found.push({ name, column, op: 'read', search: mark, expect: 'empty' });
         if (u) found.push({ name, id, op: 'update', data: { [updates[0]]: null }, expect: 'not-done' });
@@ -195,8 +205,10 @@ describe('fields and rows', () => {
     }
 
     const HTTP = {
-        'refused': ({ status, json: body }) => status === 403 && body.errors[0].extensions.code === 'FORBIDDEN',
-        'absent': ({ status, json: body }) => status === 403 && body.errors[0].extensions.code === 'FORBIDDEN',
+        'refused': ({ status, json: body }) =>
+            status === 403 && body.errors[0].extensions.code === 'FORBIDDEN',
+        'absent': ({ status, json: body }) =>
+            status === 403 && body.errors[0].extensions.code === 'FORBIDDEN',
         'empty': ({ status, json: body }) => status === 200 && body.data.length === 0,
         'not-done': ({ status }) => status === 403 || status === 400,
         'foreign': ({ status, json: body }) =>
@@ -214,8 +226,15 @@ describe('fields and rows', () => {
             const shown = `${JSON.stringify(probe)}: ${answer.status} ${answer.text.slice(0, 300)}`;
             assert.ok(HTTP[probe.expect](answer), shown);
         };
-        await each(sent.filter(({ search }) => !search), hold);
-        await each(sent.filter(({ search }) => search), hold, 1); // one user's searches at once are few
+        await each(
+            sent.filter(({ search }) => !search),
+            hold,
+        );
+        await each(
+            sent.filter(({ search }) => search),
+            hold,
+            1,
+        ); // one user's searches at once are few
         assert.ok(sent.length > 0);
     }
 
@@ -254,7 +273,8 @@ describe('fields and rows', () => {
 
     async function probeFlows(probes, who) {
         const made = [];
-        for (let at = 0; at < probes.length; at += STEPS) made.push(await makeFlow(probes.slice(at, at + STEPS)));
+        for (let at = 0; at < probes.length; at += STEPS)
+            made.push(await makeFlow(probes.slice(at, at + STEPS)));
         assert.ok(made.length > 0);
         for (let at = 0; at < made.length; at += FLOWS) {
             const some = made.slice(at, at + FLOWS);
@@ -264,7 +284,9 @@ describe('fields and rows', () => {
             assert.deepEqual(
                 results.map(({ slug, success }) => [slug, success]),
                 some.map(({ slug }) => [slug, true]),
-                JSON.stringify(seen.events.filter(({ type }) => type === 'toolCall' || type === 'abort').slice(-2)),
+                JSON.stringify(
+                    seen.events.filter(({ type }) => type === 'toolCall' || type === 'abort').slice(-2),
+                ),
             );
             results.forEach((result, i) =>
                 some[i].probes.forEach((probe, k) => {
@@ -285,12 +307,25 @@ describe('fields and rows', () => {
     test('the printed table names columns that are there, and the store has tables that are closed', () => {
         for (const [name, c] of Object.entries(access.collections)) {
             const named = [...c.writes, ...c.seen, ...c.set, ...c.adminsOnly, ...Object.keys(c.refers)];
-            assert.deepEqual(named.filter((column) => !catalogue[name]?.[column]), [], name);
+            assert.deepEqual(
+                named.filter((column) => !catalogue[name]?.[column]),
+                [],
+                name,
+            );
         }
         const closed = tables().filter((name) => !access.collections[name]);
-        for (const name of ['users', 'workspace_chats', 'directus_sessions', 'directus_policies', 'rate_limits'])
+        for (const name of [
+            'users',
+            'workspace_chats',
+            'directus_sessions',
+            'directus_policies',
+            'rate_limits',
+        ])
             assert.ok(closed.includes(name), name);
-        const hidden = { [USERS]: ['password', 'token', 'tfa_secret'], platform_connections: ['encrypted_credentials'] };
+        const hidden = {
+            [USERS]: ['password', 'token', 'tfa_secret'],
+            platform_connections: ['encrypted_credentials'],
+        };
         for (const [name, columns] of Object.entries(hidden))
             for (const column of columns) {
                 assert.ok(catalogue[name][column], `${name}.${column}`);
@@ -302,21 +337,30 @@ describe('fields and rows', () => {
         test(`a user reaches no closed field through ${way}`, async () => {
             const { mine } = people;
             const was = allOf(mine);
-            await probe(tables().flatMap((name) => closedFields(name, mine)), mine);
+            await probe(
+                tables().flatMap((name) => closedFields(name, mine)),
+                mine,
+            );
             assert.deepEqual(allOf(mine), was);
         });
 
         test(`an admin reaches no audit and nothing encrypted through ${way}`, async () => {
             const who = { ...admin, rows: people.mine.rows, marks: people.mine.marks };
             const was = allOf(people.mine);
-            await probe(tables().flatMap((name) => closedFields(name, who)), who);
+            await probe(
+                tables().flatMap((name) => closedFields(name, who)),
+                who,
+            );
             assert.deepEqual(allOf(people.mine), was);
         });
 
         test(`nobody reaches another user's row through ${way}`, async () => {
             const { mine, other } = people;
             const was = allOf(other);
-            await probe(owned().flatMap((name) => foreignRow(name, mine, other)), mine);
+            await probe(
+                owned().flatMap((name) => foreignRow(name, mine, other)),
+                mine,
+            );
             assert.deepEqual(allOf(other), was);
         });
 
@@ -360,27 +404,35 @@ describe('fields and rows', () => {
         await probeItems(probes, admin);
     });
 
-    test('counts are of what one sees, and of many rows all are one\'s own or none is touched', async () => {
+    test("counts are of what one sees, and of many rows all are one's own or none is touched", async () => {
         const { mine, other } = people;
         const was = allOf(other);
         await each(owned().filter(overHttp), async (name) => {
             const path = items(name);
             const token = mine.token;
-            const { json: list } = await genie.request(`${path}?limit=0&meta=total_count,filter_count`, { token });
+            const { json: list } = await genie.request(`${path}?limit=0&meta=total_count,filter_count`, {
+                token,
+            });
             const [{ n }] = sql(
                 genie,
                 `SELECT count(*) AS n FROM "${name}" WHERE ${access.collections[name].owner} = ${quoted(mine.id)}`,
             );
             assert.deepEqual(list.meta, { total_count: Number(n), filter_count: Number(n) }, name);
             const filter = json({ id: { _eq: other.rows[name] } });
-            const { json: none } = await genie.request(`${path}?filter=${filter}&meta=filter_count`, { token });
+            const { json: none } = await genie.request(`${path}?filter=${filter}&meta=filter_count`, {
+                token,
+            });
             assert.equal(none.meta.filter_count, 0, name);
             const { updates, d } = rightsOf(name, mine);
             const keys = [mine.rows[name], other.rows[name]];
             const before_ = stored(name, mine.rows[name]);
             if (updates.length > 0 && name !== FILES) {
                 const values = writable(name, mine, await valuesOf(name, mine), updates);
-                const answer = await genie.request(path, { method: 'PATCH', token, body: { keys, data: values } });
+                const answer = await genie.request(path, {
+                    method: 'PATCH',
+                    token,
+                    body: { keys, data: values },
+                });
                 assert.equal(answer.status, 403, `${name} ${answer.text}`);
             }
             if (d && name !== FILES) {
@@ -401,14 +453,20 @@ describe('fields and rows', () => {
                 const path = items(table);
                 const one = json({ id: { _eq: rowOf(table, who) } });
                 for (const fields of [reads.join(','), '*']) {
-                    const { status, json: body } = await genie.request(`${path}?fields=${fields}&filter=${one}`, {
-                        token: who.token,
-                    });
+                    const { status, json: body } = await genie.request(
+                        `${path}?fields=${fields}&filter=${one}`,
+                        {
+                            token: who.token,
+                        },
+                    );
                     assert.equal(status, 200, table);
                     assert.deepEqual(Object.keys(body.data[0]).sort(), [...reads].sort(), table);
                 }
                 const filter = json({ _and: reads.map((column) => ({ [column]: { _nnull: true } })) });
-                assert.equal((await genie.request(`${path}?filter=${filter}`, { token: who.token })).status, 200);
+                assert.equal(
+                    (await genie.request(`${path}?filter=${filter}`, { token: who.token })).status,
+                    200,
+                );
                 if (updates.length === 0) return;
                 const values = writable(table, who, await valuesOf(table, who), updates);
                 const changed = await genie.request(`${path}/${rowOf(table, who)}`, {
@@ -435,7 +493,7 @@ describe('fields and rows', () => {
             assert.ok(!found.includes(field), field);
     });
 
-    test('one\'s own profile has the fields of the profile, and no other', async () => {
+    test("one's own profile has the fields of the profile, and no other", async () => {
         const { mine } = people;
         const { token } = mine;
         const me = '/api/directus/users/me';
@@ -474,7 +532,9 @@ describe('fields and rows', () => {
         const inOrder = [];
         // those first that no other row needs
         for (let rest = [...new Set([...creatable, ...deletable])]; rest.length > 0; ) {
-            const next = rest.find((name) => !rest.some((other) => other !== name && refers(other).includes(name)));
+            const next = rest.find(
+                (name) => !rest.some((other) => other !== name && refers(other).includes(name)),
+            );
             inOrder.push(next ?? rest[0]);
             rest = rest.filter((name) => name !== inOrder.at(-1));
         }
@@ -490,7 +550,10 @@ describe('fields and rows', () => {
     });
 
     async function remove(name, who) {
-        const gone = await genie.request(`${items(name)}/${who.rows[name]}`, { method: 'DELETE', token: who.token });
+        const gone = await genie.request(`${items(name)}/${who.rows[name]}`, {
+            method: 'DELETE',
+            token: who.token,
+        });
         assert.equal(gone.status, 204, `${name} ${gone.text}`);
     }
 });

@@ -7,11 +7,20 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+    existsSync,
+    mkdirSync,
+    readdirSync,
+    readFileSync,
+    statSync,
+    utimesSync,
+    writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tempDir } from '../support/dirs.mjs';
+import { pathOf, png, storedFiles, upload } from '../support/form.mjs';
 import { GENIE_BIN, startGenie } from '../support/genie.mjs';
 import { decode, now } from '../support/jwt.mjs';
 import { sql } from '../support/talk.mjs';
@@ -205,15 +214,12 @@ describe('genie user', () => {
                 }
                 await ask(person, '/api/genie/stream-chat', { message: `I am ${person.email}` });
             }
-            mkdirSync(join(server.dataDir, 'files'), { recursive: true });
-            for (const [person, name] of [
-                [anna, 'anna.jpg'],
-                [ben, 'ben.jpg'],
-            ]) {
-                writeFileSync(join(server.dataDir, 'files', name), name);
-                sql(server, 
-                    `INSERT INTO directus_files (id, filename_disk, filename_download, uploaded_by) VALUES ('${randomUUID()}', '${name}', 'photo.jpg', '${person.id}')`,
-                );
+            for (const person of [anna, ben]) {
+                const { json } = await upload(server, person, png(3, 2, person === anna ? 1 : 2));
+                person.file = json.data.id;
+                person.exports = join(server.dataDir, 'onboarding', person.id);
+                mkdirSync(person.exports, { recursive: true });
+                writeFileSync(join(person.exports, `onboard-job-${randomUUID()}.zip`), 'PK');
             }
         });
 
@@ -229,7 +235,7 @@ describe('genie user', () => {
             assert.equal(anythingllm.workspaces.length, 1);
             assert.equal(anythingllm.workspace_chats[0].prompt, `I am ${anna.email}`);
             assert.equal(anythingllm.users[0].id, collections.directus_users[0].anythingllm_user_id);
-            assert.deepEqual(stored.files.map((row) => row.filename_disk), ['anna.jpg']);
+            assert.deepEqual(stored.files.map((row) => row.id), [anna.file]);
             const text = JSON.stringify(all);
             assert.ok(!text.includes(ben.email));
             assert.doesNotMatch(text, /argon2|"password"|"token"|encrypted_|embedding/);
@@ -252,7 +258,7 @@ describe('genie user', () => {
             assert.equal(JSON.parse(stdout).files, 1);
             assert.equal(statSync(file).mode & 0o777, 0o600);
             execFileSync('tar', ['-xzf', file, '-C', dir]);
-            assert.equal(readFileSync(join(dir, 'files', 'anna.jpg'), 'utf8'), 'anna.jpg');
+            assert.deepEqual(readFileSync(join(dir, 'files', anna.file)), png(3, 2, 1));
             assert.equal(JSON.parse(readFileSync(join(dir, 'export.json'), 'utf8')).email, anna.email);
             await user(['export', '--email', anna.email, '--output', file], { expect: 1 });
             await user(['export', '--email', 'nobody@example.com'], { expect: 1 });
@@ -290,8 +296,10 @@ describe('genie user', () => {
             const gone = JSON.parse(stdout);
             assert.equal(gone.chats, 1);
             assert.equal(gone.removed, 1);
-            assert.ok(!existsSync(join(server.dataDir, 'files', 'anna.jpg')));
-            assert.ok(existsSync(join(server.dataDir, 'files', 'ben.jpg')));
+            assert.equal(gone.exports, 1);
+            assert.deepEqual(gone.kept, []);
+            assert.deepEqual(storedFiles(server), [ben.file]);
+            assert.ok(!existsSync(anna.exports) && readdirSync(ben.exports).length === 1);
             for (const token of [anna.token, session.json.data.access_token])
                 await eventually(async () => (await me(token)).json.errors?.[0].extensions.code === 'INVALID_TOKEN');
             assert.equal((await logIn(anna.email, anna.password)).status, 401);
@@ -307,16 +315,21 @@ describe('genie user', () => {
             assert.deepEqual(again.anythingllm.workspace_chats, []);
         });
 
-        test('what a crash left of the files goes at the next start', async () => {
-            const id = randomUUID();
-            mkdirSync(join(server.dataDir, 'removals'), { recursive: true });
-            writeFileSync(join(server.dataDir, 'files', 'orphan'), 'x');
-            writeFileSync(join(server.dataDir, 'removals', id), 'orphan\nben.jpg\n../secrets.env\n');
+        test('what a crash between rows and bytes left goes at the next start', async () => {
+            const carl = await server.addUser();
+            const { json } = await upload(server, carl, png());
+            const left = join(server.dataDir, 'onboarding', carl.id);
+            mkdirSync(left);
+            for (const name of ['.deleted', `onboard-job-${randomUUID()}.zip`]) writeFileSync(join(left, name), '');
+            const hours = new Date(Date.now() - 2 * 3_600_000);
+            for (const id of [json.data.id, ben.file]) utimesSync(pathOf(server, id), hours, hours);
+            sql(server, `DELETE FROM directus_files WHERE id = '${json.data.id}'`);
+            sql(server, `DELETE FROM directus_users WHERE id = '${carl.id}'`);
             await server.restart();
-            assert.ok(!existsSync(join(server.dataDir, 'files', 'orphan')));
-            assert.ok(!existsSync(join(server.dataDir, 'removals', id)));
-            assert.ok(existsSync(join(server.dataDir, 'files', 'ben.jpg')), 'a row still names it');
-            assert.ok(existsSync(join(server.dataDir, 'secrets.env')));
+            await eventually(() => !existsSync(pathOf(server, json.data.id)));
+            assert.ok(!existsSync(left));
+            assert.deepEqual(storedFiles(server), [ben.file]);
+            assert.equal(readdirSync(ben.exports).length, 1);
         });
 
         test('the last admin cannot be deleted', async () => {

@@ -9,7 +9,7 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { examplesIn, readBook } from '../support/book.mjs';
+import { examplesIn } from '../support/book.mjs';
 import { contractOf, operationsOf, readDocument } from '../support/contract.mjs';
 import { removeDir, tempDir } from '../support/dirs.mjs';
 import { GENIE_BIN, startGenie } from '../support/genie.mjs';
@@ -22,8 +22,7 @@ const SHELL = `curl() { command curl -sS -m 20 -o "$ANSWER" -w '%{method} %{http
 
 const run = promisify(execFile);
 const routeOf = ({ method, path }) => `${method} ${path}`;
-const template = (path) =>
-    new RegExp(`^${path.replace(/[.]/g, '\\$&').replace(/\{\w+\}/g, '[^/]+')}$`);
+const template = (path) => new RegExp(`^${path.replace(/[.]/g, '\\$&').replace(/\{\w+\}/g, '[^/]+')}$`);
 
 describe('what is printed and what comes', () => {
     const fits = (form, printed, value) => {
@@ -62,7 +61,7 @@ describe('what is printed and what comes', () => {
 });
 
 describe('docs/api.md', () => {
-    const examples = examplesIn(readBook('api.md'));
+    const examples = examplesIn('docs/api.md');
     const placeholders = new Placeholders();
     let model, genie, cwd, env;
 
@@ -103,7 +102,15 @@ describe('docs/api.md', () => {
         const json = /json/.test(type ?? '') ? JSON.parse(text) : undefined;
         assert.ok(url.startsWith(genie.url), url);
         const target = url.slice(genie.url.length);
-        return { method, target, status: Number(status), headers: { 'content-type': type }, bytes, text, json };
+        return {
+            method,
+            target,
+            status: Number(status),
+            headers: { 'content-type': type },
+            bytes,
+            text,
+            json,
+        };
     }
 
     test('has an example of every route, and of no other', () => {

@@ -20,7 +20,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { commandIn, readBook } from '../support/book.mjs';
+import { commandOf } from '../support/book.mjs';
 import { tempDir } from '../support/dirs.mjs';
 import { Genie, GENIE_BIN, ON_POSTGRES, startGenie } from '../support/genie.mjs';
 import { newDatabase } from '../support/postgres.mjs';
@@ -132,7 +132,10 @@ describe('a backup of the embedded store', () => {
         const large = join(server.dataDir, 'files', 'large');
         writeFileSync(large, '');
         truncateSync(large, 2 ** 30);
-        for (const args of [['backup', file], ['backup', file, '--force']]) {
+        for (const args of [
+            ['backup', file],
+            ['backup', file, '--force'],
+        ]) {
             const before = existsSync(file) ? readFileSync(file) : null;
             const child = start(server, args);
             assert.ok(await seen(child, () => existsSync(`${file}.tmp`)), 'it ended too soon to be killed');
@@ -189,8 +192,7 @@ describe('a backup of the embedded store', () => {
 
     test('on a disk that becomes full says so, and leaves nothing', async (t) => {
         const mount = tempDir('genie-full-');
-        const mounted =
-            spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'tmpfs', mount]).status === 0;
+        const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'tmpfs', mount]).status === 0;
         t.after(() => mounted && spawnSync('umount', ['-l', mount]));
         const file = join(mount, 'full');
         const args = [GENIE_BIN, 'backup', file];
@@ -225,7 +227,16 @@ describe('the return of a backup', () => {
 
     async function newTarget(name) {
         const target = join(dir, name);
-        await old.cli(['user', 'add', '--email', 'new@example.com', '--password', 'correct horse', '--data', target]);
+        await old.cli([
+            'user',
+            'add',
+            '--email',
+            'new@example.com',
+            '--password',
+            'correct horse',
+            '--data',
+            target,
+        ]);
         return target;
     }
 
@@ -285,7 +296,12 @@ describe('the return of a backup', () => {
         const broken = join(dir, 'broken');
         const flipped = Buffer.from(whole);
         flipped[whole.length >> 1] ^= 1;
-        for (const bytes of [flipped, whole.subarray(0, whole.length >> 1), whole.subarray(0, 10), Buffer.alloc(0)]) {
+        for (const bytes of [
+            flipped,
+            whole.subarray(0, whole.length >> 1),
+            whole.subarray(0, 10),
+            Buffer.alloc(0),
+        ]) {
             writeFileSync(broken, bytes);
             const { stderr } = await old.cli(['restore', broken, '--data', target, '--force'], { expect: 1 });
             assert.match(stderr, /^genie: /);
@@ -293,9 +309,12 @@ describe('the return of a backup', () => {
             assert.deepEqual(beside(target), []);
         }
         await old.cli(['restore', join(dir, 'absent'), '--data', target, '--force'], { expect: 1 });
-        const { stderr } = await old.cli(['restore', file, '--data', target, '--force', '--max-size', '10K'], {
-            expect: 1,
-        });
+        const { stderr } = await old.cli(
+            ['restore', file, '--data', target, '--force', '--max-size', '10K'],
+            {
+                expect: 1,
+            },
+        );
         assert.match(stderr, /--max-size/);
     });
 
@@ -315,7 +334,10 @@ describe('the return of a backup', () => {
 
         const first = join(dir, 'first');
         mkdirSync(first);
-        const schema = readFileSync(new URL('../../src/db/migrations/sqlite/0001_schema.sql', import.meta.url), 'utf8');
+        const schema = readFileSync(
+            new URL('../../src/db/migrations/sqlite/0001_schema.sql', import.meta.url),
+            'utf8',
+        );
         execFileSync('sqlite3', [join(first, 'genie.db')], {
             input: `${schema};
                 CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL);
@@ -325,7 +347,9 @@ describe('the return of a backup', () => {
         await old.cli(['backup', early, '--data', first]);
         await old.cli(['restore', early, '--data', join(dir, 'updated')]);
         await old.cli(['migrate', '--data', join(dir, 'updated')]);
-        assert.ok(Number(sqlite3(join(dir, 'updated', 'genie.db'), 'SELECT max(version) FROM schema_version')) > 1);
+        assert.ok(
+            Number(sqlite3(join(dir, 'updated', 'genie.db'), 'SELECT max(version) FROM schema_version')) > 1,
+        );
     });
 });
 
@@ -352,7 +376,6 @@ describe('with a PostgreSQL', () => {
     });
 
     test('the commands of docs/backup.md bring everything back', { skip: !ON_POSTGRES }, async () => {
-        const book = readBook('backup.md');
         const server = await startGenie();
         const user = await server.addUser();
         const note = await server.request('/api/directus/items/user_nodes', {
@@ -364,11 +387,13 @@ describe('with a PostgreSQL', () => {
         const elsewhere = newDatabase(join(cwd, 'elsewhere'));
         const env = { ...process.env, DATABASE_URL: server.databaseUrl, NEW_DATABASE_URL: elsewhere };
         for (const program of ['pg_dump', 'pg_restore'])
-            execFileSync('sh', ['-ec', commandIn(book, program)], { cwd, env, encoding: 'utf8' });
+            execFileSync('sh', ['-ec', commandOf('docs/backup.md', program)], { cwd, env, encoding: 'utf8' });
         const restored = new Genie({ database: elsewhere, dataDir: join(cwd, 'elsewhere') });
         Object.assign(restored.given, server.given);
         await restored.start();
-        const answer = await restored.request('/api/directus/items/user_nodes?fields=id', { token: user.token });
+        const answer = await restored.request('/api/directus/items/user_nodes?fields=id', {
+            token: user.token,
+        });
         assert.deepEqual(answer.json.data, [{ id: note.json.data.id }]);
         await restored.stop();
         await server.stop();

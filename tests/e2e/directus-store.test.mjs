@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { readBook } from '../support/book.mjs';
+import { pageText } from '../support/book.mjs';
 import { ADMIN, newDirectus } from '../support/directus.mjs';
 
 const TABLES =
@@ -15,7 +15,7 @@ const COLUMNS = `SELECT table_name || '.' || column_name AS name FROM informatio
 const META = ['collections', 'fields', 'relations', 'permissions', 'roles', 'policies', 'access'];
 
 /** What docs/directus.md tells an administrator to keep out of Directus. */
-const [, excluded] = /DB_EXCLUDE_TABLES=(\S+)/.exec(readBook('directus.md'));
+const [, excluded] = /DB_EXCLUDE_TABLES=(\S+)/.exec(pageText('docs/directus.md'));
 
 const names = (list) => list.map((row) => row.name);
 

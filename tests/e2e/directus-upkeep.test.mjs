@@ -219,6 +219,8 @@ describe('the upkeep of a database that a Directus manages', () => {
             const gone = JSON.parse(stdout);
             assert.equal(gone.chats, 1);
             assert.equal(gone.files, 2);
+            assert.equal(gone.removed, 0);
+            assert.equal(gone.kept.length, 2, 'names in the storage of Directus');
             for (const [table, column] of [
                 ['users', 'id'],
                 ['sessions', '"user"'],

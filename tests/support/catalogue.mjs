@@ -35,7 +35,9 @@ function typesOf() {
     const types = {};
     for (const name of readdirSync(MIGRATIONS)) {
         const text = readFileSync(new URL(name, MIGRATIONS), 'utf8');
-        for (const [, table, body] of text.matchAll(/CREATE TABLE (?:IF NOT EXISTS )?"?(\w+)"? \(\n([^]*?)\n\s*\);/g))
+        for (const [, table, body] of text.matchAll(
+            /CREATE TABLE (?:IF NOT EXISTS )?"?(\w+)"? \(\n([^]*?)\n\s*\);/g,
+        ))
             for (const [, column, type] of body.matchAll(/^\s+"?(\w+)"? ([a-z]\w*)/gm))
                 (types[table] ??= {})[column] = type;
         for (const [, table, column, type] of text.matchAll(
@@ -101,7 +103,8 @@ export function filledRow(catalogue, table, { owner, known }) {
         const mark = newMark();
         if (name === 'id') row.id = quoted(id);
         else if (name === 'user_id' || refers === 'directus_users') row[name] = quoted(owner);
-        else if (refers) row[name] = ids[refers]?.length > 0 ? quoted(ids[refers].shift()) : needed ? undefined : 'NULL';
+        else if (refers)
+            row[name] = ids[refers]?.length > 0 ? quoted(ids[refers].shift()) : needed ? undefined : 'NULL';
         else if (choices.length > 0) row[name] = quoted(choices[0]);
         else if (!VALUES[type]) throw new Error(`${table}.${name}: no value of type ${type}`);
         else {
@@ -160,7 +163,9 @@ export function accessOf(binary) {
         } else {
             const [seen, set, refers] = rest;
             Object.assign(collection, { seen: names(seen), set: names(set) });
-            collection.refers = Object.fromEntries(listed(refers).map(([, column, target]) => [column, target]));
+            collection.refers = Object.fromEntries(
+                listed(refers).map(([, column, target]) => [column, target]),
+            );
         }
     }
     const limits = {};

@@ -101,7 +101,7 @@ function parseEnvFile(path) {
 }
 
 /** What the binary may see of this process: nothing that could configure it by chance. */
-function baseEnv() {
+export function baseEnv() {
     const env = {
         PATH: process.env.PATH,
         HOME: process.env.HOME,

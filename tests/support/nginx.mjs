@@ -33,6 +33,19 @@ function shipped(port, servers) {
     return replaceAll(text, /server 127\.0\.0\.1:300[12]/g, () => `server 127.0.0.1:${servers[n++].port}`, 2);
 }
 
+/** A main file for an nginx of the test's own, with genie.conf of that directory. */
+export function mainConfig(dir) {
+    return `daemon off; master_process off; pid ${dir}/pid; error_log stderr notice;
+        events { worker_connections 1024; }
+        http {
+            access_log off;
+            ${TEMP_PATHS.map((name) => `${name}_temp_path ${dir}/${name};`).join('\n')}
+            include ${dir}/genie.conf;
+        }\n`;
+}
+
+export const nginxProgram = () => ['/usr/sbin/nginx', '/usr/bin/nginx'].find((path) => existsSync(path)) ?? 'nginx';
+
 export class Nginx {
     constructor(servers) {
         this.servers = servers;
@@ -48,18 +61,8 @@ export class Nginx {
         this.port = await freePort();
         const file = join(this.dir, 'nginx.conf');
         writeFileSync(join(this.dir, 'genie.conf'), shipped(this.port, this.servers));
-        writeFileSync(
-            file,
-            `daemon off; master_process off; pid ${this.dir}/pid; error_log stderr notice;
-             events { worker_connections 1024; }
-             http {
-                 access_log off;
-                 ${TEMP_PATHS.map((name) => `${name}_temp_path ${this.dir}/${name};`).join('\n')}
-                 include ${this.dir}/genie.conf;
-             }\n`,
-        );
-        const program = ['/usr/sbin/nginx', '/usr/bin/nginx'].find((path) => existsSync(path)) ?? 'nginx';
-        this.child = spawn(program, ['-p', this.dir, '-e', 'stderr', '-c', file], {
+        writeFileSync(file, mainConfig(this.dir));
+        this.child = spawn(nginxProgram(), ['-p', this.dir, '-e', 'stderr', '-c', file], {
             stdio: ['ignore', 'ignore', 'pipe'],
         });
         alive.add(this.child);

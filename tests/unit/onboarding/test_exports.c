@@ -126,6 +126,39 @@ static void the_sweep_takes_orphans_alone(void **state)
     assert_int_equal(sweep(s), 0);
 }
 
+static bool is_marked(struct store *s, const char *user_id)
+{
+    char mark[256];
+    (void)snprintf(mark, sizeof mark, "%s/onboarding/%s/.deleted", s->dir, user_id);
+    return access(mark, F_OK) == 0;
+}
+
+static void what_a_deleted_user_left_goes(void **state)
+{
+    struct store *s = *state;
+    struct account a = person(s->db, "a@b.co", NULL), b = person(s->db, "b@b.co", NULL);
+    struct export_place of_a = place(s, a.user_id), of_b = place(s, b.user_id);
+    size_t removed = 0;
+    fill(&of_a, 0);
+    fill(&of_b, 0);
+    enqueue(s, &of_b, b.user_id);
+    assert_int_equal(exports_mark(s->dir, "8c7d7f0e-0000-4000-8000-000000000000"), 0); /* has nothing */
+    assert_int_equal(exports_mark(s->dir, a.user_id), 0);
+    assert_int_equal(exports_mark(s->dir, b.user_id), 0);
+    assert_int_equal(exports_mark(s->dir, b.user_id), 0);
+    assert_int_equal(sweep(s), 0); /* both are still there */
+    assert_true(exists(&of_a) && exists(&of_b));
+    run_sql(s->db, "DELETE FROM directus_users WHERE id = '%s'", a.user_id);
+    assert_int_equal(sweep(s), 1); /* as after a crash right behind the unit */
+    assert_false(exists(&of_a) || is_marked(s, a.user_id));
+    assert_true(exists(&of_b));
+    assert_int_equal(exports_forget(s->dir, b.user_id, &removed), 0);
+    assert_int_equal(removed, 1);
+    assert_false(exists(&of_b) || is_marked(s, b.user_id));
+    assert_int_equal(exports_forget(s->dir, b.user_id, &removed), 0);
+    assert_int_equal(removed, 0);
+}
+
 static void without_exports_there_is_nothing_to_sweep(void **state)
 {
     assert_int_equal(sweep(*state), 0);
@@ -138,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_job_says_where_its_file_is),
         STORE_TEST(the_sweep_takes_orphans_alone),
+        STORE_TEST(what_a_deleted_user_left_goes),
         STORE_TEST(without_exports_there_is_nothing_to_sweep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,10 @@ static sqlite3 *make_data(const struct tree *t)
     tree_write(t, "data/files/ab/one.bin", "\0\1\2", 3);
     tree_write(t, "data/files/ünï.txt", "", 0);
     tree_write(t, "data/files/.upload-1", "half", 4);
+    tree_mkdir(t, "data/onboarding");
+    tree_mkdir(t, "data/onboarding/u");
+    tree_write(t, "data/onboarding/u/job.zip", "PK", 2);
+    tree_write(t, "data/onboarding/u/.deleted", "", 0);
     tree_write(t, "data/secrets.env", "JWT_SECRET=x\n", 13);
     sqlite3 *db = open_database(t, "data/genie.db");
     char sql[160];
@@ -101,6 +105,9 @@ static void everything_comes_back(void **state)
     assert_memory_equal(one, "\0\1\2", 3);
     assert_true(tree_has(t, "new/files/ünï.txt"));
     assert_false(tree_has(t, "new/files/.upload-1"));
+    _cleanup_free_ char *export = tree_read(t, "new/onboarding/u/job.zip", &len);
+    assert_string_equal(export, "PK");
+    assert_false(tree_has(t, "new/onboarding/u/.deleted"));
     _cleanup_free_ char *secrets = tree_read(t, "new/secrets.env", &len);
     assert_string_equal(secrets, "JWT_SECRET=x\n");
     assert_int_equal(stat(tree_path(t, "new", path), &st), 0);

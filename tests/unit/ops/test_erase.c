@@ -99,9 +99,37 @@ static void all_of_one_and_nothing_of_another(void **state)
             fail_msg("%s has %lld rows", tables[i], (long long)rows(s, tables[i]));
     assert_int_equal(rows(s, "agent_audits"), 2); /* the trail stays */
     assert_int_equal(erase(s, &anna, false, &summary), -ENOENT);
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/removals", s->dir);
-    assert_int_equal(rmdir(path), 0); /* empty */
+}
+
+struct kept {
+    int n;
+    char last[64];
+};
+
+static void note_kept(void *ctx, const char *name)
+{
+    struct kept *k = ctx;
+    k->n++;
+    (void)snprintf(k->last, sizeof k->last, "%s", name);
+}
+
+static void what_a_directus_keeps_is_named(void **state)
+{
+    struct store *s = *state;
+    struct erase_summary summary;
+    struct ops_error error = {0};
+    struct kept kept = {0};
+    struct account anna = person(s->db, "anna@example.com", NULL),
+                   ben = person(s->db, "ben@example.com", NULL);
+    furnish(s, &anna, 'a');
+    furnish(s, &ben, 'b');
+    struct erase_options o = options(s, &anna, false);
+    o.kept = note_kept;
+    o.ctx = &kept;
+    assert_int_equal(erase_user(&o, &summary, &error), 0);
+    assert_int_equal(kept.n, 1);
+    assert_string_equal(kept.last, "f-a");
+    assert_int_equal(summary.removed, 0);
 }
 
 /* Every owned collection of the access table has a foreign key that goes with the user, or is an audit. */
@@ -209,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(all_of_one_and_nothing_of_another),
         cmocka_unit_test(every_owned_collection_is_dealt_with),
+        TEST(what_a_directus_keeps_is_named),
         TEST(a_shared_workspace_stays),
         TEST(the_last_admin_stays),
         TEST(of_two_last_admins_at_once_one_stays),

@@ -34,8 +34,8 @@ static int parse(const char *text)
 static void names(void **state)
 {
     (void)state;
-    static const char *const good[] = {"genie.db",      "secrets.env",   "files/a",
-                                       "files/a/b/c.d", "files/ü x.txt", "files/a..b"};
+    static const char *const good[] = {"genie.db",      "secrets.env", "files/a",           "files/a/b/c.d",
+                                       "files/ü x.txt", "files/a..b",  "onboarding/u/j.zip"};
     static const char *const bad[] = {"",
                                       "manifest",
                                       "genie.db/x",
@@ -61,7 +61,12 @@ static void names(void **state)
                                       "files/\xff",
                                       "files/a\x01",
                                       "genie.db-wal",
-                                      "secrets.env2"};
+                                      "secrets.env2",
+                                      "onboarding",
+                                      "onboarding/",
+                                      "onboarding/../a",
+                                      "onboarding/u/.deleted",
+                                      "onboardingx/a"};
     char longest[MEMBER_NAME_MAX + 2];
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (!member_name_valid(good[i]))
