@@ -18,8 +18,8 @@ struct rights {
 int rights_load(struct db_conn *c, const char *user_id, const char *role_id, const char *client_ip,
                 struct rights *ret);
 
-/* To be called in the unit that takes an admin away, by whatever means: 0; -EPERM where no other active user has
- * admin rights from any address; or the store's error. */
+/* To be called in the unit that takes an admin away, by whatever means: 0; -EPERM where no other active user
+ * has admin rights from any address; or the store's error. */
 int rights_leave_admin(struct db_conn *c, const char *user_id);
 
 #endif

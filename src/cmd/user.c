@@ -344,11 +344,11 @@ static int set_suspended(struct user_run *run, bool suspended)
     int r = user_find(run, &f);
     if (r != CMD_OK)
         return r;
-    struct change_arg change = {
-        .user_id = f.info.user_id, .admin = f.rights.admin, .suspended = suspended};
+    struct change_arg change = {.user_id = f.info.user_id, .admin = f.rights.admin, .suspended = suspended};
     r = db_write(run->db, suspend_unit, &change);
     if (r == -EPERM)
-        return cmd_fail("%s is the last active account with admin rights; make another one first", run->email);
+        return cmd_fail("%s is the last active account with admin rights; make another one first",
+                        run->email);
     if (r < 0)
         return user_fail_store(r);
     printf("%s is %s.\n", run->email, suspended ? "suspended; every session has ended" : "active");

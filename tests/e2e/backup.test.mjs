@@ -20,6 +20,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { commandOf } from '../support/book.mjs';
 import { tempDir } from '../support/dirs.mjs';
 import { Genie, GENIE_BIN, ON_POSTGRES, startGenie } from '../support/genie.mjs';
 import { newDatabase } from '../support/postgres.mjs';
@@ -351,8 +352,6 @@ describe('with a PostgreSQL', () => {
     });
 
     test('the commands of docs/backup.md bring everything back', { skip: !ON_POSTGRES }, async () => {
-        const text = readFileSync(new URL('../../docs/backup.md', import.meta.url), 'utf8');
-        const command = (program) => text.split('\n').find((line) => line.startsWith(`    ${program} `)).trim();
         const server = await startGenie();
         const user = await server.addUser();
         const note = await server.request('/api/directus/items/user_nodes', {
@@ -364,7 +363,7 @@ describe('with a PostgreSQL', () => {
         const elsewhere = newDatabase(join(cwd, 'elsewhere'));
         const env = { ...process.env, DATABASE_URL: server.databaseUrl, NEW_DATABASE_URL: elsewhere };
         for (const program of ['pg_dump', 'pg_restore'])
-            execFileSync('sh', ['-ec', command(program)], { cwd, env, encoding: 'utf8' });
+            execFileSync('sh', ['-ec', commandOf('docs/backup.md', program)], { cwd, env, encoding: 'utf8' });
         const restored = new Genie({ database: elsewhere, dataDir: join(cwd, 'elsewhere') });
         Object.assign(restored.given, server.given);
         await restored.start();
