@@ -22,6 +22,8 @@ def read_table(text):
         unknown = allowed - set(layers)
         if unknown:
             sys.exit(f"docs/architecture.md: {folder} may use {sorted(unknown)}, which stand nowhere above it")
+        if folder in layers:
+            sys.exit(f"docs/architecture.md: src/{folder} has two rows")
         layers[folder] = allowed
     if not layers:
         sys.exit("docs/architecture.md: no table of src/ folders found")

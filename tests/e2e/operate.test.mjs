@@ -113,7 +113,7 @@ describe('the units of systemd', () => {
             WorkingDirectory: '/var/lib/genie',
             ExecStart: '/usr/local/bin/genie serve',
             ExecReload: '/bin/kill -HUP $MAINPID',
-            Restart: 'on-failure',
+            Restart: 'always',
             CapabilityBoundingSet: '',
             NoNewPrivileges: 'yes',
             ProtectSystem: 'strict',
