@@ -52,6 +52,7 @@
     X(ERR_MISCONFIGURED, 500, "server_misconfiguration", "Server misconfiguration") \
     X(ERR_DECRYPT_FAILED, 500, "decrypt_failed", "The credentials can't be decrypted") \
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
+    X(ERR_DIRECTUS_FAILED, 502, "directus_failed", "Directus could not be reached or failed") \
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
@@ -60,7 +61,8 @@
     X(ERR_MODEL_UNAVAILABLE, 503, "model_unavailable", \
       "No language model is connected, so nothing can be written") \
     X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \
-    X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time")
+    X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time") \
+    X(ERR_DIRECTUS_TIMEOUT, 504, "directus_timeout", "Directus did not answer in time")
 
 enum error_id {
     ERR_NONE = 0,
