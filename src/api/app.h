@@ -22,7 +22,8 @@ struct app {
     struct chat *chat;
     struct goose *goose;
     struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
-    struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model gives up */
+    struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model or
+                                         * for Directus gives up */
 };
 
 /* The route tables of all endpoint families, one file each, ended by NULL; proxied: /api/directus is passed

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* /api/user-proxy: one's own profile, and the avatar. The fields that may be sent are named here; any other
  * one refuses the whole, so that nobody believes to have changed a role or a plan. Their types and limits are
- * those of the access table. The avatar's file and the row that refers to it are one unit. */
+ * those of the access table. The avatar's file and the row that refers to it are one unit.
+ *
+ * Behind DIRECTUS_URL files are Directus's: the picture is uploaded there first, as the administrator's, and
+ * then given to the user and made the avatar in one unit; where that fails, it is removed there again. */
 #include "api/app.h"
+#include "api/directus_storage.h"
 #include "api/put_reply.h"
 #include "api/routes.h"
 #include "auth/identity.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "files/files.h"
 #include "http/upload.h"
@@ -95,6 +100,61 @@ static const char *why_no_avatar(const struct file_kind *kind)
     return NULL;
 }
 
+struct giving {
+    const struct request *rq;
+    const char *id;
+};
+
+static int give_unit(struct db_conn *c, void *arg)
+{
+    const struct giving *g = arg;
+    const char *me = g->rq->who->user_id;
+    int64_t files = 0, users = 0;
+    int r = db_exec(c, "UPDATE directus_users SET avatar = ?1 WHERE id = ?2",
+                    DB_ARGS(DB_TEXT(g->id), DB_TEXT(me)), &users);
+    if (r == 0 && users == 1)
+        r = db_exec(c, "UPDATE directus_files SET uploaded_by = ?2, modified_by = ?2 WHERE id = ?1",
+                    DB_ARGS(DB_TEXT(g->id), DB_TEXT(me)), &files);
+    return r < 0 ? r : users == 1 && files == 1 ? 0 : -ENOENT;
+}
+
+static reply refuse_directus(struct request *rq, int r)
+{
+    switch (r) {
+    case -ENOKEY:
+        return reply_error(rq, ERR_MISCONFIGURED,
+                           "Server misconfiguration: without DIRECTUS_ADMIN_TOKEN Directus takes no avatar");
+    case -EKEYREJECTED:
+        return reply_error(rq, ERR_MISCONFIGURED,
+                           "Server misconfiguration: Directus refuses DIRECTUS_ADMIN_TOKEN");
+    case -EFBIG:
+        return reply_error(rq, ERR_TOO_LARGE, NULL);
+    case -ETIMEDOUT:
+        return reply_error(rq, ERR_DIRECTUS_TIMEOUT, NULL);
+    default:
+        return reply_error(rq, ERR_DIRECTUS_FAILED, NULL);
+    }
+}
+
+static reply put_at_directus(struct request *rq, const struct upload *in, const struct file_kind *kind)
+{
+    char id[UUID_SIZE];
+    const struct directus_file file = {
+        .name = in->name, .title = "Avatar", .type = kind->type, .fd = in->fd, .bytes = kind->bytes};
+    int r = directus_storage_put(rq->app, &file, id);
+    if (r < 0)
+        return refuse_directus(rq, r);
+    r = db_write(rq->app->db, give_unit, &(struct giving){rq, id});
+    if (r == -EIO) /* it may have been done: a file that is an avatar must stay */
+        log_event(LOG_WARN, "a file at Directus may be nobody's avatar", LOG_S("file", id));
+    else if (r < 0)
+        directus_storage_remove(rq->app, id);
+    if (r < 0)
+        return reply_put_refused(rq, r);
+    auth_forget(rq->app->auth, rq->who->user_id);
+    return profile_show(rq);
+}
+
 static reply put_avatar(struct request *rq, const struct upload *in)
 {
     char id[UUID_SIZE];
@@ -108,6 +168,8 @@ static reply put_avatar(struct request *rq, const struct upload *in)
     const char *why = r == 0 ? why_no_avatar(&file.kind) : NULL;
     if (why)
         return reply_field_error(rq, ERR_INVALID_FIELD, "file", why);
+    if (r == 0 && rq->app->upstream)
+        return put_at_directus(rq, in, &file.kind);
     if (r == 0)
         r = file_put(rq->app->files, &file, id);
     if (r < 0)

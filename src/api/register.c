@@ -169,7 +169,7 @@ static const struct rate_limit register_rate = {"register", 10, 15 * 60};
 /* clang-format off */
 const struct route register_routes[] = {
     { HTTP_POST, "/api/register", AUTH_NONE, WRITES, BLOCKING, register_account,
-      BODY(register_body, register_fields), "Make an account with an invite",
+      BODY_SECRET_IN(register_body, register_fields), "Make an account with an invite",
       .answer = ANSWER(register_answer), .rate = &register_rate, .idempotent = true },
     ROUTES_END
 };

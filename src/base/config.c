@@ -46,6 +46,10 @@ const struct setting settings[] = {
         "DIRECTUS_URL", directus_url, NULL,
         "Address of a Directus, to which /api/directus is then passed on; DATABASE_URL must be its database. "
         "Unset: /api/directus is served from the store"),
+    SECRET(
+        "DIRECTUS_ADMIN_TOKEN", directus_admin_token,
+        "Static token of an administrator there, with which avatars are given to that Directus. Unset: with "
+        "DIRECTUS_URL avatars can't be uploaded"),
     INT("DIRECTUS_TIMEOUT_S", directus_timeout_s, "60", 1, 3600,
         "Seconds that Directus may be silent when it is its turn"),
     INT("DIRECTUS_REQUESTS", directus_requests, "256", 1, 100000,

@@ -55,6 +55,7 @@
     X(ERR_UPSTREAM_FAILED, 502, "upstream_failed", "The language model could not be reached or failed") \
     X(ERR_GOOSE_FAILED, 502, "goose_failed", "Goose failed, or gave an answer that isn't understood") \
     X(ERR_GOOSE_UNAVAILABLE, 503, "goose_unavailable", "The Goose program is not installed on the server") \
+    X(ERR_DIRECTUS_FAILED, 502, "directus_failed", "Directus could not be reached or failed") \
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
@@ -63,7 +64,8 @@
     X(ERR_MODEL_UNAVAILABLE, 503, "model_unavailable", \
       "No language model is connected, so nothing can be written") \
     X(ERR_OVERLOADED, 503, "overloaded", "The server is overloaded, try again shortly") \
-    X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time")
+    X(ERR_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The language model did not answer in time") \
+    X(ERR_DIRECTUS_TIMEOUT, 504, "directus_timeout", "Directus did not answer in time")
 
 enum error_id {
     ERR_NONE = 0,

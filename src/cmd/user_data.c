@@ -14,25 +14,27 @@
 #include <signal.h>
 #include <string.h>
 
-/* Where the bytes of files are: NULL where a Directus keeps them. */
-static int open_files(struct user_run *run, struct files **ret)
+/* Opens the store of bytes; *ret_managed: what isn't there may be in the storage of a Directus. */
+static int open_files(struct user_run *run, struct files **ret, bool *ret_managed)
 {
     int r = directus_manages_store(run->db);
-    *ret = NULL;
-    if (r == 0)
-        r = files_open(&run->env->load.config, run->db, ret);
-    return r < 0 ? user_fail_store(r) : CMD_OK;
+    if (r < 0)
+        return user_fail_store(r);
+    *ret_managed = r > 0;
+    r = files_open(&run->env->load.config, run->db, ret);
+    return r < 0 ? cmd_fail("the directory of files can't be opened: %s", strerror(-r)) : CMD_OK;
 }
 
 int user_export(struct user_run *run)
 {
     _cleanup_(files_closeP) struct files *files = NULL;
+    bool managed;
     struct user_found f;
     struct export_summary summary;
     struct ops_error error = {0};
     int r = user_find(run, &f);
     if (r == CMD_OK)
-        r = open_files(run, &files);
+        r = open_files(run, &files, &managed);
     if (r != CMD_OK)
         return r;
     const struct export_options options = {
@@ -51,8 +53,8 @@ int user_export(struct user_run *run)
         return CMD_OK;
     if (summary.absent)
         (void)fprintf(stderr, "genie: warning: %zu files have a row, but %s\n", summary.absent,
-                      files ? "aren't in the data directory"
-                            : "are in Directus's storage, not in the export");
+                      !managed ? "aren't in the data directory"
+                               : "are in Directus's storage, not in the export");
     if (!run->env->json) {
         printf("%s: %zu rows and %zu files of %s.\n", options.path, summary.rows, summary.files, run->email);
         return CMD_OK;
@@ -127,12 +129,13 @@ int user_delete(struct user_run *run)
 {
     struct user_found f;
     _cleanup_(files_closeP) struct files *files = NULL;
+    bool managed;
     _cleanup_json_ json_t *kept = json_array();
     struct erase_summary summary;
     struct ops_error error = {0};
     int r = user_find(run, &f);
     if (r == CMD_OK)
-        r = open_files(run, &files);
+        r = open_files(run, &files, &managed);
     if (r != CMD_OK)
         return r;
     const struct config *cfg = &run->env->load.config;
@@ -144,7 +147,7 @@ int user_delete(struct user_run *run)
         .admin = f.rights.admin,
         .data_dir = cfg->data_dir,
         .files = files,
-        .kept = note_kept,
+        .kept = managed ? note_kept : NULL,
         .ctx = kept,
     };
     r = confirm(run, &options);

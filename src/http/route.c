@@ -64,7 +64,7 @@ static bool is_sound(const struct route *route)
     const struct rate_limit *rate = route->rate;
     bool unseen = route->body.kind == BODY_STREAM; /* its bytes are its own sink's alone */
     bool works = route->kind == BLOCKING || route->kind == MODEL;
-    if (route->idempotent && (!works || route->method == HTTP_GET || route->body.secret || unseen))
+    if (route->idempotent && (!works || route->method == HTTP_GET || route->body.secret_answer || unseen))
         return false;
     return !rate ||
            (rate->name && rate->limit > 0 && rate->window_s > 0 && rate->window_s <= RATE_WINDOW_MAX_S);

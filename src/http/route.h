@@ -53,7 +53,8 @@ struct body_spec {
     bool upload;                              /* multipart/form-data with one file is taken, too */
     size_t max_file;                          /* bytes of that file; 0 = MAX_UPLOAD_MB */
     struct sink *(*open)(struct request *rq); /* of a stream: see http/sink.h. NULL: the reply stands */
-    bool secret; /* it or its answer holds secrets: our copies are wiped, nothing may be cached */
+    bool secret;        /* it or its answer holds secrets: our copies are wiped, nothing may be cached */
+    bool secret_answer; /* the answer does: it isn't kept for an Idempotency-Key either */
     /* Told of a known caller who may not send it, before the refusal is sent; may be NULL. */
     void (*refused)(struct request *rq, enum error_id why);
 };
@@ -79,7 +80,11 @@ struct query_spec {
      .size = sizeof(struct strct), \
      .max_bytes = (bytes), \
      .secret = true, \
+     .secret_answer = true, \
      .refused = (hook)}
+/* The answer holds no secret: the row may be idempotent. */
+#define BODY_SECRET_IN(strct, table) \
+    {.kind = BODY_FIELDS, .fields = (table), .size = sizeof(struct strct), .secret = true}
 /* Any JSON value (or none), in rq->json. */
 #define ANY_JSON {.kind = BODY_JSON}
 /* A form with a file, in rq->upload (http/upload.h); its rows are BLOCKING. */

@@ -25,7 +25,9 @@ struct transfer {
     struct fetch_response *response;
     CURL *easy;
     struct curl_slist *headers;
-    bool guarded; /* the guard refused an address */
+    curl_mime *form;
+    curl_off_t form_at; /* of the file: what was read */
+    bool guarded;       /* the guard refused an address */
     bool too_large;
 };
 
@@ -59,6 +61,21 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+static bool is_plain(const char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return false;
+    return true;
+}
+
+static bool form_is_well_formed(const struct fetch_request *request)
+{
+    const struct fetch_form *form = request->form;
+    return str_equal(request->method, "POST") && !request->body && form->bytes >= 0 && is_plain(form->name) &&
+           is_plain(form->type);
+}
+
 /* A line break in a method or a header would be a second request. */
 static bool is_well_formed(const struct fetch_request *request)
 {
@@ -69,6 +86,8 @@ static bool is_well_formed(const struct fetch_request *request)
     for (const char *const *h = request->headers; h && *h; h++)
         if (strpbrk(*h, "\r\n"))
             return false;
+    if (request->form && !form_is_well_formed(request))
+        return false;
     return guard_parse_url(request->url, NULL) == 0;
 }
 
@@ -81,10 +100,66 @@ static int set_headers(struct transfer *t)
     return r;
 }
 
+/* ---- a form */
+
+static size_t read_file(char *to, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    const struct fetch_form *form = t->request->form;
+    int64_t left = form->bytes - t->form_at;
+    size_t most = size * n < (uint64_t)left ? size * n : (size_t)left;
+    ssize_t got;
+    do
+        got = pread(form->fd, to, most, t->form_at);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 || (got == 0 && most > 0))
+        return CURL_READFUNC_ABORT;
+    t->form_at += got;
+    return (size_t)got;
+}
+
+static int seek_file(void *arg, curl_off_t offset, int origin)
+{
+    struct transfer *t = arg;
+    if (origin != SEEK_SET || offset < 0 || offset > t->request->form->bytes)
+        return CURL_SEEKFUNC_FAIL;
+    t->form_at = offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int add_fields(struct transfer *t)
+{
+    for (const struct fetch_field *f = t->request->form->fields; f && f->name; f++) {
+        curl_mimepart *part = curl_mime_addpart(t->form);
+        if (!part || curl_mime_name(part, f->name) != CURLE_OK ||
+            curl_mime_data(part, f->value, CURL_ZERO_TERMINATED) != CURLE_OK)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int set_form(struct transfer *t)
+{
+    const struct fetch_form *form = t->request->form;
+    t->form = form ? curl_mime_init(t->easy) : NULL;
+    if (!t->form)
+        return form ? -ENOMEM : 0;
+    int r = add_fields(t);
+    curl_mimepart *part = r == 0 ? curl_mime_addpart(t->form) : NULL;
+    if (!part || curl_mime_name(part, "file") != CURLE_OK ||
+        curl_mime_filename(part, form->name) != CURLE_OK || curl_mime_type(part, form->type) != CURLE_OK ||
+        curl_mime_data_cb(part, form->bytes, read_file, seek_file, NULL, t) != CURLE_OK)
+        return -ENOMEM;
+    (void)curl_easy_setopt(t->easy, CURLOPT_MIMEPOST, t->form);
+    return 0;
+}
+
 static void set_method(struct transfer *t)
 {
     const struct fetch_request *request = t->request;
     const char *method = request->method ? request->method : "GET";
+    if (request->form)
+        return;
     bool sends = request->body ||
                  (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "DELETE") != 0);
     if (sends) {
@@ -218,6 +293,8 @@ static int perform(struct transfer *t)
     set_limits(t);
     set_method(t);
     int r = set_headers(t);
+    if (r == 0)
+        r = set_form(t);
     if (r < 0)
         return r;
     CURLcode result = CURLE_OK;
@@ -238,6 +315,7 @@ int fetch(const struct fetch_request *request, struct fetch_response *response)
     struct transfer t = {.request = request, .response = response};
     int r = is_well_formed(request) ? perform(&t) : -EINVAL;
     curl_easy_cleanup(t.easy);
+    curl_mime_free(t.form);
     headers_free(t.headers);
     if (r < 0)
         (void)snprintf(response->error, sizeof response->error, "%s", sentence_of(r));

@@ -7,18 +7,31 @@
 #include "base/buf.h"
 #include "base/cancel.h"
 
+struct fetch_field {
+    const char *name, *value; /* ended by one without a name */
+};
+
+/* multipart/form-data: fields, then one part "file", which is read from its descriptor as it is sent. */
+struct fetch_form {
+    const struct fetch_field *fields;
+    const char *name, *type; /* of the file; no control characters */
+    int fd;                  /* read from its beginning with pread */
+    int64_t bytes;
+};
+
 struct fetch_request {
     const char *method; /* NULL = GET */
     const char *url;
     const char *const *headers; /* "Name: value" strings, ended by NULL; may be NULL */
     const char *body;           /* may be NULL; name its Content-Type in headers */
     size_t body_len;
-    int64_t connect_timeout_ms; /* 0 = 5 s */
-    int64_t timeout_ms;         /* of the whole; 0 = 30 s */
-    size_t max_body;            /* bytes of the answer; 0 = 1 MiB; more is -EMSGSIZE */
-    int max_redirects;          /* 0 = none are followed */
-    bool public_only;           /* the guard applies, to each redirect too */
-    struct cancel *cancel;      /* may be NULL */
+    const struct fetch_form *form; /* instead of a body; may be NULL */
+    int64_t connect_timeout_ms;    /* 0 = 5 s */
+    int64_t timeout_ms;            /* of the whole; 0 = 30 s */
+    size_t max_body;               /* bytes of the answer; 0 = 1 MiB; more is -EMSGSIZE */
+    int max_redirects;             /* 0 = none are followed */
+    bool public_only;              /* the guard applies, to each redirect too */
+    struct cancel *cancel;         /* may be NULL */
 };
 
 struct fetch_response {

@@ -47,6 +47,7 @@ bool check_collections(const struct checkup *c, struct finding *f);
 
 /* other services */
 bool check_directus(const struct checkup *c, struct finding *f);
+bool check_directus_token(const struct checkup *c, struct finding *f);
 bool check_model(const struct checkup *c, struct finding *f);
 bool check_anthropic(const struct checkup *c, struct finding *f);
 bool check_embedder(const struct checkup *c, struct finding *f);

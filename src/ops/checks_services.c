@@ -243,3 +243,29 @@ bool check_directus(const struct checkup *c, struct finding *f)
     fetch_response_free(&response);
     return true;
 }
+
+/* What the token may do, by what Directus itself works out of its user's policies. */
+bool check_directus_token(const struct checkup *c, struct finding *f)
+{
+    char header[HEADER_SIZE], reason[200];
+    const struct config *cfg = c->cfg;
+    if (!cfg->directus_url)
+        return false;
+    if (!cfg->directus_admin_token) {
+        (void)found(f, CHECK_WARN, "DIRECTUS_ADMIN_TOKEN is unset, so avatars can't be uploaded");
+        return mend(f, "make a static token for an administrator at Directus, and set it");
+    }
+    (void)snprintf(header, sizeof header, "Authorization: Bearer %s", cfg->directus_admin_token);
+    struct fetch_response response = {0};
+    int r = get(cfg->directus_url, "/policies/me/globals", header, &response);
+    wipe(header, sizeof header);
+    _cleanup_json_ json_t *answer =
+        r == 0 && response.status == 200 ? json_parse(buf_str(&response.body), response.body.len) : NULL;
+    if (json_is_true(json_object_get(json_object_get(answer, "data"), "admin_access")))
+        (void)found(f, CHECK_OK, "Directus takes DIRECTUS_ADMIN_TOKEN as an administrator's");
+    else if (found(f, CHECK_FAIL, "DIRECTUS_ADMIN_TOKEN can't be used: %s",
+                   answer ? "it is no administrator's" : why(r, &response, reason, sizeof reason)))
+        (void)mend(f, "set the static token of an active administrator at Directus");
+    fetch_response_free(&response);
+    return true;
+}

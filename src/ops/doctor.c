@@ -35,6 +35,7 @@ static const struct check {
     {"postgres clock", check_postgres_clock, false},
     {"postgres listen", check_postgres_listen, false},
     {"directus", check_directus, false},
+    {"directus token", check_directus_token, false},
     {"directus database", check_directus_database, false},
     {"directus collections", check_collections, false},
     {"model", check_model, false},

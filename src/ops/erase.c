@@ -21,7 +21,7 @@
 struct erase {
     const struct erase_options *options;
     struct erase_summary summary; /* counted anew in each run of the unit */
-    struct buf files;             /* their ids, or names in Directus's storage, each with its NUL */
+    struct buf files;             /* ids and names on the disk, each with its NUL */
 };
 
 /* ---- rows */
@@ -152,8 +152,10 @@ static int list_files(struct db_conn *c, struct erase *e)
     int r = db_query(c, "SELECT id, filename_disk FROM directus_files WHERE uploaded_by = ?1",
                      DB_ARGS(DB_TEXT(e->options->user_id)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0) {
-        const char *name = db_text(rows, e->options->files ? 0 : 1);
-        r = name ? buf_add(&e->files, name, strlen(name) + 1) : 0;
+        const char *id = db_text(rows, 0), *name = db_text(rows, 1);
+        r = buf_add(&e->files, id, strlen(id) + 1);
+        if (r == 0)
+            r = buf_add(&e->files, name ? name : "", name ? strlen(name) + 1 : 1);
     }
     return r;
 }
@@ -198,12 +200,14 @@ static int erase_unit(struct db_conn *c, void *arg)
 static void forget_files(struct erase *e)
 {
     const struct erase_options *o = e->options;
-    for (size_t at = 0; at < e->files.len; at += strlen(e->files.data + at) + 1) {
-        const char *name = e->files.data + at;
-        if (o->files)
-            e->summary.removed += file_forget(o->files, name);
-        else if (o->kept)
+    const char *id = e->files.data, *end = id + e->files.len;
+    while (id < end) {
+        const char *name = id + strlen(id) + 1;
+        if (file_forget(o->files, id))
+            e->summary.removed++;
+        else if (o->kept && name[0])
             o->kept(o->ctx, name);
+        id = name + strlen(name) + 1;
     }
 }
 

@@ -16,8 +16,8 @@ struct erase_options {
     int64_t native_id; /* the AnythingLLM user's; 0 = none */
     bool admin;        /* has admin rights: then another active admin must be left */
     const char *data_dir;
-    struct files *files;                       /* where the bytes of files are; NULL: a Directus keeps them */
-    void (*kept)(void *ctx, const char *name); /* hears of each file that stays in Directus's storage */
+    struct files *files;
+    void (*kept)(void *ctx, const char *name); /* hears of each file that isn't here; may be NULL */
     void *ctx;
 };
 

@@ -187,7 +187,7 @@ static int pack_stored(struct run *run, const json_t *row, size_t i, void *ctx)
     char name[sizeof MEMBER_FILES + UUID_SIZE];
     const char *id = json_str(row, "id", "");
     (void)snprintf(name, sizeof name, MEMBER_FILES "%s", id);
-    _cleanup_close_ int fd = run->options->files ? file_open_bytes(run->options->files, id) : -1;
+    _cleanup_close_ int fd = file_open_bytes(run->options->files, id);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         run->summary->absent++;
         return 0;

@@ -13,7 +13,7 @@ struct export_options {
     struct db *db;
     const char *email, *user_id;
     int64_t native_id;   /* the AnythingLLM user's; 0 = none */
-    struct files *files; /* where their bytes are; NULL: a Directus keeps them */
+    struct files *files; /* where their bytes are */
     const char
         *path;  /* of a tar.gz with export.json and the files; NULL = the JSON alone on standard output */
     bool force; /* a file that is there may be replaced */

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Genie, GENIE_BIN, ON_POSTGRES, startGenie } from '../support/genie.mjs';
+import { invites, newEmail, register } from '../support/invites.mjs';
 import { directusToken } from '../support/jwt.mjs';
 import { eventually, quoted, sql } from '../support/talk.mjs';
 
@@ -520,6 +521,29 @@ describe('nothing is kept in the clear', () => {
         assert.equal(out.status, 204);
         assert.equal((await auth('logout', { refresh_token: 'made-up' })).headers['cache-control'], 'no-store');
         const needles = [right, wrong].map((text) => text.slice(-24));
+        assert.deepEqual(searchMemory(server.pid, needles), []);
+        await server.stop();
+    });
+
+    test('nor is the password of a registration, whatever became of it', { skip: memoryIsClosed() }, async () => {
+        const server = await startGenie();
+        const word = () => `a-word-of-the-test-${randomBytes(12).toString('hex')}`;
+        const [made, again, invalid, unknown] = [word(), word(), word(), word()];
+        const [inviteCode, other] = await invites(server, 2);
+        const headers = { 'Idempotency-Key': randomUUID() };
+        const body = { email: newEmail(), password: made, inviteCode };
+        const first = await register(server, body, { headers, from: '198.51.100.1' });
+        assert.equal(first.status, 200, first.text);
+        assert.equal(first.headers['cache-control'], 'no-store');
+        const second = await register(server, body, { headers, from: '198.51.100.1' });
+        assert.deepEqual([second.status, second.json], [200, first.json]);
+        assert.equal(second.headers['idempotent-replayed'], 'true');
+        const mismatch = { ...body, password: again };
+        assert.equal((await register(server, mismatch, { headers, from: '198.51.100.1' })).status, 422);
+        assert.equal((await register(server, { ...mismatch, inviteCode: other })).status, 409);
+        assert.equal((await register(server, { password: invalid, inviteCode: 7 })).status, 400);
+        assert.equal((await register(server, { password: unknown, inviteCode: 'nothing' })).status, 400);
+        const needles = [made, again, invalid, unknown].map((text) => text.slice(-24));
         assert.deepEqual(searchMemory(server.pid, needles), []);
         await server.stop();
     });

@@ -142,6 +142,30 @@ static void inconsistent_tables_are_refused(void **state)
     check_refused(deep, -EINVAL);
 }
 
+struct secret_body {
+    const char *word;
+};
+
+static const struct field secret_fields[] = {FIELD_STR(secret_body, word, "word", REQUIRED), FIELD_END};
+
+static void an_answer_with_secrets_is_never_kept(void **state)
+{
+    static const struct route both[] = {{HTTP_POST, "/a", AUTH_NONE, WRITES, BLOCKING, NULL,
+                                         BODY_SECRET(secret_body, secret_fields, 0, NULL), "",
+                                         .idempotent = true},
+                                        ROUTES_END};
+    static const struct route body_alone[] = {{HTTP_POST, "/a", AUTH_NONE, WRITES, BLOCKING, NULL,
+                                               BODY_SECRET_IN(secret_body, secret_fields), "",
+                                               .idempotent = true},
+                                              ROUTES_END};
+    const struct route *const only[] = {body_alone, NULL};
+    struct route_set *set = NULL;
+    (void)state;
+    check_refused(both, -EINVAL);
+    assert_int_equal(routes_compile(only, &set), 0);
+    routes_free(set);
+}
+
 static void note(void *ctx, const struct route *route)
 {
     (void)buf_addf(ctx, "%s %s\n", http_method_name(route->method), route->path);
@@ -266,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_find_their_rows),
         cmocka_unit_test(inconsistent_tables_are_refused),
+        cmocka_unit_test(an_answer_with_secrets_is_never_kept),
         cmocka_unit_test(rows_are_visited_in_the_order_of_the_tables),
         cmocka_unit_test(openapi_has_every_row),
         cmocka_unit_test(openapi_shows_every_column),

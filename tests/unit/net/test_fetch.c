@@ -9,8 +9,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -113,16 +115,6 @@ static void methods_without_body(void **state)
     }
 }
 
-static void any_status_is_an_answer(void **state)
-{
-    struct fetch_request request = {.url = at(*state, "127.0.0.1", "/missing")};
-    struct fetch_response response;
-    assert_int_equal(fetch(&request, &response), 0);
-    assert_int_equal(response.status, 404);
-    assert_string_equal(buf_str(&response.body), "nope");
-    fetch_response_free(&response);
-}
-
 static int outcome(const struct fetch_request *request)
 {
     struct fetch_response response;
@@ -132,6 +124,60 @@ static int outcome(const struct fetch_request *request)
     assert_null(strstr(response.error, "127.0.0.1"));
     fetch_response_free(&response);
     return r;
+}
+
+static int make_file(const char *text)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_int_equal(fputs(text, file) >= 0, 1);
+    assert_int_equal(fflush(file), 0);
+    int fd = dup(fileno(file));
+    (void)fclose(file);
+    return fd;
+}
+
+static void a_form_has_its_fields_before_its_file(void **state)
+{
+    const struct fetch_field fields[] = {{"id", "7"}, {"title", "\xc3\x84"}, {.name = NULL}};
+    struct fetch_form form = {.fields = fields, .name = "a\"b.png", .type = "image/png", .bytes = 5};
+    struct fetch_request request = {.method = "POST", .url = at(*state, "127.0.0.1", "/echo"), .form = &form};
+    struct fetch_response response;
+    form.fd = make_file("bytes and more");
+    assert_int_equal(fetch(&request, &response), 0);
+    const char *echo = buf_str(&response.body);
+    const char *title = strstr(echo, "name=\"title\"\r\n\r\n\xc3\x84\r\n"),
+               *file = strstr(echo, "name=\"file\"");
+    assert_non_null(strstr(echo, "name=\"id\"\r\n\r\n7\r\n"));
+    assert_non_null(title);
+    assert_non_null(file);
+    assert_true(title < file);
+    assert_non_null(strstr(file, "filename=\"a%22b.png\"\r\nContent-Type: image/png\r\n\r\nbytes\r\n--"));
+    assert_null(strcasestr(echo, "expect:"));
+    fetch_response_free(&response);
+    (void)close(form.fd);
+}
+
+static void a_form_that_cannot_be_read_is_no_request(void **state)
+{
+    struct fetch_form form = {.name = "a", .type = "image/png", .bytes = 50};
+    struct fetch_request request = {
+        .method = "POST", .url = at(*state, "127.0.0.1", "/echo"), .form = &form, .timeout_ms = 10000};
+    form.fd = make_file("shorter");
+    assert_true(outcome(&request) < 0);
+    form.name = "a\r\nX: y";
+    assert_int_equal(outcome(&request), -EINVAL);
+    (void)close(form.fd);
+}
+
+static void any_status_is_an_answer(void **state)
+{
+    struct fetch_request request = {.url = at(*state, "127.0.0.1", "/missing")};
+    struct fetch_response response;
+    assert_int_equal(fetch(&request, &response), 0);
+    assert_int_equal(response.status, 404);
+    assert_string_equal(buf_str(&response.body), "nope");
+    fetch_response_free(&response);
 }
 
 static void failures_have_their_errno(void **state)
@@ -227,6 +273,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_request_carries_what_was_asked),
         TEST(methods_without_body),
+        TEST(a_form_has_its_fields_before_its_file),
+        TEST(a_form_that_cannot_be_read_is_no_request),
         TEST(any_status_is_an_answer),
         TEST(failures_have_their_errno),
         TEST(line_breaks_make_no_second_request),

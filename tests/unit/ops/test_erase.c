@@ -15,11 +15,25 @@ static struct erase_options options(struct store *s, const struct account *a, bo
                                   .data_dir = s->dir};
 }
 
+static int erase_with_files(struct store *s, struct erase_options *o, struct erase_summary *ret,
+                            struct ops_error *ret_error)
+{
+    char dir[] = "/tmp/genie-erase-XXXXXX", command[64];
+    assert_non_null(mkdtemp(dir));
+    const struct config cfg = {.data_dir = dir};
+    assert_int_equal(files_open(&cfg, s->db, &o->files), 0);
+    int r = erase_user(o, ret, ret_error);
+    files_close(o->files);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+    return r;
+}
+
 static int erase(struct store *s, const struct account *a, bool admin, struct erase_summary *ret)
 {
     struct ops_error error = {0};
     struct erase_options o = options(s, a, admin);
-    return erase_user(&o, ret, &error);
+    return erase_with_files(s, &o, ret, &error);
 }
 
 static int64_t rows(struct store *s, const char *table)
@@ -113,7 +127,7 @@ static void note_kept(void *ctx, const char *name)
     (void)snprintf(k->last, sizeof k->last, "%s", name);
 }
 
-static void what_a_directus_keeps_is_named(void **state)
+static void what_isnt_here_is_named(void **state)
 {
     struct store *s = *state;
     struct erase_summary summary;
@@ -126,7 +140,7 @@ static void what_a_directus_keeps_is_named(void **state)
     struct erase_options o = options(s, &anna, false);
     o.kept = note_kept;
     o.ctx = &kept;
-    assert_int_equal(erase_user(&o, &summary, &error), 0);
+    assert_int_equal(erase_with_files(s, &o, &summary, &error), 0);
     assert_int_equal(kept.n, 1);
     assert_string_equal(kept.last, "f-a");
     assert_int_equal(summary.removed, 0);
@@ -237,7 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(all_of_one_and_nothing_of_another),
         cmocka_unit_test(every_owned_collection_is_dealt_with),
-        TEST(what_a_directus_keeps_is_named),
+        TEST(what_isnt_here_is_named),
         TEST(a_shared_workspace_stays),
         TEST(the_last_admin_stays),
         TEST(of_two_last_admins_at_once_one_stays),
