@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { ADMIN, startDirectus } from '../support/directus.mjs';
-import { form, gif, png, storedFiles } from '../support/form.mjs';
+import { announce, form, gif, png, storedFiles } from '../support/form.mjs';
 import { freePort } from '../support/ports.mjs';
 
 const PATH = '/api/user-proxy';
@@ -22,7 +22,8 @@ describe('an avatar that Directus keeps', () => {
         const { body, headers } = form([], file, about);
         return server.request(PATH, { method: 'PATCH', token: person.token, body, headers });
     };
-    const files = () => directus.sql('SELECT id, uploaded_by, filename_download FROM directus_files ORDER BY 1');
+    const files = () =>
+        directus.sql('SELECT id, uploaded_by, filename_download FROM directus_files ORDER BY 1');
     const avatar = (person) =>
         directus.sql(`SELECT avatar FROM directus_users WHERE id = '${person.id}'`)[0].avatar;
     const assertRefused = ({ status, json }, wanted, code) =>
@@ -58,12 +59,18 @@ describe('an avatar that Directus keeps', () => {
     });
 
     test('is shown by Directus to its user, and to nobody else', async () => {
-        for (const [file, name] of [[png(64, 32, 100_000), 'Ich selbst ü.png'], [gif(), 'me.exe']]) {
+        for (const [file, name] of [
+            [png(64, 32, 100_000), 'Ich selbst ü.png'],
+            [gif(), 'me.exe'],
+        ]) {
             const { status, json, text } = await send(genie, anna, file, { name });
             assert.equal(status, 200, text);
             assert.equal(json.data.avatar, avatar(anna));
             const path = `/assets/${json.data.avatar}`;
-            for (const [ask, prefix] of [[genie, '/api/directus'], [directus, '']]) {
+            for (const [ask, prefix] of [
+                [genie, '/api/directus'],
+                [directus, ''],
+            ]) {
                 const mine = await ask.request(prefix + path, { token: anna.token });
                 assert.equal(mine.status, 200, mine.text);
                 assert.deepEqual(mine.bytes, file);
@@ -71,7 +78,8 @@ describe('an avatar that Directus keeps', () => {
                 assert.equal((await ask.request(prefix + path)).status, 403);
             }
             const row = await directus.admin('GET', `/files/${json.data.avatar}`);
-            assert.deepEqual([row.uploaded_by, row.modified_by, row.title, row.filename_download],
+            assert.deepEqual(
+                [row.uploaded_by, row.modified_by, row.title, row.filename_download],
                 [anna.id, anna.id, 'Avatar', name],
             );
             assert.equal(Number(row.filesize), file.length);
@@ -85,7 +93,11 @@ describe('an avatar that Directus keeps', () => {
         const before = files();
         for (const file of ['<svg xmlns="http://www.w3.org/2000/svg"/>', png(20_000, 1)])
             assertRefused(await send(genie, bert, file), 400, 'invalid_field');
-        assertRefused(await send(genie, bert, png(1, 1, 11 << 20)), 413, 'body_too_large');
+        assertRefused(
+            await announce(genie, 'PATCH', '/api/user-proxy', bert.token, 12 << 20),
+            413,
+            'body_too_large',
+        );
         assert.deepEqual(files(), before);
     });
 
@@ -109,10 +121,18 @@ describe('an avatar that Directus keeps', () => {
         assert.deepEqual((await doctor(genie)).verdict, 'ok');
         const none = await refused(url, 500, 'server_misconfiguration');
         assert.equal((await doctor(none)).verdict, 'warn');
-        const wrong = await refused({ ...url, DIRECTUS_ADMIN_TOKEN: 'nonsense' }, 500, 'server_misconfiguration');
+        const wrong = await refused(
+            { ...url, DIRECTUS_ADMIN_TOKEN: 'nonsense' },
+            500,
+            'server_misconfiguration',
+        );
         assert.equal((await doctor(wrong)).verdict, 'fail');
         const { id } = await directus.addUser({ token: 'the-token-of-nobody' });
-        const weak = await refused({ ...url, DIRECTUS_ADMIN_TOKEN: 'the-token-of-nobody' }, 500, 'server_misconfiguration');
+        const weak = await refused(
+            { ...url, DIRECTUS_ADMIN_TOKEN: 'the-token-of-nobody' },
+            500,
+            'server_misconfiguration',
+        );
         assert.match((await doctor(weak)).found, /no administrator's/);
         await directus.admin('DELETE', `/users/${id}`);
     });

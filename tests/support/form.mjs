@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { exchange } from './raw.mjs';
 
 /** {body, headers} of a form: fields as [[name, value], …], then the file, whose name NULL leaves out. */
 export function form(fields, file, { part = 'file', name = 'picture.png', type = 'image/png' } = {}) {
@@ -70,4 +71,17 @@ export function storedFiles(server) {
 
 export function pathOf(server, id) {
     return join(server.dataDir, 'files', id.slice(0, 2), id);
+}
+
+/**
+ * What a form is told whose length passes the limit, as {status, json}: its headers alone are sent, since a server
+ * that refuses them closes the connection at once.
+ */
+export async function announce(server, method, path, token, length) {
+    const { answers } = await exchange(
+        server.port,
+        `${method} ${path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${token}\r\nExpect: 100-continue\r\n` +
+            `Content-Type: multipart/form-data; boundary=x\r\nContent-Length: ${length}\r\n\r\n`,
+    );
+    return { status: answers[0].status, json: JSON.parse(answers[0].body) };
 }
