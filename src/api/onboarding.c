@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "http/upload.h"
 #include "items/items.h"
+#include "limits/idempotency.h"
 #include "onboarding/exports.h"
 #include "onboarding/state.h"
 #include "onboarding/zip_check.h"
@@ -140,6 +141,8 @@ static bool may_upload(struct request *rq, const struct looking *l, reply *ret_r
 
 struct enqueuing {
     struct export_job job;
+    const struct idempotency_claim *claim;
+    const json_t *answer;
     struct looking seen; /* out, where the unit gives -EPERM */
 };
 
@@ -153,7 +156,9 @@ static int enqueue_unit(struct db_conn *c, void *arg)
     if (e->seen.has_job || e->seen.state != ONBOARDING_DATA)
         return -EPERM;
     r = onboarding_change(c, &change);
-    return r < 0 ? r : export_enqueue(c, &e->job);
+    if (r == 0)
+        r = export_enqueue(c, &e->job);
+    return r < 0 ? r : idempotency_settle_unit(c, e->claim, 200, e->answer);
 }
 
 static int is_enqueued_unit(struct db_conn *c, void *arg)
@@ -180,13 +185,16 @@ static reply enqueue(struct request *rq, const struct export_place *place, const
 {
     const struct upload *in = rq->upload;
     const char *user_id = rq->who->user_id;
+    _cleanup_json_ json_t *answer =
+        json_pack("{s:b, s:s, s:s}", "ok", 1, "jobId", place->job_id, "filePath", place->file);
     struct enqueuing e = {.job = {place, user_id, in->name, in->size, facts->entries, facts->unpacked},
+                          .claim = rq->claim,
+                          .answer = answer,
                           .seen = {.user_id = user_id}};
     reply refused;
     int r = add_job(rq->app->db, &e);
     if (r == 0)
-        return reply_json(rq, 200, "{s:b, s:s, s:s}", "ok", 1, "jobId", place->job_id, "filePath",
-                          place->file);
+        return reply_value(rq, 200, TAKE_PTR(answer));
     if (r == -EPERM && !may_upload(rq, &e.seen, &refused))
         return refused;
     return reply_store_error(rq, r);
@@ -248,7 +256,7 @@ const struct route onboarding_routes[] = {
       BODY(state_body, state_fields), "The same as PATCH /api/onboarding",
       .answer = ANSWER(persona_answer) },
     { HTTP_POST,  "/api/onboarding/zip-upload", AUTH_USER, WRITES, BLOCKING, zip_upload,   UPLOAD(0),
-      "Upload the archive that a platform gave out", .answer = ANSWER(upload_answer) },
+      "Upload the archive that a platform gave out", .answer = ANSWER(upload_answer), .idempotent = true },
     ROUTES_END
 };
 /* clang-format on */

@@ -153,6 +153,23 @@ describe('exports', () => {
         assert.deepEqual(jobsOf(server, waiting), []);
     }
 
+    test('count once under an Idempotency-Key, however the form is written', async () => {
+        const user = await newUser();
+        const headers = { 'Idempotency-Key': 'export-1' };
+        const first = await upload(server, user.token, exportZip(), { headers });
+        assert.equal(first.status, 200, first.text);
+        const again = await upload(server, user.token, exportZip(), { headers });
+        assert.equal(again.status, 200, again.text);
+        assert.equal(again.headers['idempotent-replayed'], 'true');
+        assert.deepEqual(again.json, first.json);
+        const other = await upload(server, user.token, makeZip([{ name: 'x.txt', data: Buffer.from('x') }]), {
+            headers,
+        });
+        assert.equal(other.status, 422, other.text);
+        assert.equal(jobsOf(server, user).length, 1);
+        assert.equal(filesOf(server, user).length, 1);
+    });
+
     test('become a file, a job and PROCESSING', async () => {
         const user = await newUser();
         const bytes = exportZip();

@@ -105,8 +105,10 @@ export const exportZip = () =>
 
 const UPLOAD = '/api/onboarding/zip-upload';
 
-const archive = (bytes, { field = 'file', filename = 'export.zip' } = {}) =>
-    form([], bytes, { part: field, name: filename, type: 'application/zip' });
+function archive(bytes, { field = 'file', filename = 'export.zip', headers = {} } = {}) {
+    const sent = form([], bytes, { part: field, name: filename, type: 'application/zip' });
+    return { ...sent, headers: { ...sent.headers, ...headers } };
+}
 
 /** Uploads an export; the answer is held against the OpenAPI document. */
 export const upload = (server, token, bytes, options) =>
