@@ -28,7 +28,7 @@ static int open_files(struct user_run *run, struct files **ret, bool *ret_manage
 int user_export(struct user_run *run)
 {
     _cleanup_(files_closeP) struct files *files = NULL;
-    bool managed;
+    bool managed = false;
     struct user_found f;
     struct export_summary summary;
     struct ops_error error = {0};
@@ -129,7 +129,7 @@ int user_delete(struct user_run *run)
 {
     struct user_found f;
     _cleanup_(files_closeP) struct files *files = NULL;
-    bool managed;
+    bool managed = false;
     _cleanup_json_ json_t *kept = json_array();
     struct erase_summary summary;
     struct ops_error error = {0};

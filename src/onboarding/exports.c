@@ -177,7 +177,7 @@ static int is_known_unit(struct db_conn *c, void *arg)
 static int was_deleted(const struct sweep *s, int directory)
 {
     char mark[UUID_SIZE + sizeof MARK];
-    (void)snprintf(mark, sizeof mark, "%s/" MARK, s->user_id);
+    (void)snprintf(mark, sizeof mark, "%.*s/" MARK, UUID_LEN, s->user_id);
     if (faccessat(directory, mark, F_OK, 0) < 0)
         return errno == ENOENT ? 0 : -errno;
     int r = db_read(s->db, is_known_unit, (void *)(uintptr_t)s->user_id);
@@ -196,7 +196,7 @@ static int remove_file(struct sweep *s, int directory, const char *name)
 static int remove_user(struct sweep *s, int directory, const char *name)
 {
     char mark[UUID_SIZE + sizeof MARK];
-    (void)snprintf(mark, sizeof mark, "%s/" MARK, name);
+    (void)snprintf(mark, sizeof mark, "%.*s/" MARK, UUID_LEN, name);
     each_name(s, directory, name, remove_file);
     if (s->error < 0)
         return s->error;
