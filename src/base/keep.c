@@ -10,16 +10,16 @@
 
 #define COPY_AT_ONCE ((size_t)64 * 1024)
 
-static int write_all(int fd, const char *data, size_t len)
+int keep_write(int fd, const char *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        data += n;
+        len -= (size_t)n;
     }
     return 0;
 }
@@ -33,7 +33,7 @@ static int copy_to(int from, int to)
         ssize_t n = pread(from, piece, COPY_AT_ONCE, at);
         if (n <= 0)
             return n < 0 ? -errno : 0;
-        int r = write_all(to, piece, (size_t)n);
+        int r = keep_write(to, piece, (size_t)n);
         if (r < 0)
             return r;
         at += n;
@@ -73,7 +73,7 @@ int keep_directory(const char *path)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-static int keep_directory_of(const char *path)
+int keep_directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     _cleanup_free_ char *directory =

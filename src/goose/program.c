@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/keep.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -193,12 +194,7 @@ static int put_together(const json_t *recipe, const char *prompt, struct buf *re
 static int write_whole(const char *path, const struct buf *text)
 {
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = write(fd, text->data, text->len);
-    if (n < 0)
-        return -errno;
-    return (size_t)n == text->len ? 0 : -ENOSPC;
+    return fd < 0 ? -errno : keep_write(fd, text->data, text->len);
 }
 
 const char *program_recipe(const struct program *p, struct arena *a, const char *dir, const char *name,

@@ -191,20 +191,6 @@ static int open_nameless(const char *directory)
     return fd;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static void disk_failed(struct intake_upload *u, int r)
 {
     bool full = r == -ENOSPC || r == -EDQUOT || r == -EFBIG;
@@ -219,7 +205,7 @@ static void write_window(void *arg)
     int r = u->seen.fd < 0 ? open_nameless(u->directory) : u->seen.fd;
     if (r >= 0) {
         u->seen.fd = r;
-        r = write_all(u->seen.fd, u->window.data, u->window.len);
+        r = keep_write(u->seen.fd, u->window.data, u->window.len);
     }
     if (u->digesting && EVP_DigestUpdate(u->digesting, u->window.data, u->window.len) != 1)
         r = r < 0 ? r : -ENOMEM;

@@ -4,6 +4,7 @@
 #include "import/snapshot.h"
 
 #include "base/clock.h"
+#include "base/keep.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -86,20 +87,6 @@ static bool settled(const struct mark marks[FILES])
     return true;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 static int copy_bytes(int from, int to, char *buffer)
 {
     for (;;) {
@@ -108,7 +95,7 @@ static int copy_bytes(int from, int to, char *buffer)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : 0;
-        int r = write_all(to, buffer, (size_t)n);
+        int r = keep_write(to, buffer, (size_t)n);
         if (r < 0)
             return r;
     }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/keep.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -20,17 +21,11 @@
 
 /* ---- places */
 
-static int flush_directory(const char *path)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 /* Makes a directory that survives a power cut, if it isn't there. */
 static int make_directory(const char *path, const char *parent)
 {
     if (mkdir(path, 0700) == 0)
-        return flush_directory(parent);
+        return keep_directory(parent);
     return errno == EEXIST ? 0 : -errno;
 }
 
@@ -213,7 +208,7 @@ int exports_mark(const char *data_dir, const char *user_id)
     _cleanup_close_ int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    return flush_directory(own);
+    return keep_directory(own);
 }
 
 int exports_forget(const char *data_dir, const char *user_id, size_t *ret_removed)

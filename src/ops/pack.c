@@ -2,6 +2,7 @@
 #include "ops/pack.h"
 
 #include "base/clock.h"
+#include "base/keep.h"
 #include "ops/digest.h"
 #include "ops/error.h"
 
@@ -115,15 +116,6 @@ static int open_output(struct pack *p)
     return r;
 }
 
-static int sync_parent(const char *path)
-{
-    char dir[PACK_PATH_SIZE];
-    const char *slash = strrchr(path, '/');
-    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
-}
-
 static int put_in_place(struct pack *p)
 {
     const char *path = p->path;
@@ -135,7 +127,7 @@ static int put_in_place(struct pack *p)
     if (rename(p->tmp, path) < 0)
         return ops_fail_errno(p->error, -errno, path);
     p->tmp[0] = '\0';
-    r = sync_parent(path);
+    r = keep_directory_of(path);
     return r < 0 ? ops_fail_errno(p->error, r, path) : 0;
 }
 

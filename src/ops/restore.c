@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/data_lock.h"
+#include "base/keep.h"
 #include "base/text.h"
 #include "db/snapshot.h"
 #include "ops/error.h"
@@ -240,12 +241,6 @@ static int unpack(struct run *run, struct unpack *u)
 
 /* ---- putting in place */
 
-static int sync_dir(const char *path)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
-}
-
 static void name_kept(struct run *run)
 {
     char now[ISO_TIME_LEN], stamp[ISO_TIME_LEN];
@@ -305,7 +300,7 @@ static int put_in_place(struct run *run)
     if (run->empty) {
         drop_empty(run);
     }
-    r = sync_dir(run->parent);
+    r = keep_directory(run->parent);
     return r < 0 ? ops_fail_errno(run->error, r, run->parent) : 0;
 }
 

@@ -4,6 +4,7 @@
  * ends it all. */
 #include "ops/unpack.h"
 
+#include "base/keep.h"
 #include "ops/digest.h"
 #include "ops/error.h"
 
@@ -212,16 +213,7 @@ static int take_write(void *ctx, const char *data, size_t len)
 {
     struct target *t = ctx;
     (void)EVP_DigestUpdate(t->digest, data, len);
-    while (len > 0) {
-        ssize_t n = write(t->fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return keep_write(t->fd, data, len);
 }
 
 /* Makes the directories of a name, and opens the file in them. */

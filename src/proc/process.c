@@ -5,6 +5,7 @@
 #include "proc/process.h"
 
 #include "base/cleanup.h"
+#include "base/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,24 +73,17 @@ static int make_environment(struct launch *l)
     return 0;
 }
 
-/* A file in memory: a program that doesn't read it can't make us wait. */
+/* A file in memory: a program that doesn't read it can't make us wait. A descriptor, or negative errno. */
 static int make_input(const struct process_spec *spec)
 {
-    if (!spec->input)
-        return open("/dev/null", O_RDONLY | O_CLOEXEC);
-    _cleanup_close_ int fd = memfd_create("input", MFD_CLOEXEC);
-    const char *at = spec->input;
-    size_t left = spec->input_len;
-    while (fd >= 0 && left > 0) {
-        ssize_t n = write(fd, at, left);
-        if (n < 0)
-            return -1;
-        at += n;
-        left -= (size_t)n;
-    }
-    if (fd >= 0 && lseek(fd, 0, SEEK_SET) < 0)
-        return -1;
-    return TAKE_FD(fd);
+    _cleanup_close_ int fd =
+        spec->input ? memfd_create("input", MFD_CLOEXEC) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = spec->input ? keep_write(fd, spec->input, spec->input_len) : 0;
+    if (r == 0 && spec->input && lseek(fd, 0, SEEK_SET) < 0)
+        r = -errno;
+    return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* ---- in the child */
@@ -197,7 +191,7 @@ static int start(struct launch *l, struct running *p)
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1};
     _cleanup_close_ int in = make_input(l->spec);
-    int r = in < 0 ? -errno : make_environment(l);
+    int r = in < 0 ? in : make_environment(l);
     if (r == 0 && (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0))
         r = -errno;
     l->in = in, l->out = out[1], l->err = err[1];
