@@ -109,9 +109,9 @@ class Changing extends Client {
 class Refreshing extends Client {
     async round() {
         if (!this.refreshToken) return await this.#logIn();
-        const { status, json } = await this.#refresh(this.refreshToken);
         const used = this.refreshToken;
-        this.refreshToken = undefined; // nobody knows, unless the answer came
+        this.refreshToken = undefined; // a server that dies may have used it up: nobody knows, unless the answer came
+        const { status, json } = await this.#refresh(used);
         assert.equal(status, 200, JSON.stringify(json));
         assert.notEqual(json.data.refresh_token, used);
         assert.equal((await this.#refresh(used)).status, 401, 'a token is good once');
