@@ -5,11 +5,11 @@
 #define AGENT_STEPS_H
 
 #include "agent/runner.h"
+#include "browser/browser.h"
 
 #define STEP_FIELDS_MAX 8
 #define STEP_ERROR_MAX 200
 #define STAGEHAND_SESSIONS_MAX 4
-#define STAGEHAND_ID_MAX 128
 
 /* What running a step does to the world; a flow has the effects of all its steps, those of both branches
  * included. */
@@ -29,7 +29,7 @@ struct step_field {
 
 /* Browser sessions that a flow has opened; the runner ends those left over. */
 struct stagehand_sessions {
-    char ids[STAGEHAND_SESSIONS_MAX][STAGEHAND_ID_MAX + 1];
+    char ids[STAGEHAND_SESSIONS_MAX][BROWSER_ID_MAX + 1];
     size_t n;
 };
 
