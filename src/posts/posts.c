@@ -194,6 +194,16 @@ static int apply(void *ctx, struct db_conn *c, struct items_change *ch)
     return r == 0 && joins_queue(ch) ? take_place(ctx, c, ch) : r;
 }
 
+int post_set_meta_in(struct db_conn *c, const char *post_id, const json_t *meta, const char *now)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(POST_META_MAX);
+    int r = json_write(&text, meta);
+    if (r < 0)
+        return r == -ENOBUFS ? 0 : r;
+    return db_exec(c, "UPDATE scheduled_posts SET platform_meta = ?1, date_updated = ?2 WHERE id = ?3",
+                   DB_ARGS(DB_TEXT(buf_str(&text)), DB_TEXT(now), DB_TEXT(post_id)), NULL);
+}
+
 void posts_set_rules(struct quota *quota)
 {
     items_set_rules(POSTS, apply, quota);

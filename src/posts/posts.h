@@ -5,6 +5,7 @@
 #ifndef POSTS_POSTS_H
 #define POSTS_POSTS_H
 
+#include "base/json.h"
 #include "quota/quota.h"
 
 #define POSTS "scheduled_posts"
@@ -17,5 +18,9 @@
 
 /* Sets the rules, once at start; quota must outlive all writing. */
 void posts_set_rules(struct quota *quota);
+
+/* Inside a unit: replaces platform_meta, unless it has become longer than POST_META_MAX; then it stays as it
+ * was. 0 or the store's error. */
+int post_set_meta_in(struct db_conn *c, const char *post_id, const json_t *meta, const char *now);
 
 #endif
