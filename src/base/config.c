@@ -40,6 +40,8 @@ const struct setting settings[] = {
            " directory"),
     INT("DATABASE_CONNECTIONS", database_connections, "16", 2, 500,
         "Most connections to that database, besides one that listens for changes"),
+    INT("POST_SCHEDULER_MS", post_scheduler_ms, "60000", 100, 3600000,
+        "Milliseconds from one look for posts that are due to the next"),
     INT("LEADER_LEASE_S", leader_lease_s, "30", 3, 300,
         "Seconds after which another server takes over the periodic duties of one that died"),
     TEXT(

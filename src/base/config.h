@@ -17,6 +17,7 @@ struct config {
     const char *data_dir;
     const char *database_url;
     int64_t database_connections;
+    int64_t post_scheduler_ms;
     int64_t leader_lease_s;
     const char *directus_url;
     const char *directus_admin_token;

@@ -2,9 +2,13 @@
 /* A row is all that a new duty needs besides its step (schedule/duty.h); times are UTC. */
 #include "cmd/duties.h"
 
+#include "api/app.h"
+#include "base/text.h"
 #include "goose/rows.h"
+#include "posts/due.h"
 #include "quota/quota.h"
 #include "schedule/sweep.h"
+#include "scrape/scrape.h"
 
 /* Work that died before it settled gives its units back also where its owner asks for no more of them. */
 static int return_units(struct db_conn *c, const struct duty_run *run)
@@ -12,9 +16,34 @@ static int return_units(struct db_conn *c, const struct duty_run *run)
     return quota_expire_in(c, run->now_ms);
 }
 
-const struct duty duties[] = {
+static int publish_due(struct db_conn *c, const struct duty_run *run)
+{
+    const struct app *app = run->ctx;
+    return posts_enqueue_due(c, app->queue, run->now, run->batch);
+}
+
+/* Without a browser each would only fail. */
+static int scrape_due(struct db_conn *c, const struct duty_run *run)
+{
+    const struct app *app = run->ctx;
+    return app->cfg->stagehand_url ? scrape_enqueue_due(c, app->queue, run->slot, run->batch) : 0;
+}
+
+#define POSTS_DUTY "posts"
+
+static struct duty duties[] = {
     {.name = "sweep", DAILY_AT(3, 0), .step = sweep_expired, .batch = 500, .limit_ms = MINUTE_MS},
     {.name = "quota leases", EVERY_MS(15 * MINUTE_MS), .step = return_units, .limit_ms = MINUTE_MS},
     {.name = "goose runs", EVERY_MS(MINUTE_MS), .step = goose_expire, .limit_ms = MINUTE_MS},
+    {.name = POSTS_DUTY, EVERY_MS(MINUTE_MS), .step = publish_due, .batch = 64, .limit_ms = MINUTE_MS},
+    {.name = "scrape", EVERY_MS(6 * HOUR_MS), .step = scrape_due, .batch = 64, .limit_ms = MINUTE_MS},
     {.name = NULL},
 };
+
+const struct duty *duties_of(const struct config *cfg)
+{
+    for (struct duty *d = duties; d->name; d++)
+        if (str_equal(d->name, POSTS_DUTY))
+            d->every_ms = cfg->post_scheduler_ms;
+    return duties;
+}

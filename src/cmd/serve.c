@@ -133,7 +133,7 @@ static int start_schedule(struct services *s)
 {
     struct schedule_options options = {
         .db = s->app.db,
-        .duties = duties,
+        .duties = duties_of(s->app.cfg),
         .ctx = &s->app,
         .lease_ms = s->app.cfg->leader_lease_s * 1000,
     };

@@ -35,10 +35,11 @@ static int link_job(struct db_conn *c, const struct due *post, const char *job_i
 {
     int r = db_exec(c, "UPDATE browser_jobs SET scheduled_post_id = NULL WHERE scheduled_post_id = ?1",
                     DB_ARGS(DB_TEXT(post->id)), NULL);
-    return r < 0 ? r
-                 : db_exec(c,
-                           "INSERT INTO browser_jobs (job_id, user_id, scheduled_post_id) VALUES (?1, ?2, ?3)",
-                           DB_ARGS(DB_TEXT(job_id), DB_TEXT(post->user_id), DB_TEXT(post->id)), NULL);
+    return r < 0
+               ? r
+               : db_exec(c,
+                         "INSERT INTO browser_jobs (job_id, user_id, scheduled_post_id) VALUES (?1, ?2, ?3)",
+                         DB_ARGS(DB_TEXT(job_id), DB_TEXT(post->user_id), DB_TEXT(post->id)), NULL);
 }
 
 static int add_job(struct db_conn *c, struct queue *q, const struct due *post, const char *job_id)

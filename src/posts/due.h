@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Posts whose time has come: each becomes `publishing` and gets its job in one unit, so it gets one. The job's
- * row in browser_jobs names the post; a later job for the same post takes that away from an earlier one, which
- * then can't say anything about the post any more. */
+/* Posts whose time has come: each becomes `publishing` and gets its job in one unit, so it gets one. The
+ * job's row in browser_jobs names the post; a later job for the same post takes that away from an earlier
+ * one, which then can't say anything about the post any more. */
 #ifndef POSTS_DUE_H
 #define POSTS_DUE_H
 

@@ -23,6 +23,8 @@ static const struct {
     {"DELETE FROM quota_reservations WHERE id IN (SELECT id FROM quota_reservations WHERE status IN "
      "('kept', 'returned') AND date_updated < ?1 LIMIT ?2)",
      90 * DAY_MS},
+    /* no job lasts as long, and the queue keeps them for 30 days */
+    {OLDEST("browser_jobs", "job_id", "date_created"), 60 * DAY_MS},
 };
 
 int sweep_expired(struct db_conn *c, const struct duty_run *run)

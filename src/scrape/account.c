@@ -27,11 +27,12 @@ static int find_unit(struct db_conn *c, void *arg)
 {
     struct connection *in = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT id, platform_username FROM platform_connections WHERE user_id = ?1 AND platform = "
-                     "?2 AND encrypted_credentials IS NOT NULL ORDER BY CASE WHEN platform_username = ?3 THEN 0 "
-                     "ELSE 1 END, date_created, id LIMIT 1",
-                     DB_ARGS(DB_TEXT(in->user_id), DB_TEXT(in->platform), DB_TEXT(in->username)), &rows);
+    int r =
+        db_query(c,
+                 "SELECT id, platform_username FROM platform_connections WHERE user_id = ?1 AND platform = "
+                 "?2 AND encrypted_credentials IS NOT NULL ORDER BY CASE WHEN platform_username = ?3 THEN 0 "
+                 "ELSE 1 END, date_created, id LIMIT 1",
+                 DB_ARGS(DB_TEXT(in->user_id), DB_TEXT(in->platform), DB_TEXT(in->username)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)

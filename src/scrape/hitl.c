@@ -50,7 +50,8 @@ int hitl_waits(struct db *db, const char *job_id)
 
 static int add_row(struct db_conn *c, const struct hitl *what, const char *id)
 {
-    _cleanup_json_ json_t *context = json_pack("{s:s, s:s}", "job_id", what->job_id, "platform", what->platform);
+    _cleanup_json_ json_t *context =
+        json_pack("{s:s, s:s}", "job_id", what->job_id, "platform", what->platform);
     _cleanup_buf_ struct buf text = BUF_INIT(1024);
     int r = context ? json_write(&text, context) : -ENOMEM;
     if (r < 0)

@@ -8,8 +8,8 @@
 #include "browser/browser.h"
 #include "scrape/scrape.h"
 
-#define SCRAPE_CALL_MS (INT64_C(120) * 1000)     /* of one thing done in the browser */
-#define SCRAPE_RUN_MS (INT64_C(10) * 60 * 1000)  /* of a run */
+#define SCRAPE_CALL_MS (INT64_C(120) * 1000)      /* of one thing done in the browser */
+#define SCRAPE_RUN_MS (INT64_C(10) * 60 * 1000)   /* of a run */
 #define SCRAPE_LOOK_AGAIN_MS (INT64_C(10) * 1000) /* while a person is waited for */
 
 struct run {
@@ -29,7 +29,6 @@ struct operation {
                  const char *error);
 };
 
-
 /* Where things are on a platform; NULL if it isn't known. %s of a profile's address is its username. */
 struct site {
     const char *platform, *home, *profile, *compose;
@@ -41,11 +40,11 @@ const char *site_profile(struct arena *a, const struct site *site, const char *u
 
 /* ---- how a run ends: each sets the work's verdict; false, for `return run_failed(…)` */
 
-bool run_failed(struct run *run, const char *error);        /* for good */
-bool run_retry(struct run *run, const char *error);         /* it may pass */
-bool run_browser_failed(struct run *run, int r);            /* by what the browser's call returned */
+bool run_failed(struct run *run, const char *error); /* for good */
+bool run_retry(struct run *run, const char *error);  /* it may pass */
+bool run_browser_failed(struct run *run, int r);     /* by what the browser's call returned */
 bool run_store_failed(struct run *run, int r);
-void run_done(struct run *run, json_t *result);             /* takes over result */
+void run_done(struct run *run, json_t *result); /* takes over result */
 
 /* ---- in the browser: true, or the verdict is set */
 
@@ -64,8 +63,8 @@ int unit_now(struct db_conn *c, char ret[ISO_TIME_LEN]);
 
 /* ---- people */
 
-/* Whether the job waits for a person: 1 yes, 0 no (or it is resolved), -ETIMEDOUT for too long, or the store's
- * error. */
+/* Whether the job waits for a person: 1 yes, 0 no (or it is resolved), -ETIMEDOUT for too long, or the
+ * store's error. */
 int hitl_waits(struct db *db, const char *job_id);
 
 struct hitl {

@@ -7,7 +7,7 @@
 
 #define NOT_CONFIGURED "publisher_not_configured"
 
-static bool end(struct run *run, enum work_verdict verdict, const char *error)
+static bool end(struct run *run, enum queue_verdict verdict, const char *error)
 {
     run->work->verdict = verdict;
     (void)snprintf(run->work->error, sizeof run->work->error, "%s", error);
@@ -73,9 +73,8 @@ bool page_act(struct run *run, const char *instruction, json_t *variables)
 bool page_read(struct run *run, const char *instruction, const char *properties, json_t **ret)
 {
     _cleanup_json_ json_t *answer = NULL;
-    json_t *body =
-        json_pack("{s:s, s:{s:s, s:o}}", "instruction", instruction, "schema", "type", "object", "properties",
-                  json_parse(properties, strlen(properties)));
+    json_t *body = json_pack("{s:s, s:{s:s, s:o}}", "instruction", instruction, "schema", "type", "object",
+                             "properties", json_parse(properties, strlen(properties)));
     int r = browser_call(&run->browser, run->session, "extract", body, &answer);
     if (r < 0)
         return run_browser_failed(run, r);

@@ -68,12 +68,13 @@ static int save_unit(struct db_conn *c, void *arg)
     if (r < 0 || changed > 0)
         return r;
     uuid_make(id);
-    return db_exec(c,
-                   "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags) VALUES (?1, ?2, ?3, "
-                   "?4, ?5, ?6)",
-                   DB_ARGS(DB_TEXT(id), DB_TEXT(n->user_id), DB_TEXT(NODE_TYPE), DB_TEXT(n->title),
-                           DB_TEXT(n->content), DB_TEXT(n->tags)),
-                   NULL);
+    return db_exec(
+        c,
+        "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags) VALUES (?1, ?2, ?3, "
+        "?4, ?5, ?6)",
+        DB_ARGS(DB_TEXT(id), DB_TEXT(n->user_id), DB_TEXT(NODE_TYPE), DB_TEXT(n->title), DB_TEXT(n->content),
+                DB_TEXT(n->tags)),
+        NULL);
 }
 
 static void add_figure(struct buf *to, const json_t *shown, const char *key)
@@ -126,7 +127,8 @@ static void scrape(struct run *run)
     _cleanup_json_ json_t *shown = NULL;
     int r = p.id ? db_look(run->scrape->db, load_unit, &p) : -ENOENT;
     if (r < 0) {
-        (void)(r == -ENOENT ? run_failed(run, "The creator profile does not exist") : run_store_failed(run, r));
+        (void)(r == -ENOENT ? run_failed(run, "The creator profile does not exist")
+                            : run_store_failed(run, r));
         return;
     }
     const struct site *site = site_find(p.platform);
@@ -161,13 +163,14 @@ static int moved(struct db_conn *c, const struct queue_job *job, enum queue_move
     int r = id ? unit_now(c, now) : 0;
     if (r < 0 || !id)
         return r;
-    return db_exec(c,
-                   move == QUEUE_COMPLETED
-                       ? "UPDATE creator_profiles SET scrape_status = ?1, last_scraped_at = ?2, date_updated = "
-                         "?2 WHERE id = ?3 AND user_id = ?4"
-                       : "UPDATE creator_profiles SET scrape_status = ?1, date_updated = ?2 WHERE id = ?3 AND "
-                         "user_id = ?4",
-                   DB_ARGS(DB_TEXT(states[move]), DB_TEXT(now), DB_TEXT(id), DB_TEXT(job->user_id)), NULL);
+    return db_exec(
+        c,
+        move == QUEUE_COMPLETED
+            ? "UPDATE creator_profiles SET scrape_status = ?1, last_scraped_at = ?2, date_updated = "
+              "?2 WHERE id = ?3 AND user_id = ?4"
+            : "UPDATE creator_profiles SET scrape_status = ?1, date_updated = ?2 WHERE id = ?3 AND "
+              "user_id = ?4",
+        DB_ARGS(DB_TEXT(states[move]), DB_TEXT(now), DB_TEXT(id), DB_TEXT(job->user_id)), NULL);
 }
 
 const struct operation scrape_profile_operation = {"scrape_profile", scrape, moved};

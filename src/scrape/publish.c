@@ -88,11 +88,11 @@ static bool compose(struct run *run, const struct site *site, const struct post 
 {
     if (!page_open(run, compose_url(run, site, p)))
         return false;
-    if (p->title[0] && !page_act(run, "Write the title of the new post: %title%",
-                                 json_pack("{s:s}", "title", p->title)))
+    if (p->title[0] &&
+        !page_act(run, "Write the title of the new post: %title%", json_pack("{s:s}", "title", p->title)))
         return false;
-    return !p->text[0] || page_act(run, "Write the text of the new post: %text%",
-                                   json_pack("{s:s}", "text", p->text));
+    return !p->text[0] ||
+           page_act(run, "Write the text of the new post: %text%", json_pack("{s:s}", "text", p->text));
 }
 
 /* What follows can't be done twice. */
@@ -157,9 +157,9 @@ struct fate {
 static int find_fate(struct db_conn *c, const char *job_id, struct fate *ret)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT p.id, p.platform, p.user_id, p.platform_meta, b.submit_begun_at IS NOT NULL " MINE,
-                     DB_ARGS(DB_TEXT(job_id)), &rows);
+    int r = db_query(
+        c, "SELECT p.id, p.platform, p.user_id, p.platform_meta, b.submit_begun_at IS NOT NULL " MINE,
+        DB_ARGS(DB_TEXT(job_id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)

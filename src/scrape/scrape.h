@@ -23,7 +23,7 @@
 struct scrape {
     const struct config *cfg;
     struct db *db;
-    const struct vault *vault; /* NULL: no credentials can be read */
+    const struct vault *vault;                             /* NULL: no credentials can be read */
     void (*nodes_changed)(void *ctx, const char *user_id); /* after it wrote a node; may be NULL */
     void *ctx;
 };

@@ -11,7 +11,8 @@
 static const struct site sites[] = {
     {"onlyfans", "https://onlyfans.com/", "https://onlyfans.com/%s", "https://onlyfans.com/posts/create"},
     {"fansly", "https://fansly.com/", "https://fansly.com/%s", "https://fansly.com/home"},
-    {"instagram", "https://www.instagram.com/", "https://www.instagram.com/%s/", "https://www.instagram.com/"},
+    {"instagram", "https://www.instagram.com/", "https://www.instagram.com/%s/",
+     "https://www.instagram.com/"},
     {"tiktok", "https://www.tiktok.com/", "https://www.tiktok.com/@%s", "https://www.tiktok.com/upload"},
     {"x", "https://x.com/", "https://x.com/%s", "https://x.com/compose/post"},
     {"reddit", "https://www.reddit.com/", "https://www.reddit.com/user/%s", "https://www.reddit.com/submit"},
@@ -34,5 +35,6 @@ const char *site_profile(struct arena *a, const struct site *site, const char *u
     const char *place = strstr(site->profile, "%s");
     if (url_encode(&name, username[0] == '@' ? username + 1 : username) < 0)
         return NULL;
-    return arena_printf(a, "%.*s%s%s", (int)(place - site->profile), site->profile, buf_str(&name), place + 2);
+    return arena_printf(a, "%.*s%s%s", (int)(place - site->profile), site->profile, buf_str(&name),
+                        place + 2);
 }
