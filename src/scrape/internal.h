@@ -10,7 +10,7 @@
 
 #define SCRAPE_CALL_MS (INT64_C(120) * 1000)      /* of one thing done in the browser */
 #define SCRAPE_RUN_MS (INT64_C(10) * 60 * 1000)   /* of a run */
-#define SCRAPE_LOOK_AGAIN_MS (INT64_C(10) * 1000) /* while a person is waited for */
+#define SCRAPE_LOOK_AGAIN_MS (INT64_C(3) * 1000) /* while a person is waited for */
 
 struct run {
     const struct scrape *scrape;
