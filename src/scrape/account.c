@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ACTOR "scrape-jobs"
+#define CHALLENGE_MAX 200 /* bytes that its owner is shown */
 
 static const char state_properties[] =
     "{\"signed_in\":{\"type\":\"boolean\",\"description\":\"whether an account is signed in\"},"
@@ -83,7 +84,9 @@ static bool look(struct run *run, bool *ret_in, const char **ret_challenge)
                    state_properties, &state))
         return false;
     *ret_in = json_bool(state, "signed_in", false);
-    *ret_challenge = arena_strndup(run->work->arena, json_str(state, "challenge", ""), 200);
+    const char *challenge = json_str(state, "challenge", "");
+    *ret_challenge = arena_strndup(run->work->arena, challenge,
+                                   utf8_floor(challenge, strlen(challenge), CHALLENGE_MAX));
     return *ret_challenge ? true : run_retry(run, "Out of memory");
 }
 
