@@ -88,6 +88,7 @@ const struct setting settings[] = {
         "Most MiB that the files of one user may take together; 0: no limit"),
     TEXT("MEDIA_TMP_DIR", media_tmp_dir, NULL,
          "Directory for files that are arriving or in work. Unset: tmp in the data directory"),
+    INT("MEDIA_THREADS", media_threads, "2", 1, 64, "Threads of each program that a media job runs"),
     CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),
     CHOICE("LOG_FORMAT", log_format, "json", "json|text", "Form of a log line"),
 

@@ -40,6 +40,7 @@ struct config {
     int64_t max_upload_mb;
     int64_t max_storage_mb_per_user;
     const char *media_tmp_dir;
+    int64_t media_threads;
     const char *log_level;
     const char *log_format;
 
