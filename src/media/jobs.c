@@ -345,7 +345,7 @@ static int claim_row(struct db_conn *c, const struct enqueuing *e, const char *n
     int r = db_exec(c,
                     "UPDATE media_jobs SET status = 'queued', operation = ?1, params = ?2, input_file_id = ?3,"
                     " input_url = ?4, creator_profile_id = ?5, priority = ?6, bull_job_id = ?7, progress = 0,"
-                    " result = NULL, error_message = NULL, started_at = NULL, completed_at = NULL,"
+                    " result = NULL, error_message = NULL, retry_count = 0, started_at = NULL, completed_at = NULL,"
                     " date_updated = ?8 WHERE id = ?9 AND user_id = ?10 AND status = ?11"
                     " AND coalesce(bull_job_id, '') = ?12",
                     DB_ARGS(RUN_VALUES, DB_TEXT(e->row.id), DB_TEXT(e->ask->user_id), DB_TEXT(e->row.status),
