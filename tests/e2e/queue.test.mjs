@@ -169,6 +169,7 @@ describe('the queue', () => {
         });
 
         test('whatever is somebody else\'s is not there', async () => {
+            const before = await unitsOf(server, anna);
             const hers = await newJob(server, bert, { operation: 'resize_image', input_file_id: foreign });
             const mine = await newJob(server, anna, { operation: 'resize_image', input_file_id: photo });
             assertRefused(await enqueue(server, anna, resize({ jobId: hers })), 404, 'not_found', 'jobId');
@@ -184,7 +185,7 @@ describe('the queue', () => {
             }
             // an administrator's rights reach others' jobs, but not to begin them in his name
             assertRefused(await enqueue(server, admin, resize({ jobId: hers })), 404, 'not_found', 'jobId');
-            assert.equal(await unitsOf(server, anna), (await unitsOf(server, anna)) + 0);
+            assert.equal(await unitsOf(server, anna), before);
         });
 
         test('a read-only user reads the queue and changes nothing', async () => {
@@ -318,8 +319,9 @@ describe('the queue', () => {
                 ['waiting', 5],
             ]);
             assert.equal(JSON.parse(runs[1].data).previous_error, 'cancelled');
-            for (const key of [id, run, `${id}-2`])
-                assertRefused(await retry(server, anna, key), key === run ? 404 : 409, key === run ? 'not_found' : 'job_not_failed', key === run ? 'jobId' : undefined);
+            for (const key of [id, `${id}-2`])
+                assertRefused(await retry(server, anna, key), 409, 'job_not_failed', undefined);
+            assertRefused(await retry(server, anna, run), 404, 'not_found', 'jobId'); // another has taken its place
             await cancel(server, anna, id);
             assert.equal(await unitsOf(server, anna), before);
         });
