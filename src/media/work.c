@@ -307,7 +307,7 @@ static void log_previous(struct doing *d)
         queue_log(d->work, "The run before failed: %s", error);
 }
 
-static void run(void *ctx, struct queue_work *work)
+void media_work_run(void *ctx, struct queue_work *work)
 {
     struct doing *d = calloc(1, sizeof *d); /* too large for a thread's stack */
     if (!d) {
@@ -340,22 +340,12 @@ static void run(void *ctx, struct queue_work *work)
 }
 
 /* Bytes that no unit has asked for; others are its own, or the sweep's. */
-static void done(void *ctx, struct queue_work *work)
+void media_work_done(void *ctx, struct queue_work *work)
 {
     (void)ctx;
     const struct media_finish *f = work->finish;
     for (size_t i = 0; f && !f->settled && i < f->n; i++)
         (void)file_forget(f->files, f->made[i].file_id);
-}
-
-struct queue_handler media_handler(struct media_worker *w)
-{
-    return (struct queue_handler){.queue = QUEUE_MEDIA,
-                                  .ctx = w,
-                                  .run = run,
-                                  .moved = media_moved,
-                                  .progressed = media_progressed,
-                                  .done = done};
 }
 
 void media_work_sweep(const struct config *cfg)

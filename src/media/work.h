@@ -17,8 +17,10 @@ struct media_worker {
     struct files *files;
 };
 
-/* The row of the queue's table of handlers that does media jobs. */
-struct queue_handler media_handler(struct media_worker *w);
+/* The hooks of the queue's handler, with media_moved and media_progressed of settle.h; ctx is a struct
+ * media_worker. */
+void media_work_run(void *ctx, struct queue_work *work);
+void media_work_done(void *ctx, struct queue_work *work);
 
 /* Removes what workers that died have left in MEDIA_TMP_DIR. Before a worker starts. */
 void media_work_sweep(const struct config *cfg);
