@@ -11,12 +11,10 @@
 #include "queue/queue.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <string.h>
 
 #define PARAMS_MAX ((size_t)64 * 1024) /* as JSON; what the column may hold */
-#define HOST_SIZE 256 /* of guard_parse_url */
 #define PREVIOUS_ERROR_MAX 500         /* bytes of it that the next run's log repeats */
 
 /* A run that is about to be: what the row will say, in the arena. */
@@ -254,28 +252,10 @@ static int check_params(struct enqueuing *e)
     return 0;
 }
 
-/* Whether a host is an address in numbers that isn't public; names are resolved, and checked, by the run. */
-static bool is_private(const char *host)
-{
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST}, *found = NULL;
-    if (getaddrinfo(host, NULL, &hints, &found) != 0)
-        return false;
-    bool yes = !guard_address_is_public(found->ai_addr);
-    freeaddrinfo(found);
-    return yes;
-}
-
 static int check_url(struct enqueuing *e)
 {
-    char host[HOST_SIZE];
-    if (!e->input_url)
-        return 0;
-    if (guard_parse_url(e->input_url, host) < 0)
-        return refuse(e->ret, ERR_INVALID_FIELD, "input_url",
-                      "input_url must be an http or https address without a user in it");
-    if (!e->m->cfg->allow_private_urls && is_private(host))
-        return refuse(e->ret, ERR_INVALID_FIELD, "input_url", "input_url must lead to a public address");
-    return 0;
+    int r = e->input_url ? guard_check_url(e->input_url) : 0;
+    return r < 0 ? refuse(e->ret, ERR_URL_REFUSED, "input_url", "%s", "") : 0;
 }
 
 /* The row's state: 1 where it stands in the way. */

@@ -7,10 +7,10 @@
 #include "base/keep.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "media/fetch.h"
 #include "media/jobs.h"
 #include "media/operation.h"
 #include "media/settle.h"
+#include "media/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -160,11 +160,11 @@ static int place_file(struct doing *d, const char *id)
 
 static int place_url(struct doing *d, const char *url)
 {
-    struct media_fetched got = {0};
-    int r = media_fetch_input(d->w->cfg, url, next_input(d)->path, d->work->cancel, &got);
-    if (r == 0)
+    struct media_source source = {
+        .cfg = d->w->cfg, .url = url, .path = next_input(d)->path, .cancel = d->work->cancel};
+    if (media_source_fetch(&source) == 0)
         return 0;
-    return fail(d, got.may_pass ? WORK_RETRY : WORK_FAILED, "%s", got.error);
+    return fail(d, source.may_pass ? WORK_RETRY : WORK_FAILED, "%s", source.error);
 }
 
 static int place_inputs(struct doing *d)

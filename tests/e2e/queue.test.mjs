@@ -135,7 +135,7 @@ describe('the queue', () => {
                 '--exec',
             ]) {
                 const answer = await enqueue(server, anna, { jobId: id, operation: 'ytdlp_info', input_url });
-                assertRefused(answer, 400, 'invalid_field', 'input_url');
+                assertRefused(answer, 400, 'url_not_allowed', 'input_url');
                 const asParam = { jobId: id, operation: 'ytdlp_info', params: { input_url } };
                 assert.equal((await enqueue(server, anna, asParam)).status, 400, input_url);
             }
