@@ -3,6 +3,7 @@
 // Pictures and films that can be decoded: PNGs made here, and short films made once by FFmpeg.
 
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,6 +41,9 @@ export function picture(width, height, colour = [40, 90, 160]) {
 /** A gradient, whose pixels differ. */
 export const gradient = (width, height) =>
     picture(width, height, (x, y) => [(x * 255) / width, (y * 255) / height, 128]);
+
+/** One that no program makes small. */
+export const noise = (width, height) => picture(width, height, () => [...randomBytes(3)]);
 
 /** A film with sound: an MP4 of so many seconds. */
 export function film(seconds = 2, { width = 160, height = 120, rate = 10 } = {}) {
