@@ -28,10 +28,10 @@ struct run {
     struct interpolate_scope scope;
     struct stagehand_sessions sessions;
     bool side_effects; /* the flow's row allows them */
-    json_t *audit; /* of the steps */
-    int n_steps;   /* begun so far */
-    size_t bytes;  /* of the results */
-    bool ended;    /* cancelled or out of time: on_error has no say */
+    json_t *audit;     /* of the steps */
+    int n_steps;       /* begun so far */
+    size_t bytes;      /* of the results */
+    bool ended;        /* cancelled or out of time: on_error has no say */
     int64_t begun_ms;
 };
 

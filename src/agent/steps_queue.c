@@ -19,7 +19,8 @@
 #define JOB_ARENA_MAX ((size_t)1024 * 1024)
 #define JOB_ID_SIZE (sizeof "scrape-" + UUID_SIZE)
 
-static int give(json_t **ret, const char *queue, const char *job_id, const char *run_id, const char *operation)
+static int give(json_t **ret, const char *queue, const char *job_id, const char *run_id,
+                const char *operation)
 {
     *ret = json_pack("{s:s, s:s, s:s, s:s, s:s}", "queue", queue, "jobId", job_id, "bullJobId", run_id,
                      "operation", operation, "status", "queued");
@@ -129,13 +130,13 @@ static int add_unit(struct db_conn *c, void *arg)
     return queue_add_in(s->queue, c, &s->job);
 }
 
-static int add_scrape(struct step_run *run, const struct scrape_kind *kind, const json_t *given, const char *id)
+static int add_scrape(struct step_run *run, const struct scrape_kind *kind, const json_t *given,
+                      const char *id)
 {
     struct queue *queue = run->env->media->queue;
-    _cleanup_json_ json_t *data =
-        json_pack("{s:s, s:s, s:s, s:O, s:s?}", "jobId", id, "operation", kind->operation, "user_id",
-                  run->who->user_id, "params", given, "creator_profile_id",
-                  json_str(given, "creator_profile_id", NULL));
+    _cleanup_json_ json_t *data = json_pack(
+        "{s:s, s:s, s:s, s:O, s:s?}", "jobId", id, "operation", kind->operation, "user_id", run->who->user_id,
+        "params", given, "creator_profile_id", json_str(given, "creator_profile_id", NULL));
     _cleanup_free_ char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
     struct scrape_adding s = {.queue = queue,
                               .job = {.id = id,
@@ -173,7 +174,8 @@ static int enqueue_scrape(struct step_run *run, const json_t *config, json_t **r
         return step_fail(run, -EINVAL, "%s needs \"%s\" in its params", kind->operation, kind->member);
     int r = items_own(run->env->db, run->who, kind->collection, row);
     if (r < 0)
-        return r == -ENOENT ? step_fail(run, r, "%s: There is no such row", kind->member) : store_fail(run, r);
+        return r == -ENOENT ? step_fail(run, r, "%s: There is no such row", kind->member)
+                            : store_fail(run, r);
     uuid_make(id + strlen("scrape-"));
     r = add_scrape(run, kind, given, id);
     return r < 0 ? r : give(ret, "scrape-jobs", id, id, kind->operation);

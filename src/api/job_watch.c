@@ -245,8 +245,9 @@ int job_watch(struct job_watches *all, const struct queue_info *info, struct eve
     char id[UUID_SIZE];
     struct watch *w = new_watch(all, info);
     uuid_make(id);
-    int r = w ? event_stream_new(all->app->events, id, info->user_id ? info->user_id : "", &ops, w, &w->stream)
-              : -ENOMEM;
+    int r =
+        w ? event_stream_new(all->app->events, id, info->user_id ? info->user_id : "", &ops, w, &w->stream)
+          : -ENOMEM;
     if (r < 0) {
         free(w);
         return r;

@@ -87,8 +87,8 @@ static json_t *describe_counts(const struct queue_counts *counts)
     const int64_t *n = counts->state;
     return json_pack("{s:I, s:I, s:I, s:I, s:I}", "waiting",
                      (json_int_t)(n[JOB_WAITING] + n[JOB_PRIORITIZED]), "active", (json_int_t)n[JOB_ACTIVE],
-                     "completed", (json_int_t)n[JOB_COMPLETED], "failed", (json_int_t)n[JOB_FAILED], "delayed",
-                     (json_int_t)n[JOB_DELAYED]);
+                     "completed", (json_int_t)n[JOB_COMPLETED], "failed", (json_int_t)n[JOB_FAILED],
+                     "delayed", (json_int_t)n[JOB_DELAYED]);
 }
 
 static reply stats(struct request *rq)
@@ -175,9 +175,8 @@ static reply add_media(struct request *rq)
 /* Who asks for the job in the path; an impersonated admin's rights don't reach others' jobs. */
 static struct media_whose whose(struct request *rq)
 {
-    return (struct media_whose){.user_id = rq->who->user_id,
-                                .any = rq->who->admin && !rq->who->impersonated_by,
-                                .id = rq->params[0]};
+    return (struct media_whose){
+        .user_id = rq->who->user_id, .any = rq->who->admin && !rq->who->impersonated_by, .id = rq->params[0]};
 }
 
 static reply no_job(struct request *rq)

@@ -32,7 +32,8 @@ int event_hub_start(const struct event_hub_options *options, struct event_hub **
 void event_hub_stop(struct event_hub *hub);
 
 struct event_ops {
-    const char *kind; /* what it streams: who looks for one kind finds no other, whose ctx is something else */
+    const char
+        *kind; /* what it streams: who looks for one kind finds no other, whose ctx is something else */
     void (*pause)(void *ctx, bool paused);
     void (*abandoned)(void *ctx);
     void (*release)(void *ctx); /* the last reference is gone */

@@ -176,9 +176,9 @@ static int check_file(struct db_conn *c, struct enqueuing *e, const char *field,
     const char *lower = lower_copy(e->arena, id);
     if (!lower)
         return -ENOMEM;
-    int r = uuid_valid(lower)
-                ? owns(c, "SELECT 1 FROM directus_files WHERE id = ?1 AND uploaded_by = ?2", lower, e->ask->user_id)
-                : 0;
+    int r = uuid_valid(lower) ? owns(c, "SELECT 1 FROM directus_files WHERE id = ?1 AND uploaded_by = ?2",
+                                     lower, e->ask->user_id)
+                              : 0;
     return r == 0 ? refuse_foreign(e->ret, field, "file") : r < 0 ? r : 0;
 }
 
@@ -291,9 +291,9 @@ static int write_data(struct enqueuing *e)
 {
     _cleanup_json_ json_t *data =
         json_pack("{s:s, s:s, s:s?, s:s?, s:O?, s:s?, s:s, s:o*}", "jobId", e->ret->job_id, "operation",
-                  e->op->name, "input_file_id", e->input_file_id, "input_url", e->input_url, "params", e->params,
-                  "creator_profile_id", e->creator_profile_id, "user_id", e->ask->user_id, "previous_error",
-                  previous_error(e));
+                  e->op->name, "input_file_id", e->input_file_id, "input_url", e->input_url, "params",
+                  e->params, "creator_profile_id", e->creator_profile_id, "user_id", e->ask->user_id,
+                  "previous_error", previous_error(e));
     e->params_text = e->params ? json_text(e->arena, e->params) : NULL;
     e->data = data ? json_text(e->arena, data) : NULL;
     if (!e->data || (e->params && !e->params_text))
@@ -322,15 +322,16 @@ static int new_row(struct db_conn *c, const struct enqueuing *e, const char *now
 static int claim_row(struct db_conn *c, const struct enqueuing *e, const char *now)
 {
     int64_t changed = 0;
-    int r = db_exec(c,
-                    "UPDATE media_jobs SET status = 'queued', operation = ?1, params = ?2, input_file_id = ?3,"
-                    " input_url = ?4, creator_profile_id = ?5, priority = ?6, bull_job_id = ?7, progress = 0,"
-                    " result = NULL, error_message = NULL, retry_count = 0, started_at = NULL, completed_at = NULL,"
-                    " date_updated = ?8 WHERE id = ?9 AND user_id = ?10 AND status = ?11"
-                    " AND coalesce(bull_job_id, '') = ?12",
-                    DB_ARGS(RUN_VALUES, DB_TEXT(e->row.id), DB_TEXT(e->ask->user_id), DB_TEXT(e->row.status),
-                            DB_TEXT(e->row.run_id ? e->row.run_id : "")),
-                    &changed);
+    int r = db_exec(
+        c,
+        "UPDATE media_jobs SET status = 'queued', operation = ?1, params = ?2, input_file_id = ?3,"
+        " input_url = ?4, creator_profile_id = ?5, priority = ?6, bull_job_id = ?7, progress = 0,"
+        " result = NULL, error_message = NULL, retry_count = 0, started_at = NULL, completed_at = NULL,"
+        " date_updated = ?8 WHERE id = ?9 AND user_id = ?10 AND status = ?11"
+        " AND coalesce(bull_job_id, '') = ?12",
+        DB_ARGS(RUN_VALUES, DB_TEXT(e->row.id), DB_TEXT(e->ask->user_id), DB_TEXT(e->row.status),
+                DB_TEXT(e->row.run_id ? e->row.run_id : "")),
+        &changed);
     return r == 0 && changed == 0 ? -EALREADY : r;
 }
 

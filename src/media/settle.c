@@ -68,11 +68,12 @@ static int set_completed(struct db_conn *c, const struct place *p, const json_t 
     _cleanup_free_ char *text = result ? json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     if (result && !text)
         return -ENOMEM;
-    int r = db_exec(c,
-                    "UPDATE media_jobs SET status = 'completed', bull_job_id = ?2, progress = 100, result = ?4,"
-                    " error_message = NULL, started_at = coalesce(started_at, ?3), completed_at = ?3,"
-                    " date_updated = ?3" OURS,
-                    DB_ARGS(PLACE(p), DB_TEXT(text)), &changed);
+    int r =
+        db_exec(c,
+                "UPDATE media_jobs SET status = 'completed', bull_job_id = ?2, progress = 100, result = ?4,"
+                " error_message = NULL, started_at = coalesce(started_at, ?3), completed_at = ?3,"
+                " date_updated = ?3" OURS,
+                DB_ARGS(PLACE(p), DB_TEXT(text)), &changed);
     return r < 0 ? r : changed > 0;
 }
 

@@ -270,8 +270,8 @@ static json_t *describe(const struct media_made *m)
 {
     const struct media_output *o = m->output;
     bool asset = !str_equal(o->kind, "data");
-    json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s*}", "file_id", m->file_id, "kind", o->kind, "type",
-                             m->kind.type, "name", m->name, "bytes", (json_int_t)o->bytes, "asset_id",
+    json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s*}", "file_id", m->file_id, "kind", o->kind,
+                             "type", m->kind.type, "name", m->name, "bytes", (json_int_t)o->bytes, "asset_id",
                              asset ? m->asset_id : NULL);
     if (item && o->width > 0)
         (void)json_object_set_new(item, "width", json_integer(o->width));
