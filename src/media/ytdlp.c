@@ -104,6 +104,8 @@ static const struct {
     {"is not a valid URL", -EINVAL, "There is no video at this address that can be taken"},
     {"No video formats found", -EINVAL, "There is no video at this address that can be taken"},
     {"Requested format is not available", -EINVAL, "The video has no form that can be taken"},
+    {"ffmpeg could not be found", -EINVAL, "The video has no form that can be taken"},
+    {"Redirection to url", -EACCES, "The site leads to an address that is neither http nor https"},
     {"DRM", -EINVAL, "The video is protected against copying"},
     {"Private video", -EACCES, "The site shows this video only to those who are logged in"},
     {"Sign in", -EACCES, "The site shows this video only to those who are logged in"},
