@@ -167,11 +167,11 @@ int media_output_image(struct media_run *run, const char *name, const char *form
 {
     char orientation[32];
     struct media_size size;
-    const char *type = "image/png";
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-        if (str_equal(formats[i].format, format))
-            type = formats[i].type;
-    int r = identify(run, arena_printf(run->arena, "%s:%s", format, name), &size, orientation);
+    const char *picture = arena_printf(run->arena, "%s:%s[0]", format, name);
+    const char *type = arena_printf(run->arena, "image/%s", format);
+    if (!picture || !type)
+        return media_fail(run, -ENOMEM, "There is not enough memory");
+    int r = identify(run, picture, &size, orientation);
     if (r < 0)
         return r;
     struct media_output *out;
