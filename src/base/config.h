@@ -74,6 +74,7 @@ struct config {
     const char *goose_bin;
     int64_t goose_max_runs;
     const char *goose_env;
+    const char *ytdlp_bin;
     const char *http_request_hosts;
     bool allow_private_urls;
 };

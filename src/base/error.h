@@ -13,6 +13,7 @@
     X(ERR_MISSING_FIELD, 400, "missing_field", "Missing required fields") \
     X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
     X(ERR_INVALID_QUERY, 400, "invalid_query", "A query parameter has an invalid value") \
+    X(ERR_URL_REFUSED, 400, "url_not_allowed", "The address must be a public one, http or https") \
     X(ERR_EMPTY_MESSAGE, 400, "empty_message", "The message is empty") \
     X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", \
       "The model can't read an attachment of this kind") \

@@ -11,6 +11,7 @@
 
 #define MIB ((int64_t)1024 * 1024)
 #define LINE_BYTES 400
+#define ENV_MOST 16
 #define LINES_MOST 40 /* of one program's errors, into the job's log */
 
 /* ---- arguments */
@@ -63,6 +64,13 @@ static void make_clean(char *line, size_t len)
     }
 }
 
+/* Without its path. */
+static const char *program_name(const struct media_tool *tool)
+{
+    const char *path = tool->args->argv[0], *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static void end_line(struct listening *l)
 {
     make_clean(l->line, l->len);
@@ -71,7 +79,9 @@ static void end_line(struct listening *l)
     l->too_large |= strstr(l->line, "File too large") != NULL;
     l->no_memory |= strstr(l->line, "Cannot allocate memory") || strstr(l->line, "resources exhausted") ||
                     strstr(l->line, "emory allocation failed");
-    const char *program = l->tool->args->argv[0];
+    const char *program = program_name(l->tool);
+    if (l->len > 0 && l->tool->line)
+        l->tool->line(l->tool->ctx, l->line);
     if (l->len > 0 && l->lines++ < LINES_MOST)
         media_log(l->run, "%s%s%s", str_has_prefix(l->line, program) ? "" : program,
                   str_has_prefix(l->line, program) ? "" : ": ", l->line);
@@ -104,6 +114,7 @@ static const struct {
     {"convert", "imagemagick"},
     {"identify", "imagemagick"},
     {"exiftool", "libimage-exiftool-perl"},
+    {"yt-dlp", "yt-dlp"},
 };
 
 static int not_started(struct media_run *run, const char *program, int r)
@@ -113,6 +124,8 @@ static int not_started(struct media_run *run, const char *program, int r)
             return media_fail(
                 run, r, "%s isn't installed on the server, and this operation needs it: apt-get install %s",
                 program, packages[i].package);
+    if (r == -ENOENT && strchr(program, '/'))
+        return media_fail(run, r, "The program that the server's settings name for this isn't there");
     return media_fail(run, r, "%s can't be started: %s", program, strerror(-r));
 }
 
@@ -141,33 +154,57 @@ static int ended_badly(struct media_run *run, const struct listening *l, const s
     return media_fail(run, -EINVAL, "%s", l->tool->failed);
 }
 
-int media_tool(struct media_run *run, const struct media_tool *tool)
+static int make_environment(const struct media_run *run, const struct media_tool *tool, const char **ret)
 {
-    const struct media_args *args = tool->args;
-    struct listening l = {.run = run, .tool = tool};
-    struct process_end end;
-    const char *env[] = {
-        arena_printf(run->arena, "MAGICK_CONFIGURE_PATH=%s", run->work),
-        arena_printf(run->arena, "MAGICK_TEMPORARY_PATH=%s", run->work),
-        arena_printf(run->arena, "MAGICK_THREAD_LIMIT=%lld", (long long)run->cfg->media_threads),
-        NULL,
-    };
-    if (args->failed || !env[0] || !env[1] || !env[2])
+    size_t n = 0;
+    ret[n++] = arena_printf(run->arena, "MAGICK_CONFIGURE_PATH=%s", run->work);
+    ret[n++] = arena_printf(run->arena, "MAGICK_TEMPORARY_PATH=%s", run->work);
+    ret[n++] = arena_printf(run->arena, "MAGICK_THREAD_LIMIT=%lld", (long long)run->cfg->media_threads);
+    if (!ret[0] || !ret[1] || !ret[2])
+        return -ENOMEM;
+    for (const char *const *e = tool->env; e && *e && n + 1 < ENV_MOST; e++)
+        ret[n++] = *e;
+    ret[n] = NULL;
+    return 0;
+}
+
+static int run_program(struct listening *l, struct process_end *ret)
+{
+    struct media_run *run = l->run;
+    const struct media_tool *tool = l->tool;
+    const char *env[ENV_MOST];
+    if (tool->args->failed || make_environment(run, tool, env) < 0)
         return media_fail(run, -ENOMEM, "There is not enough memory");
     struct process_spec spec = {
-        .argv = args->argv,
+        .argv = tool->args->argv,
         .env = env,
-        .dir = run->work,
+        .dir = tool->dir ? tool->dir : run->work,
         .limit_ms = run->until_ms - clock_monotonic_ms(),
         .max_memory = MEDIA_PROGRAM_MEMORY,
-        .max_file = media_output_most(run),
-        .cancel = run->cancel,
+        .max_file = tool->max_file ? tool->max_file : media_output_most(run),
+        .cancel = tool->cancel ? tool->cancel : run->cancel,
         .output = listen_to,
-        .ctx = &l,
+        .ctx = l,
     };
-    int r = process_run(&spec, &end);
+    int r = process_run(&spec, ret);
     if (r < 0)
-        return not_started(run, args->argv[0], r);
-    end_line(&l);
+        return not_started(run, tool->args->argv[0], r);
+    end_line(l);
+    return 0;
+}
+
+int media_program(struct media_run *run, const struct media_tool *tool, struct process_end *ret)
+{
+    struct listening l = {.run = run, .tool = tool};
+    return run_program(&l, ret);
+}
+
+int media_tool(struct media_run *run, const struct media_tool *tool)
+{
+    struct listening l = {.run = run, .tool = tool};
+    struct process_end end;
+    int r = run_program(&l, &end);
+    if (r < 0)
+        return r;
     return end.how == PROCESS_EXITED && end.code == 0 ? 0 : ended_badly(run, &l, &end);
 }
