@@ -46,11 +46,12 @@ struct media_tool {
     process_output_fn out; /* NULL = thrown away; only PROCESS_STDOUT */
     void *ctx;
     const char *failed; /* the sentence where it exits with an error, as for an input it can't read */
-    void (*line)(void *ctx, char *line); /* a line of its errors, before it is logged; may change it; or NULL */
-    const char *const *env;              /* more variables, ended by NULL; or NULL */
-    const char *dir;                     /* NULL = the working directory */
-    struct cancel *cancel;               /* NULL = the run's */
-    int64_t max_file;                    /* 0 = media_output_most */
+    void (*line)(void *ctx,
+                 char *line); /* a line of its errors, before it is logged; may change it; or NULL */
+    const char *const *env;   /* more variables, ended by NULL; or NULL */
+    const char *dir;          /* NULL = the working directory */
+    struct cancel *cancel;    /* NULL = the run's */
+    int64_t max_file;         /* 0 = media_output_most */
 };
 
 /* Runs it, whatever its end: 0, or negative errno with run->error where it wasn't started. */
@@ -119,7 +120,8 @@ const char *media_image_extension(const char *format);
 bool media_is_image(const struct media_run *run, size_t input);
 bool media_is_film(const struct media_run *run, size_t input);
 
-/* The name of an input in the working directory. */
+/* The end of a file's name that goes with its type ("jpg"), and its name in the working directory. */
+const char *media_input_end(const struct media_run *run, size_t input);
 const char *media_input_name(struct media_run *run, size_t input);
 
 /* The absolute path of a name in the working directory: 0, or -ENAMETOOLONG. */
@@ -135,7 +137,8 @@ int media_look_image(struct media_run *run, size_t input, struct media_size *ret
 /* What a film is: one that can be decoded, within the limits, or it fails with a sentence. */
 int media_look_film(struct media_run *run, size_t input, struct media_film *ret);
 
-/* Adds a file of the working directory to the outputs: alone, or having looked at it. */
+/* Adds a file of the working directory to the outputs: alone, or having looked at it. format: the end of a
+ * picture's media type. */
 int media_output_add(struct media_run *run, const char *name, const char *file_name,
                      struct media_output **ret);
 int media_output_image(struct media_run *run, const char *name, const char *format, const char *file_name);

@@ -29,6 +29,8 @@
 #define STEPS (FRAME_BITS + MEMORY) /* zeros at the end lead back to state 0 */
 #define CODED_BITS (2 * STEPS)
 
+#define ROUNDS 8
+#define NEAR_ENOUGH 0.5F /* of a coefficient: less than rounding to whole colours does */
 #define SHIFT_MOST 16.0F /* by which a block may get darker or brighter to make room */
 
 _Static_assert(MARK_BLOCKS_MIN *CARRIERS >= 2 * CODED_BITS, "every bit is there twice");
@@ -124,33 +126,43 @@ static void encode(const uint8_t *frame, uint8_t *ret_bits)
     }
 }
 
-/* One step of all paths: the better way into each state, and which it was. */
-static void step_paths(const float *says, const float *score, float *ret_score, uint8_t *ret_from)
+struct trellis {
+    uint8_t from[STATES][2]; /* the two states before each */
+    uint8_t out[STATES][2];  /* and what is put out on the way */
+};
+
+static void make_trellis(struct trellis *ret)
 {
     for (unsigned s = 0; s < STATES; s++)
-        ret_score[s] = -INFINITY;
-    for (unsigned s = 0; s < STATES; s++)
         for (unsigned bit = 0; bit < 2; bit++) {
-            unsigned out = output_of(s, bit), to = next_of(s, bit);
-            float is = score[s] + (out & 2 ? -says[0] : says[0]) + (out & 1 ? -says[1] : says[1]);
-            if (is > ret_score[to]) {
-                ret_score[to] = is;
-                ret_from[to] = (uint8_t)s;
-            }
+            unsigned to = next_of(s, bit);
+            ret->from[to][s & 1] = (uint8_t)s; /* the bit that is dropped tells the two apart */
+            ret->out[to][s & 1] = (uint8_t)output_of(s, bit);
         }
 }
 
-/* says: for each coded bit, how clearly it is 0 (above zero) or 1 (below). */
-static void decode(const float *says, uint8_t *ret_frame)
+/* One step of all paths: the better way into each state, and where it came from. */
+static void step_paths(const struct trellis *t, const float *says, const float *score, float *ret_score,
+                       uint8_t *ret_from)
 {
-    static const float begin = 0;
+    float sums[4] = {says[0] + says[1], says[0] - says[1], says[1] - says[0], -says[0] - says[1]};
+    for (unsigned to = 0; to < STATES; to++) {
+        float even = score[t->from[to][0]] + sums[t->out[to][0]];
+        float odd = score[t->from[to][1]] + sums[t->out[to][1]];
+        ret_score[to] = odd > even ? odd : even;
+        ret_from[to] = t->from[to][odd > even];
+    }
+}
+
+/* says: for each coded bit, how clearly it is 0 (above zero) or 1 (below). */
+static void decode(const struct trellis *t, const float *says, uint8_t *ret_frame)
+{
     uint8_t from[STEPS][STATES];
     float score[2][STATES];
-    memset(from, 0, sizeof from);
     for (unsigned s = 0; s < STATES; s++)
-        score[0][s] = s == 0 ? begin : -INFINITY;
+        score[0][s] = s == 0 ? 0 : -INFINITY;
     for (size_t i = 0; i < STEPS; i++)
-        step_paths(says + 2 * i, score[i & 1], score[(i + 1) & 1], from[i]);
+        step_paths(t, says + 2 * i, score[i & 1], score[(i + 1) & 1], from[i]);
     memset(ret_frame, 0, FRAME_BYTES);
     unsigned state = 0;
     for (size_t i = STEPS; i-- > 0;) {
@@ -227,44 +239,84 @@ static float nearest(float coefficient, float step, unsigned bit)
     return roundf((coefficient - offset) / step) * step + offset;
 }
 
-/* Colours that would pass black or white lose what was to be told; the whole block makes room. */
-static float make_room(const struct mark_picture *p, uint8_t *block, const float *change)
+/* A block as it changes: colours between the whole numbers that they become at the end. */
+struct block {
+    float colour[BLOCK][3];
+};
+
+static void load_block(const struct mark_picture *p, uint8_t *from, struct block *b)
+{
+    for (int i = 0; i < BLOCK; i++)
+        for (int c = 0; c < 3; c++)
+            b->colour[i][c] = (float)pixel_of(p, from, i)[c];
+}
+
+static void store_block(const struct mark_picture *p, uint8_t *to, const struct block *b)
+{
+    for (int i = 0; i < BLOCK; i++)
+        for (int c = 0; c < 3; c++)
+            pixel_of(p, to, i)[c] = (uint8_t)(b->colour[i][c] + 0.5F);
+}
+
+/* What the block's brightness lacks to say its bits; the most that a coefficient lacks. */
+static float find_change(const struct block *b, const struct basis *basis, const float *wanted, float *ret)
+{
+    float brightness[BLOCK], most = 0;
+    for (int i = 0; i < BLOCK; i++) {
+        brightness[i] = 0.299F * b->colour[i][0] + 0.587F * b->colour[i][1] + 0.114F * b->colour[i][2];
+        ret[i] = 0;
+    }
+    for (int c = 0; c < CARRIERS; c++) {
+        float by = wanted[c] - coefficient(brightness, basis->wave[c]);
+        most = fabsf(by) > most ? fabsf(by) : most;
+        for (int i = 0; i < BLOCK; i++)
+            ret[i] += by * basis->wave[c][i];
+    }
+    return most;
+}
+
+/* By how much the whole block has to get brighter or darker, so that what changes doesn't pass white or
+ * black. */
+static float make_room(const struct block *b, const float *change)
 {
     float over = 0, under = 0;
     for (int i = 0; i < BLOCK; i++)
         for (int c = 0; c < 3; c++) {
-            float to = (float)pixel_of(p, block, i)[c] + change[i];
+            float to = b->colour[i][c] + change[i];
             over = to - 255 > over ? to - 255 : over;
             under = -to > under ? -to : under;
         }
-    float shift = over > 0 && under > 0 ? (under - over) / 2 : under - over;
+    float shift = over > 0 && under > 0 ? 0 : under - over;
     return shift > SHIFT_MOST ? SHIFT_MOST : shift < -SHIFT_MOST ? -SHIFT_MOST : shift;
 }
 
-static uint8_t changed(uint8_t from, float by)
+static void apply_change(struct block *b, const float *change, float shift)
 {
-    float to = roundf((float)from + by);
-    return (uint8_t)(to < 0 ? 0 : to > 255 ? 255 : to);
+    for (int i = 0; i < BLOCK; i++)
+        for (int c = 0; c < 3; c++) {
+            float to = b->colour[i][c] + change[i] + shift;
+            b->colour[i][c] = to < 0 ? 0 : to > 255 ? 255 : to;
+        }
 }
 
+/* A pure colour can take only a part of each change (the others of its channels are at their end), so what is
+ * lacking is added again. */
 static void write_block(const struct mark_picture *p, const struct basis *basis, int64_t n,
                         const uint8_t *bits, float step)
 {
-    uint8_t *block = block_at(p, n);
-    float brightness[BLOCK], change[BLOCK] = {0};
-    read_brightness(p, block, brightness);
-    for (int c = 0; c < CARRIERS; c++) {
-        float is = coefficient(brightness, basis->wave[c]);
-        float by = nearest(is, step, bits[bit_of(n, c)]) - is;
-        for (int i = 0; i < BLOCK; i++)
-            change[i] += by * basis->wave[c][i];
+    uint8_t *at = block_at(p, n);
+    float brightness[BLOCK], change[BLOCK], wanted[CARRIERS];
+    struct block block;
+    read_brightness(p, at, brightness);
+    for (int c = 0; c < CARRIERS; c++)
+        wanted[c] = nearest(coefficient(brightness, basis->wave[c]), step, bits[bit_of(n, c)]);
+    load_block(p, at, &block);
+    for (int round = 0; round < ROUNDS; round++) {
+        if (find_change(&block, basis, wanted, change) < NEAR_ENOUGH)
+            break;
+        apply_change(&block, change, round == 0 ? make_room(&block, change) : 0);
     }
-    float shift = make_room(p, block, change);
-    for (int i = 0; i < BLOCK; i++) {
-        uint8_t *px = pixel_of(p, block, i);
-        for (int c = 0; c < 3; c++)
-            px[c] = changed(px[c], change[i] + shift);
-    }
+    store_block(p, at, &block);
 }
 
 int mark_embed(const struct mark_picture *picture, const uint8_t *message, size_t len, int strength)
@@ -305,6 +357,7 @@ int mark_extract(const struct mark_picture *picture, uint8_t *ret)
 {
     uint8_t frame[FRAME_BYTES];
     struct basis basis;
+    struct trellis trellis;
     int64_t blocks = count_blocks(picture);
     if (blocks < MARK_BLOCKS_MIN)
         return -ENOENT;
@@ -312,10 +365,11 @@ int mark_extract(const struct mark_picture *picture, uint8_t *ret)
     if (!h)
         return -ENOMEM;
     make_basis(&basis);
+    make_trellis(&trellis);
     for (int64_t n = 0; n < blocks; n++)
         hear_block(picture, &basis, n, h);
     for (int s = MARK_STRENGTH_MIN; s <= MARK_STRENGTH_MAX; s++) {
-        decode(h->says[s], frame);
+        decode(&trellis, h->says[s], frame);
         int r = read_frame(frame, ret);
         if (r > 0)
             return r;

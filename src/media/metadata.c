@@ -6,10 +6,12 @@
 #include "media/operations.h"
 
 #include "base/json.h"
+#include "base/keep.h"
 #include "base/text.h"
 #include "media/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #define ANSWER_MAX ((size_t)1024 * 1024)
@@ -64,44 +66,62 @@ static int check_picture(struct media_run *run, const char *name)
     return 0;
 }
 
-static int strip_picture(struct media_run *run)
+/* ExifTool changes a copy in place: of a WebP it can't write another. */
+static int copy_input(struct media_run *run, const char *name)
 {
-    struct media_size size;
+    char path[PATH_MAX];
+    int r = media_work_path(run, name, path, sizeof path);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = open(run->inputs[0].path, O_RDONLY | O_CLOEXEC);
+    r = fd < 0 ? -errno : keep_file(fd, path);
+    return r < 0 ? media_fail(run, r, "The file can't be copied: %s", strerror(-r)) : 0;
+}
+
+static int strip_copy(struct media_run *run, const char *name)
+{
     struct media_args args = {.arena = run->arena};
     struct media_tool tool = {.args = &args, .failed = DAMAGED};
-    const char *type = run->inputs[0].type;
-    const char *extension = strchr(type, '/') + 1;
-    const char *name = arena_printf(run->arena, "stripped.%s", media_image_extension(extension));
-    int r = media_look_image(run, 0, &size);
-    if (r < 0)
-        return r;
-    media_add(&args, "exiftool", "-config", "", "-q", "-all=", "--ICC_Profile:all", "-o", name, "--",
-              media_input_name(run, 0));
+    media_add(&args, "exiftool", "-config", "", "-q", "-m", "-overwrite_original",
+              "-all=", "--ICC_Profile:all", "--", name);
     media_part(run, 5, 80);
-    r = media_tool(run, &tool);
+    return media_tool(run, &tool);
+}
+
+/* The turn that a camera notes is a tag as well: the picture is shown as it is stored from now on. */
+static int tell_turn(struct media_run *run, struct media_size shown)
+{
+    const struct media_output *out = &run->outputs[0];
+    bool turned = out->width != shown.width;
+    if (turned)
+        media_log(run,
+                  "The picture was stored on its side, and a tag said so. Without the tag it is shown so");
+    run->result = json_pack("{s:b}", "turned", turned);
+    return run->result ? 0 : media_fail(run, -ENOMEM, "There is not enough memory");
+}
+
+static int strip_picture(struct media_run *run)
+{
+    struct media_size shown;
+    const char *name = arena_printf(run->arena, "stripped.%s", media_input_end(run, 0));
+    int r = name ? media_look_image(run, 0, &shown) : -ENOMEM;
+    if (r == 0)
+        r = copy_input(run, name);
+    if (r == 0)
+        r = strip_copy(run, name);
     if (r == 0)
         r = check_picture(run, name);
-    struct media_output *out;
     if (r == 0)
-        r = media_output_add(run, name, name, &out);
-    if (r < 0)
-        return r;
-    out->kind = "image";
-    out->type = type;
-    out->width = size.width;
-    out->height = size.height;
-    return 0;
+        r = media_output_image(run, name, strchr(run->inputs[0].type, '/') + 1, name);
+    return r < 0 ? r : tell_turn(run, shown);
 }
 
 /* ---- films */
 
-static const char *const containers[][3] = {
-    /* type, FFmpeg's name, end of a file's name */
-    {"video/mp4", "mp4", "mp4"},
-    {"video/quicktime", "mov", "mov"},
-    {"video/webm", "webm", "webm"},
-    {"video/x-matroska", "matroska", "mkv"},
-};
+static const char *muxer_of(const char *end)
+{
+    return str_equal(end, "mkv") ? "matroska" : end;
+}
 
 /* What FFmpeg itself writes, into every file. */
 static const char allowed_tags[] =
@@ -147,10 +167,8 @@ static int strip_film(struct media_run *run)
 {
     struct media_film film;
     struct media_args args;
-    size_t c = 0;
-    while (c + 1 < ARRAY_LEN(containers) && !str_equal(containers[c][0], run->inputs[0].type))
-        c++;
-    const char *name = arena_printf(run->arena, "stripped.%s", containers[c][2]);
+    const char *end = media_input_end(run, 0);
+    const char *name = arena_printf(run->arena, "stripped.%s", end);
     int r = media_look_film(run, 0, &film);
     if (r < 0)
         return r;
@@ -160,9 +178,9 @@ static int strip_film(struct media_run *run)
     media_argf(&args, "0:%d", film.video);
     media_add(&args, "-map", "0:a?", "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags",
               "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-sn", "-dn");
-    if (c < 2)
+    if (str_equal(end, "mp4") || str_equal(end, "mov"))
         media_add(&args, "-movflags", "+faststart", "-empty_hdlr_name", "1");
-    media_add(&args, "-f", containers[c][1]);
+    media_add(&args, "-f", muxer_of(end));
     media_argf(&args, "file:%s", name);
     media_part(run, 5, 95);
     if (r == 0)

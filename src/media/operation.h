@@ -28,7 +28,7 @@ struct media_input {
 struct media_output {
     char path[PATH_MAX];   /* absolute, below the run's directory */
     const char *kind;      /* "image", "video" or "data"; static */
-    const char *type;      /* media type; static */
+    const char *type;      /* media type; static or in the arena */
     const char *file_name; /* a name to offer, "watermarked.mp4"; static or in the arena */
     int64_t bytes;
     int64_t width, height; /* 0 = has none */

@@ -15,10 +15,10 @@
 #define SIDE_MAX 16384
 #define IMAGE_MS (3 * 60 * 1000)
 #define FILM_MS (60 * 60 * 1000)
-#define CLIPS_MAX MEDIA_OUTPUTS_MAX
-#define JOINED_MIN 2
 #define DOWNLOAD_MS (60 * 60 * 1000)
 #define INFO_MS (2 * 60 * 1000)
+#define CLIPS_MAX MEDIA_OUTPUTS_MAX
+#define JOINED_MIN 2
 
 /* clang-format off */
 static const struct field convert_fields[] = {
@@ -87,6 +87,18 @@ static const struct field watermark_fields[] = {
     FIELD_END
 };
 
+static const struct field download_fields[] = {
+    FIELD_STR(media_download_params, input_url, "input_url", MAX_LEN(2048), ALIAS("inputUrl")),
+    FIELD_INT(media_download_params, max_height, "max_height", ALIAS("maxHeight"), RANGE(64, 4320)),
+    FIELD_INT(media_download_params, max_mb, "max_mb", ALIAS("maxMb"), RANGE(1, 1048576)),
+    FIELD_END
+};
+
+static const struct field info_fields[] = {
+    FIELD_STR(media_download_params, input_url, "input_url", MAX_LEN(2048), ALIAS("inputUrl")),
+    FIELD_END
+};
+
 static const struct field teaser_fields[] = {
     FIELD_NUM(media_teaser_params, duration, "duration", DEFAULT(15), RANGE(1, 300)),
     FIELD_INT(media_teaser_params, segments, "segments", DEFAULT(5), RANGE(1, 20)),
@@ -103,18 +115,6 @@ static const struct field mark_fields[] = {
     FIELD_BOOL(media_mark_params, extract, "extract"),
     FIELD_END
 };
-
-static const struct field download_fields[] = {
-    FIELD_STR(media_download_params, input_url, "input_url", MAX_LEN(2048), ALIAS("inputUrl")),
-    FIELD_INT(media_download_params, max_height, "max_height", ALIAS("maxHeight"), RANGE(64, 4320)),
-    FIELD_INT(media_download_params, max_mb, "max_mb", ALIAS("maxMb"), RANGE(1, 1048576)),
-    FIELD_END
-};
-
-static const struct field info_fields[] = {
-    FIELD_STR(media_download_params, input_url, "input_url", MAX_LEN(2048), ALIAS("inputUrl")),
-    FIELD_END
-};
 /* clang-format on */
 
 static int refuse(struct body_error *e, enum error_id error, const char *field, const char *sentence)
@@ -123,6 +123,15 @@ static int refuse(struct body_error *e, enum error_id error, const char *field, 
     e->field = field;
     (void)snprintf(e->sentence, sizeof e->sentence, "%s", sentence);
     return -EINVAL;
+}
+
+static int check_download(const void *params, struct body_error *ret)
+{
+    const struct media_download_params *p = params;
+    int r = p->input_url ? guard_check_url(p->input_url) : 0;
+    if (r == -EACCES)
+        return refuse(ret, ERR_URL_REFUSED, "input_url", "input_url leads to an address that is not public");
+    return r < 0 ? refuse(ret, ERR_URL_REFUSED, "input_url", "input_url must be a http or https address") : 0;
 }
 
 static int check_resize(const void *params, struct body_error *ret)
@@ -195,15 +204,6 @@ static int check_mark(const void *params, struct body_error *ret)
     if (!p->extract && (!p->payload || str_is_blank(p->payload)))
         return refuse(ret, ERR_MISSING_FIELD, "payload", "payload must be given, unless extract is true");
     return 0;
-}
-
-static int check_download(const void *params, struct body_error *ret)
-{
-    const struct media_download_params *p = params;
-    int r = p->input_url ? guard_check_url(p->input_url) : 0;
-    if (r == -EACCES)
-        return refuse(ret, ERR_URL_REFUSED, "input_url", "input_url leads to an address that is not public");
-    return r < 0 ? refuse(ret, ERR_URL_REFUSED, "input_url", "input_url must be a http or https address") : 0;
 }
 
 #define PARAMS(strct, fields) .params = (fields), .params_size = sizeof(struct strct)
@@ -301,6 +301,24 @@ const struct media_operation media_operations[] = {
         .work = media_apply_watermark,
     },
     {
+        .name = "download_video",
+        .summary = "Takes a video from a page of the web",
+        PARAMS(media_download_params, download_fields),
+        .needs = MEDIA_NEEDS_URL,
+        .limit_ms = DOWNLOAD_MS,
+        .check = check_download,
+        .work = media_download_video,
+    },
+    {
+        .name = "ytdlp_info",
+        .summary = "Says what video a page of the web has",
+        PARAMS(media_download_params, info_fields),
+        .needs = MEDIA_NEEDS_URL,
+        .limit_ms = INFO_MS,
+        .check = check_download,
+        .work = media_ytdlp_info,
+    },
+    {
         .name = "create_teaser",
         .summary = "Makes a short video of parts of a long one",
         PARAMS(media_teaser_params, teaser_fields),
@@ -327,24 +345,6 @@ const struct media_operation media_operations[] = {
         .limit_ms = IMAGE_MS,
         .check = check_mark,
         .work = media_apply_steganographic_watermark,
-    },
-    {
-        .name = "download_video",
-        .summary = "Takes a video from a page of the web",
-        PARAMS(media_download_params, download_fields),
-        .needs = MEDIA_NEEDS_URL,
-        .limit_ms = DOWNLOAD_MS,
-        .check = check_download,
-        .work = media_download_video,
-    },
-    {
-        .name = "ytdlp_info",
-        .summary = "Says what video a page of the web has",
-        PARAMS(media_download_params, info_fields),
-        .needs = MEDIA_NEEDS_URL,
-        .limit_ms = INFO_MS,
-        .check = check_download,
-        .work = media_ytdlp_info,
     },
     {.name = NULL},
 };

@@ -66,31 +66,51 @@ void media_part(struct media_run *run, int from, int to)
 
 /* ---- inputs */
 
-static const char *const films[] = {"video/mp4", "video/quicktime", "video/webm", "video/x-matroska"};
-static const char *const images[] = {"image/jpeg", "image/png",  "image/webp",
-                                     "image/gif",  "image/avif", "image/heic"};
+static const struct {
+    const char *type, *end; /* of its name: ExifTool looks at that too */
+    enum media_accepts is;
+} kinds[] = {
+    {"image/jpeg", "jpg", MEDIA_IMAGES},  {"image/png", "png", MEDIA_IMAGES},
+    {"image/webp", "webp", MEDIA_IMAGES}, {"image/gif", "gif", MEDIA_IMAGES},
+    {"image/avif", "avif", MEDIA_IMAGES}, {"image/heic", "heic", MEDIA_IMAGES},
+    {"video/mp4", "mp4", MEDIA_VIDEOS},   {"video/quicktime", "mov", MEDIA_VIDEOS},
+    {"video/webm", "webm", MEDIA_VIDEOS}, {"video/x-matroska", "mkv", MEDIA_VIDEOS},
+};
 
-static bool is_one_of(const char *const *list, size_t n, const char *type)
+/* The row of kinds, or how many there are. */
+static size_t kind_of(const struct media_run *run, size_t input)
 {
-    for (size_t i = 0; i < n; i++)
-        if (str_equal(list[i], type))
-            return true;
-    return false;
+    size_t i = 0;
+    while (i < ARRAY_LEN(kinds) && !str_equal(kinds[i].type, run->inputs[input].type))
+        i++;
+    return i;
+}
+
+static bool is_kind(const struct media_run *run, size_t input, unsigned accepts)
+{
+    size_t i = kind_of(run, input);
+    return i < ARRAY_LEN(kinds) && (kinds[i].is & accepts);
 }
 
 bool media_is_image(const struct media_run *run, size_t input)
 {
-    return is_one_of(images, ARRAY_LEN(images), run->inputs[input].type);
+    return is_kind(run, input, MEDIA_IMAGES);
 }
 
 bool media_is_film(const struct media_run *run, size_t input)
 {
-    return is_one_of(films, ARRAY_LEN(films), run->inputs[input].type);
+    return is_kind(run, input, MEDIA_VIDEOS);
+}
+
+const char *media_input_end(const struct media_run *run, size_t input)
+{
+    size_t i = kind_of(run, input);
+    return i < ARRAY_LEN(kinds) ? kinds[i].end : "bin";
 }
 
 const char *media_input_name(struct media_run *run, size_t input)
 {
-    const char *name = arena_printf(run->arena, "input-%zu", input);
+    const char *name = arena_printf(run->arena, "input-%zu.%s", input, media_input_end(run, input));
     return name ? name : "";
 }
 
@@ -144,8 +164,7 @@ static int check_inputs(const struct media_operation *op, struct media_run *run)
         return media_fail(run, -EINVAL, "The job names no input_file_id");
     if (run->n_inputs == 0)
         return 0;
-    bool fits = ((op->accepts & MEDIA_IMAGES) && media_is_image(run, 0)) ||
-                ((op->accepts & MEDIA_VIDEOS) && media_is_film(run, 0));
+    bool fits = is_kind(run, 0, op->accepts);
     const char *wanted = op->accepts == MEDIA_IMAGES   ? "pictures (JPEG, PNG, WebP, GIF, AVIF, HEIC)"
                          : op->accepts == MEDIA_VIDEOS ? "videos (MP4, QuickTime, WebM, Matroska)"
                                                        : "pictures and videos";

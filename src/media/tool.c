@@ -48,7 +48,7 @@ struct listening {
     char line[LINE_BYTES + 1];
     size_t len;
     int lines;
-    bool no_space, no_memory;
+    bool no_space, no_memory, too_large;
 };
 
 /* Printable, and UTF-8, whatever it was. */
@@ -76,6 +76,7 @@ static void end_line(struct listening *l)
     make_clean(l->line, l->len);
     l->line[l->len] = '\0';
     l->no_space |= strstr(l->line, "No space left on device") != NULL;
+    l->too_large |= strstr(l->line, "File too large") != NULL;
     l->no_memory |= strstr(l->line, "Cannot allocate memory") || strstr(l->line, "resources exhausted") ||
                     strstr(l->line, "emory allocation failed");
     const char *program = program_name(l->tool);
@@ -140,7 +141,7 @@ static int ended_badly(struct media_run *run, const struct listening *l, const s
         return media_fail(run, -ECANCELED, "The job was cancelled");
     if (end->how == PROCESS_TIMED_OUT)
         return media_fail(run, -ETIMEDOUT, "It took longer than a job may");
-    if (end->how == PROCESS_KILLED && end->code == SIGXFSZ)
+    if (l->too_large || (end->how == PROCESS_KILLED && end->code == SIGXFSZ))
         return media_fail(run, -EFBIG, "The result would have more than %lld MiB",
                           (long long)(media_output_most(run) / MIB));
     if (end->how == PROCESS_KILLED)

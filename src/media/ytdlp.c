@@ -104,6 +104,8 @@ static const struct {
     {"is not a valid URL", -EINVAL, "There is no video at this address that can be taken"},
     {"No video formats found", -EINVAL, "There is no video at this address that can be taken"},
     {"Requested format is not available", -EINVAL, "The video has no form that can be taken"},
+    {"ffmpeg could not be found", -EINVAL, "The video has no form that can be taken"},
+    {"Redirection to url", -EACCES, "The site leads to an address that is neither http nor https"},
     {"DRM", -EINVAL, "The video is protected against copying"},
     {"Private video", -EACCES, "The site shows this video only to those who are logged in"},
     {"Sign in", -EACCES, "The site shows this video only to those who are logged in"},
@@ -206,8 +208,9 @@ static int run_behind(struct media_run *run, const struct ytdlp_call *call, stru
         .max_file = call->max_file,
     };
     arena_init(&secrets, 4096);
-    int r = make_environment(&secrets, proxy, env, ARRAY_LEN(env)) ? media_program(run, &tool, &end)
-                                                                  : media_fail(run, -ENOMEM, "Out of memory");
+    int r = make_environment(&secrets, proxy, env, ARRAY_LEN(env))
+                ? media_program(run, &tool, &end)
+                : media_fail(run, -ENOMEM, "Out of memory");
     if (r == 0) {
         end_output_line(&l);
         r = judge(run, &l, proxy, &end);

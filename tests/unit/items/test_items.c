@@ -242,6 +242,7 @@ static void jobs_take_public_urls_alone(void **state)
     json_t *values =
         json_pack("{s:s, s:s}", "operation", "download_video", "input_url", "https://example.com/v");
     assert_int_equal(create(w, ANNA, "media_jobs", values, &row, &error), 0);
+    json_decref(row);
 }
 
 static void jobs_in_work_stay(void **state)

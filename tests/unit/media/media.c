@@ -21,7 +21,10 @@ static void on_progress(void *ctx, int percent)
 {
     struct media *m = ctx;
     assert_in_range(percent, 0, 100);
-    m->percents++;
+    assert_true(m->percents++ == 0 || percent > m->last);
+    m->last = percent;
+    if (m->during)
+        m->during(m, percent);
 }
 
 static void on_log(void *ctx, const char *line)
@@ -170,7 +173,11 @@ int media_operate(struct media *m, const char *op, const char *params, ...)
     m->params = json_parse(params, strlen(params));
     if (media_params_bind(m->op, m->params, &m->arena, &m->run.params, &error) < 0)
         fail_msg("%s %s: %s", op, params, error.sentence);
-    int r = media_run_operation(m->op, &m->run);
+    struct media_operation limited = *m->op;
+    limited.limit_ms = m->limit_ms ? m->limit_ms : limited.limit_ms;
+    int r = media_run_operation(&limited, &m->run);
+    if (r == 0)
+        assert_int_equal(m->last, 100);
     if (r < 0)
         print_message("%s\n%s", m->run.error, m->log);
     if (r < 0)

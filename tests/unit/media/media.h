@@ -19,7 +19,10 @@ struct media {
     struct arena arena;
     json_t *params;
     struct media_run run;
-    int percents; /* how often progress was told */
+    int percents;                         /* how often progress was told */
+    int last;                             /* percent */
+    void (*during)(void *m, int percent); /* called with it; may be NULL */
+    int64_t limit_ms;                     /* in place of the operation's, unless 0 */
     char log[16384];
     const struct media_operation *op;
 };

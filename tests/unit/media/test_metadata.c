@@ -59,11 +59,10 @@ static void hostile_texts_in_tags_do_no_harm(void **state)
 {
     struct media *m = *state;
     media_do(m, "convert -size 64x48 gradient:red-blue p.jpg");
-    media_write(
-        m, "args",
+    static const char args[] =
         "-EXIF:Artist=me$(touch${IFS}pwned)`touch pwned`';--\n-XMP:Creator=%n%s{}[]\\\"@/etc/passwd me\n"
-        "-XMP:Title=-o/tmp/x\n-overwrite_original\n-q\np.jpg\n",
-        135);
+        "-XMP:Title=-o/tmp/x\n-overwrite_original\n-q\np.jpg\n";
+    media_write(m, "args", args, strlen(args));
     media_do(m, "exiftool -@ args");
     assert_stripped(m, "p.jpg");
     assert_int_equal(media_operate(m, "resize_image", "{\"width\":32}", "p.jpg", NULL), 0);
