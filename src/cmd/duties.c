@@ -29,14 +29,29 @@ static int scrape_due(struct db_conn *c, const struct duty_run *run)
     return app->cfg->stagehand_url ? scrape_enqueue_due(c, app->queue, run->slot, run->batch) : 0;
 }
 
+static void begin_jobs(void *ctx)
+{
+    queue_stir(((const struct app *)ctx)->queue);
+}
+
 #define POSTS_DUTY "posts"
 
 static struct duty duties[] = {
     {.name = "sweep", DAILY_AT(3, 0), .step = sweep_expired, .batch = 500, .limit_ms = MINUTE_MS},
     {.name = "quota leases", EVERY_MS(15 * MINUTE_MS), .step = return_units, .limit_ms = MINUTE_MS},
     {.name = "goose runs", EVERY_MS(MINUTE_MS), .step = goose_expire, .limit_ms = MINUTE_MS},
-    {.name = POSTS_DUTY, EVERY_MS(MINUTE_MS), .step = publish_due, .batch = 64, .limit_ms = MINUTE_MS},
-    {.name = "scrape", EVERY_MS(6 * HOUR_MS), .step = scrape_due, .batch = 64, .limit_ms = MINUTE_MS},
+    {.name = POSTS_DUTY,
+     EVERY_MS(MINUTE_MS),
+     .step = publish_due,
+     .batch = POSTS_DUE_BATCH,
+     .limit_ms = MINUTE_MS,
+     .after = begin_jobs},
+    {.name = "scrape",
+     EVERY_MS(6 * HOUR_MS),
+     .step = scrape_due,
+     .batch = 64,
+     .limit_ms = MINUTE_MS,
+     .after = begin_jobs},
     {.name = NULL},
 };
 

@@ -215,6 +215,11 @@ int queue_confirm(struct queue *q, const char *id)
     return q->engine->confirm(q, id);
 }
 
+void queue_stir(struct queue *q)
+{
+    queue_wake(q, (1U << QUEUES) - 1);
+}
+
 int queue_cancel(struct queue *q, const char *id, enum queue_cancelled *ret)
 {
     return q->engine->cancel(q, id, ret);

@@ -74,6 +74,10 @@ int queue_add_in(struct queue *q, struct db_conn *c, const struct queue_add *job
  * it will have it once it can be reached: queue_unconfirmed. Embedded, it never waits. */
 int queue_confirm(struct queue *q, const char *id);
 
+/* After a unit that added jobs of which nobody waits for a word: they begin soon. With Redis they are carried
+ * there by themselves, within seconds. Never waits. */
+void queue_stir(struct queue *q);
+
 /* ---- cancelling */
 
 enum queue_cancelled {

@@ -35,6 +35,8 @@ struct duty {
     duty_step_fn step;
     int64_t batch;    /* rows a step */
     int64_t limit_ms; /* of a run; others then have their turn before it goes on */
+    /* Outside of any unit, when a run, or a part of it, is done; it doesn't wait. May be NULL. */
+    void (*after)(void *ctx);
 };
 
 #define EVERY_MS(ms) .every_ms = (ms)

@@ -175,7 +175,8 @@ static void note_run(const struct step *step, int r, int steps, int64_t began_ms
     metric_add(METRIC_DUTIES, done);
     metric_add(METRIC_DUTIES_FAILED, r < 0 && r != -ESTALE);
     if (done)
-        log_event(LOG_INFO, "schedule: done", LOG_S("duty", step->duty->name), LOG_N("steps", steps),
+        log_event(step->duty->every_ms >= HOUR_MS ? LOG_INFO : LOG_DEBUG, "schedule: done",
+                  LOG_S("duty", step->duty->name), LOG_N("steps", steps),
                   LOG_N("ms", clock_monotonic_ms() - began_ms));
     if (r < 0 && r != -ESTALE)
         log_event(LOG_WARN, "schedule: a duty failed and is tried again", LOG_S("duty", step->duty->name),
@@ -196,6 +197,8 @@ static void run_duty(struct schedule *s, int i)
              clock_monotonic_ms() - began_ms < step.duty->limit_ms);
     if (r == 0)
         s->last_ms[i] = step.slot_ms;
+    if (r >= 0 && !step.again && step.duty->after)
+        step.duty->after(s->options.ctx);
     if (r < 0)
         s->retry_at_ms[i] = clock_monotonic_ms() + RETRY_MS;
     if (r == -ESTALE)

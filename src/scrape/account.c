@@ -85,8 +85,8 @@ static bool look(struct run *run, bool *ret_in, const char **ret_challenge)
         return false;
     *ret_in = json_bool(state, "signed_in", false);
     const char *challenge = json_str(state, "challenge", "");
-    *ret_challenge = arena_strndup(run->work->arena, challenge,
-                                   utf8_floor(challenge, strlen(challenge), CHALLENGE_MAX));
+    *ret_challenge =
+        arena_strndup(run->work->arena, challenge, utf8_floor(challenge, strlen(challenge), CHALLENGE_MAX));
     return *ret_challenge ? true : run_retry(run, "Out of memory");
 }
 

@@ -8,8 +8,8 @@
 #include "browser/browser.h"
 #include "scrape/scrape.h"
 
-#define SCRAPE_CALL_MS (INT64_C(120) * 1000)      /* of one thing done in the browser */
-#define SCRAPE_RUN_MS (INT64_C(10) * 60 * 1000)   /* of a run */
+#define SCRAPE_CALL_MS (INT64_C(120) * 1000)     /* of one thing done in the browser */
+#define SCRAPE_RUN_MS (INT64_C(10) * 60 * 1000)  /* of a run */
 #define SCRAPE_LOOK_AGAIN_MS (INT64_C(3) * 1000) /* while a person is waited for */
 
 struct run {
