@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* download_video. yt-dlp writes what the site has: one file, or picture and sound apart. A film of a kind that
- * is kept stays as it is; else FFmpeg puts it together from the files at hand, without encoding. What the
- * files are is told by their bytes. */
+/* download_video. yt-dlp writes what the site has: one file, or picture and sound apart. A film of a kind
+ * that is kept stays as it is; else FFmpeg puts it together from the files at hand, without encoding. What
+ * the files are is told by their bytes. */
 #include "media/params.h"
 #include "media/operations.h"
 #include "media/ytdlp.h"
@@ -30,7 +30,7 @@
 struct download {
     struct media_run *run;
     int64_t max_bytes;
-    int files;              /* that it has begun to write */
+    int files;               /* that it has begun to write */
     bool too_large, is_live; /* why it took nothing */
 };
 
@@ -118,7 +118,8 @@ static int call_ytdlp(struct download *d, const char *url, int64_t height, const
     if (r == 0 && d->too_large)
         r = media_fail(d->run, -EFBIG, "%s", call.too_large);
     if (r == 0 && d->is_live)
-        r = media_fail(d->run, -EINVAL, "The video is being broadcast now: it can be taken once it has ended");
+        r = media_fail(d->run, -EINVAL,
+                       "The video is being broadcast now: it can be taken once it has ended");
     return r;
 }
 
@@ -235,8 +236,9 @@ static int add_source(struct media_run *run, struct media_args *args, size_t i)
     if (container_of(run->inputs[i].type))
         return media_ffmpeg_input(run, args, i);
     if (!demuxer)
-        return media_fail(run, -EINVAL, "What is at this address is no video (MP4, QuickTime, WebM, Matroska, "
-                                        "MPEG-TS), but %s",
+        return media_fail(run, -EINVAL,
+                          "What is at this address is no video (MP4, QuickTime, WebM, Matroska, "
+                          "MPEG-TS), but %s",
                           run->inputs[i].type);
     media_add(args, "-f", demuxer, "-protocol_whitelist", "file,pipe", "-codec_whitelist", media_decoders,
               "-i");

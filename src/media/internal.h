@@ -46,11 +46,12 @@ struct media_tool {
     process_output_fn out; /* NULL = thrown away; only PROCESS_STDOUT */
     void *ctx;
     const char *failed; /* the sentence where it exits with an error, as for an input it can't read */
-    void (*line)(void *ctx, char *line); /* a line of its errors, before it is logged; may change it; or NULL */
-    const char *const *env;              /* more variables, ended by NULL; or NULL */
-    const char *dir;                     /* NULL = the working directory */
-    struct cancel *cancel;               /* NULL = the run's */
-    int64_t max_file;                    /* 0 = media_output_most */
+    void (*line)(void *ctx,
+                 char *line); /* a line of its errors, before it is logged; may change it; or NULL */
+    const char *const *env;   /* more variables, ended by NULL; or NULL */
+    const char *dir;          /* NULL = the working directory */
+    struct cancel *cancel;    /* NULL = the run's */
+    int64_t max_file;         /* 0 = media_output_most */
 };
 
 /* Runs it, whatever its end: 0, or negative errno with run->error where it wasn't started. */

@@ -30,7 +30,7 @@ struct media_compress_params {
 };
 
 struct media_download_params {
-    const char *input_url; /* NULL: the job's */
+    const char *input_url;      /* NULL: the job's */
     int64_t max_height, max_mb; /* 0 = none given */
 };
 

@@ -59,7 +59,8 @@ static int judge_status(struct media_source *s, int status, int64_t bytes)
     }
     if (status >= 200 && status < 300)
         return refuse(s, -EINVAL, "The file at input_url is empty");
-    (void)snprintf(sentence, sizeof sentence, "input_url could not be fetched: its server answered %d", status);
+    (void)snprintf(sentence, sizeof sentence, "input_url could not be fetched: its server answered %d",
+                   status);
     return refuse(s, status >= 500 || status == 429 ? -EAGAIN : -EINVAL, sentence);
 }
 

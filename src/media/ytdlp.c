@@ -208,8 +208,9 @@ static int run_behind(struct media_run *run, const struct ytdlp_call *call, stru
         .max_file = call->max_file,
     };
     arena_init(&secrets, 4096);
-    int r = make_environment(&secrets, proxy, env, ARRAY_LEN(env)) ? media_program(run, &tool, &end)
-                                                                  : media_fail(run, -ENOMEM, "Out of memory");
+    int r = make_environment(&secrets, proxy, env, ARRAY_LEN(env))
+                ? media_program(run, &tool, &end)
+                : media_fail(run, -ENOMEM, "Out of memory");
     if (r == 0) {
         end_output_line(&l);
         r = judge(run, &l, proxy, &end);

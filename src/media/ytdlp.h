@@ -9,10 +9,10 @@
 struct ytdlp_call {
     struct media_args *args; /* of ytdlp_begin, and options: not the URL */
     const char *url;
-    const char *dir;          /* where it runs; NULL = the working directory */
-    int64_t max_traffic;      /* bytes over the network, both ways */
-    int64_t max_file;         /* bytes of a file that it writes */
-    const char *too_large;    /* the sentence where one of these is reached */
+    const char *dir;                           /* where it runs; NULL = the working directory */
+    int64_t max_traffic;                       /* bytes over the network, both ways */
+    int64_t max_file;                          /* bytes of a file that it writes */
+    const char *too_large;                     /* the sentence where one of these is reached */
     void (*line)(void *ctx, const char *line); /* each of its output; may be NULL */
     void *ctx;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ytdlp_info: what yt-dlp finds out about a page, less all that is for machines. yt-dlp itself leaves out what
- * isn't wanted, since a site may list thousands of forms of a video. */
+/* ytdlp_info: what yt-dlp finds out about a page, less all that is for machines. yt-dlp itself leaves out
+ * what isn't wanted, since a site may list thousands of forms of a video. */
 #include "media/operations.h"
 #include "media/params.h"
 #include "media/ytdlp.h"
@@ -17,12 +17,11 @@
 #define LIST_MAX 50                     /* of its items */
 #define MARK "genie "
 
-static const char *const texts[] = {"id",          "title",       "description", "uploader", "uploader_url",
-                                    "channel",     "channel_url", "upload_date", "thumbnail", "webpage_url",
-                                    "extractor",   "live_status", "playlist_title"};
-static const char *const numbers[] = {"duration",      "timestamp", "view_count", "like_count",
-                                      "comment_count", "width",     "height",     "age_limit",
-                                      "playlist_count"};
+static const char *const texts[] = {"id",        "title",       "description",   "uploader",  "uploader_url",
+                                    "channel",   "channel_url", "upload_date",   "thumbnail", "webpage_url",
+                                    "extractor", "live_status", "playlist_title"};
+static const char *const numbers[] = {"duration", "timestamp", "view_count", "like_count",    "comment_count",
+                                      "width",    "height",    "age_limit",  "playlist_count"};
 static const char *const lists[] = {"tags", "categories"};
 
 struct finding {
@@ -121,7 +120,8 @@ int media_ytdlp_info(struct media_run *run)
     if (!url)
         return r;
     ytdlp_begin(run, &args);
-    r = add_options(&args) < 0 ? media_fail(run, -ENOMEM, "There is not enough memory") : ytdlp_run(run, &call);
+    r = add_options(&args) < 0 ? media_fail(run, -ENOMEM, "There is not enough memory")
+                               : ytdlp_run(run, &call);
     if (r == 0 && (!found.raw || found.odd))
         r = media_fail(run, -EINVAL, "yt-dlp says nothing about this address");
     if (r == 0 && !(run->result = reduce(found.raw)))

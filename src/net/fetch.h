@@ -34,9 +34,9 @@ struct fetch_request {
      * Whatever its status is; NULL = none. */
     int (*sink)(void *ctx, const char *data, size_t len);
     void *sink_ctx;
-    int max_redirects;             /* 0 = none are followed */
-    bool public_only;              /* the guard applies, to each redirect too */
-    struct cancel *cancel;         /* may be NULL */
+    int max_redirects;     /* 0 = none are followed */
+    bool public_only;      /* the guard applies, to each redirect too */
+    struct cancel *cancel; /* may be NULL */
 };
 
 struct fetch_response {
@@ -48,9 +48,9 @@ struct fetch_response {
 
 void fetch_response_free(struct fetch_response *response);
 
-/* 0 whatever the HTTP status; what the sink returned; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused), -EMSGSIZE, -EINVAL (bad
- * URL), -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in every case. The process
- * must ignore SIGPIPE. */
+/* 0 whatever the HTTP status; what the sink returned; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused),
+ * -EMSGSIZE, -EINVAL (bad URL), -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in
+ * every case. The process must ignore SIGPIPE. */
 int fetch(const struct fetch_request *request, struct fetch_response *response);
 
 #endif

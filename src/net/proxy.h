@@ -15,14 +15,14 @@
 #define PROXY_URL_SIZE 128
 
 struct proxy_options {
-    bool allow_private;     /* every address will do: ALLOW_PRIVATE_URLS */
-    int64_t max_bytes;      /* of all that passes, both ways; must be given */
-    int max_links;          /* connections at a time; 0 = 32 */
-    int max_links_in_all;   /* 0 = 20,000 */
-    int64_t head_ms;        /* for a request's head to come; 0 = 10 s */
-    int64_t idle_ms;        /* in which nothing passes; 0 = 60 s */
-    struct cancel *ended;   /* raised once max_bytes or max_links_in_all is reached; may be NULL */
-    resolve_fn resolve;     /* NULL = the system's; may still be called after proxy_close */
+    bool allow_private;   /* every address will do: ALLOW_PRIVATE_URLS */
+    int64_t max_bytes;    /* of all that passes, both ways; must be given */
+    int max_links;        /* connections at a time; 0 = 32 */
+    int max_links_in_all; /* 0 = 20,000 */
+    int64_t head_ms;      /* for a request's head to come; 0 = 10 s */
+    int64_t idle_ms;      /* in which nothing passes; 0 = 60 s */
+    struct cancel *ended; /* raised once max_bytes or max_links_in_all is reached; may be NULL */
+    resolve_fn resolve;   /* NULL = the system's; may still be called after proxy_close */
     void *resolve_ctx;
 };
 

@@ -128,8 +128,7 @@ static int read_request_line(const char *text, struct piece line, struct proxy_h
     const char *space = line.len == 0 ? NULL : memchr(line.at, ' ', line.len);
     if (!space || !piece_only((struct piece){line.at, (size_t)(space - line.at)}, TOKEN_CHARS))
         return -EBADMSG;
-    struct piece method = {line.at, (size_t)(space - line.at)},
-                 rest = {space + 1, line.len - method.len - 1};
+    struct piece method = {line.at, (size_t)(space - line.at)}, rest = {space + 1, line.len - method.len - 1};
     space = rest.len == 0 ? NULL : memchr(rest.at, ' ', rest.len);
     if (method.len == 0 || !space)
         return -EBADMSG;
@@ -230,9 +229,9 @@ int proxy_head_parse(const char *text, size_t len, struct proxy_head *ret)
 
 static bool is_ours(struct piece name)
 {
-    static const char *const ours[] = {"Host",       "Connection", "Keep-Alive", "TE",
-                                       "Upgrade",    "Trailer",    "Expect",     "Proxy-Authorization",
-                                       "Proxy-Connection"};
+    static const char *const ours[] = {
+        "Host",   "Connection",          "Keep-Alive",      "TE", "Upgrade", "Trailer",
+        "Expect", "Proxy-Authorization", "Proxy-Connection"};
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (piece_is(name, ours[i]))
             return true;

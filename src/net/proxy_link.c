@@ -245,8 +245,7 @@ static void make_tunnel(struct proxy_link *l, size_t head_len)
 
 static size_t head_length(const struct proxy_link *l)
 {
-    const char *end =
-        l->head_text.len ? memmem(l->head_text.data, l->head_text.len, "\r\n\r\n", 4) : NULL;
+    const char *end = l->head_text.len ? memmem(l->head_text.data, l->head_text.len, "\r\n\r\n", 4) : NULL;
     return end ? (size_t)(end - l->head_text.data) + 4 : 0;
 }
 
@@ -290,7 +289,8 @@ static void looked_up(struct proxy_link *l)
     if (r == -ENOENT) {
         note(l, &l->proxy->report.unknown_host);
         answer(l, 502, "The host is not known");
-    } else if (r == -E2BIG || (r == 0 && !l->proxy->options.allow_private && !resolve_is_public(&l->answer))) {
+    } else if (r == -E2BIG ||
+               (r == 0 && !l->proxy->options.allow_private && !resolve_is_public(&l->answer))) {
         note(l, &l->proxy->report.not_public);
         answer(l, 403, "The address is not a public one");
     } else if (r < 0) {

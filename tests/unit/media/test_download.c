@@ -117,7 +117,7 @@ static int run(struct media *m, const char *operation, const char *address, cons
     char params[512];
     (void)snprintf(params, sizeof params, "{\"input_url\": \"%s\"%s}", address, more);
     int r = media_operate(m, operation, params, NULL);
-    assert_null(strstr(m->log, "genie:"));   /* the proxy's password */
+    assert_null(strstr(m->log, "genie:")); /* the proxy's password */
     assert_null(strstr(m->run.error, "127.0.0.1"));
     return r;
 }

@@ -27,8 +27,8 @@ static void script(struct tcp_peer *p, void *ctx)
         } else if (peer_path_is(p, "/moved")) {
             (void)peer_puts(p, "HTTP/1.1 302 Found\r\nLocation: /picture\r\nContent-Length: 4\r\n\r\nover");
         } else if (peer_path_is(p, "/to-file")) {
-            (void)peer_puts(p,
-                            "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
+            (void)peer_puts(
+                p, "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
         } else if (peer_path_is(p, "/missing")) {
             (void)peer_puts(p, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope");
         } else if (peer_path_is(p, "/broken")) {
@@ -115,12 +115,9 @@ static void failures_leave_nothing_and_say_why(void **state)
         bool may_pass;
         const char *words;
     } cases[] = {
-        {"/missing", -EINVAL, false, "answered 404"},
-        {"/broken", -EAGAIN, true, "answered 503"},
-        {"/empty", -EINVAL, false, "is empty"},
-        {"/large", -EFBIG, false, "more than 1 MiB"},
-        {"/to-file", -EACCES, false, "not a public one"},
-        {"/cut", -EIO, false, "could not be fetched"},
+        {"/missing", -EINVAL, false, "answered 404"},     {"/broken", -EAGAIN, true, "answered 503"},
+        {"/empty", -EINVAL, false, "is empty"},           {"/large", -EFBIG, false, "more than 1 MiB"},
+        {"/to-file", -EACCES, false, "not a public one"}, {"/cut", -EIO, false, "could not be fetched"},
     };
     struct place *p = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -141,8 +138,8 @@ static void what_is_there_is_never_overwritten(void **state)
 
 static void private_addresses_get_no_connection(void **state)
 {
-    static const char *const hosts[] = {"127.0.0.1", "[::1]", "localhost", "2130706433", "0x7f.1",
-                                        "[::ffff:127.0.0.1]"};
+    static const char *const hosts[] = {"127.0.0.1",  "[::1]",  "localhost",
+                                        "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"};
     struct place *p = *state;
     char url[128];
     p->cfg.allow_private_urls = false;

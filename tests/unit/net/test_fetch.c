@@ -265,10 +265,8 @@ static void a_sink_takes_the_body_as_it_comes(void **state)
 {
     struct taken all = {.most = SIZE_MAX}, some = {.most = 100000}, limited = {.most = SIZE_MAX};
     struct fetch_response response;
-    struct fetch_request request = {.url = at(*state, "127.0.0.1", "/hop"),
-                                    .max_redirects = 1,
-                                    .sink = take,
-                                    .sink_ctx = &all};
+    struct fetch_request request = {
+        .url = at(*state, "127.0.0.1", "/hop"), .max_redirects = 1, .sink = take, .sink_ctx = &all};
     assert_int_equal(fetch(&request, &response), 0);
     assert_int_equal(response.status, 200);
     assert_int_equal(response.body.len, 0);

@@ -527,11 +527,8 @@ static void more_bytes_than_allowed_end_it(void **state)
 {
     (void)state;
     struct cancel ended = {0};
-    _cleanup_(proxy_closeP) struct proxy *p =
-        open_with((struct proxy_options){.allow_private = true,
-                                         .resolve = resolve,
-                                         .max_bytes = (int64_t)1024 * 1024,
-                                         .ended = &ended});
+    _cleanup_(proxy_closeP) struct proxy *p = open_with((struct proxy_options){
+        .allow_private = true, .resolve = resolve, .max_bytes = (int64_t)1024 * 1024, .ended = &ended});
     _cleanup_buf_ struct buf got = BUF_INIT(ANSWER_MAX);
     _cleanup_close_ int fd = ask(p, "GET", url("site.example", "/flood"), "");
     hear(fd, "", &got);
@@ -544,11 +541,8 @@ static void more_connections_than_allowed_end_it(void **state)
 {
     (void)state;
     struct cancel ended = {0};
-    _cleanup_(proxy_closeP) struct proxy *p =
-        open_with((struct proxy_options){.allow_private = true,
-                                         .resolve = resolve,
-                                         .max_links_in_all = 2,
-                                         .ended = &ended});
+    _cleanup_(proxy_closeP) struct proxy *p = open_with((struct proxy_options){
+        .allow_private = true, .resolve = resolve, .max_links_in_all = 2, .ended = &ended});
     assert_int_equal(status_of(p, "CONNECT", target("site.example")), 200);
     assert_int_equal(status_of(p, "CONNECT", target("site.example")), 200);
     assert_false(cancel_raised(&ended));
