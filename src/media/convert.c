@@ -60,10 +60,20 @@ void media_convert_output(struct media_args *args, const char *format, int64_t q
     media_argf(args, "%s:%s", format, name);
 }
 
+/* Of a JPEG that is cut off it says no more than a warning, and fills up with grey. */
+static void notice_end(void *ctx, char *line)
+{
+    bool *cut_off = ctx;
+    *cut_off |= strstr(line, "Premature end of JPEG file") != NULL;
+}
+
 int media_convert_run(struct media_run *run, const struct media_args *args)
 {
-    struct media_tool tool = {.args = args, .failed = FAILED};
+    bool cut_off = false;
+    struct media_tool tool = {.args = args, .failed = FAILED, .line = notice_end, .ctx = &cut_off};
     int r = media_tool(run, &tool);
+    if (r == 0 && cut_off)
+        return media_fail(run, -EINVAL, "The picture is incomplete: its end is missing");
     if (r == 0)
         media_progress(run, run->part_to);
     return r;

@@ -126,33 +126,43 @@ static void encode(const uint8_t *frame, uint8_t *ret_bits)
     }
 }
 
-/* One step of all paths: the better way into each state, and which it was. */
-static void step_paths(const float *says, const float *score, float *ret_score, uint8_t *ret_from)
+struct trellis {
+    uint8_t from[STATES][2]; /* the two states before each */
+    uint8_t out[STATES][2];  /* and what is put out on the way */
+};
+
+static void make_trellis(struct trellis *ret)
 {
     for (unsigned s = 0; s < STATES; s++)
-        ret_score[s] = -INFINITY;
-    for (unsigned s = 0; s < STATES; s++)
         for (unsigned bit = 0; bit < 2; bit++) {
-            unsigned out = output_of(s, bit), to = next_of(s, bit);
-            float is = score[s] + (out & 2 ? -says[0] : says[0]) + (out & 1 ? -says[1] : says[1]);
-            if (is > ret_score[to]) {
-                ret_score[to] = is;
-                ret_from[to] = (uint8_t)s;
-            }
+            unsigned to = next_of(s, bit);
+            ret->from[to][s & 1] = (uint8_t)s; /* the bit that is dropped tells the two apart */
+            ret->out[to][s & 1] = (uint8_t)output_of(s, bit);
         }
 }
 
-/* says: for each coded bit, how clearly it is 0 (above zero) or 1 (below). */
-static void decode(const float *says, uint8_t *ret_frame)
+/* One step of all paths: the better way into each state, and where it came from. */
+static void step_paths(const struct trellis *t, const float *says, const float *score, float *ret_score,
+                       uint8_t *ret_from)
 {
-    static const float begin = 0;
+    float sums[4] = {says[0] + says[1], says[0] - says[1], says[1] - says[0], -says[0] - says[1]};
+    for (unsigned to = 0; to < STATES; to++) {
+        float even = score[t->from[to][0]] + sums[t->out[to][0]];
+        float odd = score[t->from[to][1]] + sums[t->out[to][1]];
+        ret_score[to] = odd > even ? odd : even;
+        ret_from[to] = t->from[to][odd > even];
+    }
+}
+
+/* says: for each coded bit, how clearly it is 0 (above zero) or 1 (below). */
+static void decode(const struct trellis *t, const float *says, uint8_t *ret_frame)
+{
     uint8_t from[STEPS][STATES];
     float score[2][STATES];
-    memset(from, 0, sizeof from);
     for (unsigned s = 0; s < STATES; s++)
-        score[0][s] = s == 0 ? begin : -INFINITY;
+        score[0][s] = s == 0 ? 0 : -INFINITY;
     for (size_t i = 0; i < STEPS; i++)
-        step_paths(says + 2 * i, score[i & 1], score[(i + 1) & 1], from[i]);
+        step_paths(t, says + 2 * i, score[i & 1], score[(i + 1) & 1], from[i]);
     memset(ret_frame, 0, FRAME_BYTES);
     unsigned state = 0;
     for (size_t i = STEPS; i-- > 0;) {
@@ -347,6 +357,7 @@ int mark_extract(const struct mark_picture *picture, uint8_t *ret)
 {
     uint8_t frame[FRAME_BYTES];
     struct basis basis;
+    struct trellis trellis;
     int64_t blocks = count_blocks(picture);
     if (blocks < MARK_BLOCKS_MIN)
         return -ENOENT;
@@ -354,10 +365,11 @@ int mark_extract(const struct mark_picture *picture, uint8_t *ret)
     if (!h)
         return -ENOMEM;
     make_basis(&basis);
+    make_trellis(&trellis);
     for (int64_t n = 0; n < blocks; n++)
         hear_block(picture, &basis, n, h);
     for (int s = MARK_STRENGTH_MIN; s <= MARK_STRENGTH_MAX; s++) {
-        decode(h->says[s], frame);
+        decode(&trellis, h->says[s], frame);
         int r = read_frame(frame, ret);
         if (r > 0)
             return r;

@@ -202,19 +202,20 @@ static void films_that_are_cut_off_are_told(void **state)
 
 static void pictures_that_are_cut_off_are_told(void **state)
 {
-    static const char *const names[] = {"p.png", "p.webp"};
+    static const char *const names[] = {"p.png", "p.webp", "p.jpg", "p.gif", "p.avif"};
     struct media *m = *state;
+    media_make_picture(m, "whole.png", "160x120");
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char words[64];
-        (void)snprintf(words, sizeof words, "convert -size 64x48 plasma: %s", names[i]);
+        (void)snprintf(words, sizeof words, "convert whole.png %s", names[i]);
         media_do(m, words);
-        (void)snprintf(words, sizeof words, "truncate -s 700 %s", names[i]);
+        (void)snprintf(words, sizeof words, "truncate -s -200 %s", names[i]);
         media_do(m, words);
-        assert_refused(m, "convert_image", "{\"format\":\"jpeg\"}", names[i], "The picture is damaged");
+        assert_refused(m, "convert_image", "{\"format\":\"jpeg\"}", names[i], "The picture is ");
     }
 }
 
-/* 200 MB of zeros in a text chunk and behind the picture's end; what is asked for comes, or a refusal. */
+/* 64 MiB of zeros in a text chunk and behind the picture's end; what is asked for comes, or a refusal. */
 static void a_bomb_in_a_picture_does_not_go_off(void **state)
 {
     static const char script[] =
@@ -224,10 +225,10 @@ static void a_bomb_in_a_picture_does_not_go_off(void **state)
         "$o.=$z->deflate($b) for 1..$n;$o.$z->flush}"
         "my $pic=compress((\"\\0\".\"\\x80\" x 64) x 64);"
         "my $head=\"\\x89PNG\\r\\n\\x1a\\n\".chunk('IHDR',pack('NNCCCCC',64,64,8,0,0,0,0));"
-        "open my $f,'>','text.png';binmode $f;print $f $head.chunk('zTXt',\"Comment\\0\\0\".zeros(200))."
+        "open my $f,'>','text.png';binmode $f;print $f $head.chunk('zTXt',\"Comment\\0\\0\".zeros(64))."
         "chunk('IDAT',$pic).chunk('IEND','');close $f;"
-        "open $f,'>','data.png';binmode $f;print $f $head.chunk('IDAT',zeros(200)).chunk('IEND','');close $f;"
-        "open $f,'>','icc.png';binmode $f;print $f $head.chunk('iCCP',\"x\\0\\0\".zeros(200))."
+        "open $f,'>','data.png';binmode $f;print $f $head.chunk('IDAT',zeros(64)).chunk('IEND','');close $f;"
+        "open $f,'>','icc.png';binmode $f;print $f $head.chunk('iCCP',\"x\\0\\0\".zeros(64))."
         "chunk('IDAT',$pic).chunk('IEND','');close $f;";
     static const char *const names[] = {"text.png", "data.png", "icc.png"};
     struct media *m = *state;
@@ -256,8 +257,7 @@ static void a_cancel_ends_the_program_at_once(void **state)
     struct media *m = *state;
     struct cancel cancel = {.deadline_ms = 0};
     media_do(
-        m, "ffmpeg -v error -f lavfi -i testsrc=s=320x240:d=60:r=25 -c:v libx264 -preset ultrafast long.mp4");
-    assert_int_equal(media_operate(m, "resize_video", "{\"width\":32}", "long.mp4", NULL), 0);
+        m, "ffmpeg -v error -f lavfi -i testsrc=s=320x240:d=20:r=25 -c:v libx264 -preset ultrafast long.mp4");
     m->run.cancel = &cancel;
     m->during = raise_at_first;
     assert_int_equal(media_operate(m, "compress_video", "{}", "long.mp4", NULL), -ECANCELED);
