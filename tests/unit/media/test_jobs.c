@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define JOB "00000000-0000-4000-8000-0000000000f1"
+#define JOB "00000000-0000-4000-8000-000000000001" /* no letter in it */
 #define FILE_ID "00000000-0000-4000-8000-0000000000f2"
 
 struct place {
