@@ -34,7 +34,7 @@ struct queue_claim {
     struct queue_job job; /* in the arena; data is a reference */
     struct arena arena;
     char token[QUEUE_TOKEN_SIZE];
-    int64_t good_until_ms; /* by clock_monotonic_ms(): the lease counts as lost from then on */
+    int64_t good_until_ms; /* by clock_monotonic_ms(), as claimed: the lease counts as lost from then on */
     const char *unfit;     /* why it can't run (its data are no object), for its owner; else NULL */
 };
 
@@ -47,8 +47,9 @@ struct queue_settle {
     struct queue_claim *claim;
     enum queue_move move;
     int64_t delay_ms;     /* of QUEUE_RETRIED and QUEUE_RETURNED */
-    const json_t *result; /* may be NULL */
-    const char *error;    /* may be NULL */
+    const json_t *result;    /* may be NULL */
+    const char *result_text; /* the same as text */
+    const char *error;       /* may be NULL */
     void *finish;
     int percent;              /* its last progress, -1 = as stored */
     const char *const *lines; /* log lines not yet stored */
@@ -71,23 +72,25 @@ struct queue_step {
     size_t n_claimed;                         /* fewer than want: there were no more */
 };
 
-/* What one lease thread's round says and hears of a claim. */
+/* What a round of the lease thread says and hears of a claim. */
 struct queue_note {
     struct queue_claim *claim;
-    bool renew; /* else only notes and news; sets claim->good_until_ms */
-    int percent; /* -1 = no news */
+    bool renew;  /* else only notes and news */
+    int percent; /* -1 = as stored */
     const char *const *lines;
     size_t n_lines;
 
-    bool lost, cancelled; /* what was heard */
+    int64_t good_until_ms; /* what was heard: of the renewed lease, as in a claim; */
+    bool lost, cancelled;  /* the claim no longer holds; the job was asked to end */
 };
 
 /* A look at what time will bring: of a worker's queues (bits 1 << queue). */
 struct queue_upkeep {
     unsigned queues;
-    bool trim;               /* retention is due as well */
-    unsigned fresh;          /* bits of queues that have jobs to claim, perhaps */
-    int64_t next_ms;         /* by the store's clock, from now: when to look again at the latest */
+    bool trim; /* retention is due as well */
+
+    unsigned fresh;  /* bits of those that have jobs to claim, perhaps */
+    int64_t next_ms; /* from now: when to look again at the latest */
 };
 
 struct queue_engine {
