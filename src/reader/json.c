@@ -49,6 +49,8 @@ static void enter(struct reading *r, bool object)
     memcpy(l->key, up->key, sizeof l->key);
     l->role = up->key[0] ? field_role_of(up->key, strlen(up->key)) : FIELD_DETAIL;
     l->kind = node_kind_of(up->key, strlen(up->key), up->kind);
+    if (object && l->role == FIELD_TEXT && l->kind == NODE_PERSONA) /* {"about":{"bio":…}} is a thing by itself */
+        l->role = FIELD_DETAIL;
     l->array = object ? up->array : ++r->arrays;
 }
 
