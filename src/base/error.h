@@ -59,6 +59,10 @@
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
+    X(ERR_QUEUE_UNAVAILABLE, 503, "queue_unavailable", \
+      "The job queue can't be reached, try again shortly; nothing was queued") \
+    X(ERR_QUEUE_UNCONFIRMED, 503, "queue_unconfirmed", \
+      "The job is kept and will be queued as soon as the queue can be reached; asking again is safe") \
     X(ERR_STORAGE_FULL, 503, "storage_full", "There is no room left for files") \
     X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
     X(ERR_MODEL_UNAVAILABLE, 503, "model_unavailable", \
