@@ -29,8 +29,12 @@ static const int begins_at[READ_PHASES + 1] = {[READ_READ] = 0,   [READ_NODES] =
                                                [READ_EMBED] = 75, [READ_SUMMARY] = 90, [READ_DONE] = 98,
                                                [READ_PHASES] = 100};
 
+struct reader {
+    struct reader_options with;
+};
+
 struct reading {
-    struct reader *reader;
+    const struct reader_options *reader;
     struct queue_work *work;
     struct read_place place;
     char path[PATH_MAX]; /* of the archive */
@@ -316,9 +320,10 @@ static int run_phases(struct reading *r)
 
 /* ---- the handler */
 
-static void run(void *ctx, struct queue_work *work)
+void reader_run(void *ctx, struct queue_work *work)
 {
-    struct reading r = {.reader = ctx,
+    const struct reader *reader = ctx;
+    struct reading r = {.reader = &reader->with,
                         .work = work,
                         .place = {.user_id = work->job.user_id, .job_id = work->job.id}};
     if (!work->job.user_id || !make_path(&r)) {
@@ -334,7 +339,7 @@ static void run(void *ctx, struct queue_work *work)
 }
 
 /* In the unit of the job's end. Twice is as once. */
-static int moved(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
+int reader_moved(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
                  const json_t *result, const char *error, void *finish)
 {
     (void)ctx;
@@ -351,7 +356,17 @@ static int moved(struct db_conn *c, void *ctx, const struct queue_job *job, enum
     return r < 0 ? r : read_end(c, job->user_id, job->id);
 }
 
-struct queue_handler reader_handler(struct reader *reader)
+int reader_open(const struct reader_options *options, struct reader **ret)
 {
-    return (struct queue_handler){.queue = QUEUE_ONBOARDING, .ctx = reader, .run = run, .moved = moved};
+    struct reader *r = malloc(sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    r->with = *options;
+    *ret = r;
+    return 0;
+}
+
+void reader_close(struct reader *reader)
+{
+    free(reader);
 }

@@ -11,16 +11,24 @@
 #include "queue/handler.h"
 #include "retrieval/retrieval.h"
 
-/* What it works with; outlives the queue. llm and retrieval may be NULL: then there are no vectors, and the
+/* What it works with; outlives the reader. llm and retrieval may be NULL: then there are no vectors, and the
  * summary is counted. */
-struct reader {
+struct reader_options {
     const struct config *cfg;
     struct db *db;
     struct llm *llm;
     struct retrieval *retrieval;
 };
 
-/* The row of the handlers' table. */
-struct queue_handler reader_handler(struct reader *reader);
+struct reader;
+
+/* 0 or -ENOMEM. */
+int reader_open(const struct reader_options *options, struct reader **ret);
+void reader_close(struct reader *reader);
+
+/* The handler's halves (queue/handler.h); ctx is the reader. */
+void reader_run(void *ctx, struct queue_work *work);
+int reader_moved(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
+                 const json_t *result, const char *error, void *finish);
 
 #endif
