@@ -31,8 +31,8 @@ static const struct field state_fields[] = {
 
 struct looking {
     const char *user_id;
-    enum onboarding_state state; /* out */
-    bool has_job;                /* out */
+    enum onboarding_state state;         /* out */
+    bool has_job;                        /* out */
     char reason[ONBOARDING_REASON_SIZE]; /* out: why the last export came to nothing, or "" */
 };
 
@@ -55,8 +55,8 @@ static reply state_read(struct request *rq)
     int r = db_read(rq->app->db, look_unit, &l);
     if (r < 0)
         return reply_store_error(rq, r);
-    return reply_json(rq, 200, "{s:s, s:s, s:s*}", "state", onboarding_state_name(l.state), "userId", l.user_id,
-                      "reason", l.reason[0] ? l.reason : NULL);
+    return reply_json(rq, 200, "{s:s, s:s, s:s*}", "state", onboarding_state_name(l.state), "userId",
+                      l.user_id, "reason", l.reason[0] ? l.reason : NULL);
 }
 
 static reply reply_persona(struct request *rq, const char *id)

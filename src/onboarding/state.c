@@ -72,7 +72,8 @@ static int make_persona(struct db_conn *c, struct onboarding_change *change, con
 
 static int update_persona(struct db_conn *c, const struct onboarding_change *change, const char *now)
 {
-    return db_exec(c, "UPDATE user_personas SET onboarding_state = ?2, onboarding_reason = NULL,"
+    return db_exec(c,
+                   "UPDATE user_personas SET onboarding_state = ?2, onboarding_reason = NULL,"
                    " date_updated = ?3 WHERE id = ?1",
                    DB_ARGS(DB_TEXT(change->persona_id), DB_TEXT(names[change->to]), DB_TEXT(now)), NULL);
 }

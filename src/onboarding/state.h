@@ -47,9 +47,9 @@ struct onboarding_end {
     const char *reason; /* of an end that isn't, a sentence for the user */
 };
 
-/* Inside the unit in which the job ends: PROCESSING becomes COMPLETE, or DATA_COLLECTION again with the reason,
- * so that nobody is stuck. Any other state stays, and so does PROCESSING by another job. Twice is as once. 0 or
- * the store's error. */
+/* Inside the unit in which the job ends: PROCESSING becomes COMPLETE, or DATA_COLLECTION again with the
+ * reason, so that nobody is stuck. Any other state stays, and so does PROCESSING by another job. Twice is as
+ * once. 0 or the store's error. */
 int onboarding_end(struct db_conn *c, const struct onboarding_end *end);
 
 /* Whether the user has a job of onboarding that hasn't ended: 1, 0, or the store's error. */

@@ -255,10 +255,8 @@ struct piece {
 static int add_piece(struct corpus *c, const struct source *source, const struct record *r,
                      const struct piece *p)
 {
-    struct draft d = {.kind = r->kind,
-                      .source = source->number,
-                      .part = (uint32_t)p->part,
-                      .follows = source->is_document};
+    struct draft d = {
+        .kind = r->kind, .source = source->number, .part = (uint32_t)p->part, .follows = source->is_document};
     char *content = arena_strndup(&c->texts, p->text, p->len);
     d.title = make_title(c, source, r, p->part, p->parts);
     if (!content || !d.title)

@@ -13,18 +13,18 @@
 #define CORPUS_NODES_MAX 20000
 #define CORPUS_TEXT_MAX ((size_t)12 << 20) /* bytes of all contents */
 #define CORPUS_REMARKS_MAX 100
-#define KEY_SIZE 65  /* SHA-256 in hexadecimal */
+#define KEY_SIZE 65   /* SHA-256 in hexadecimal */
 #define TITLE_MAX 240 /* bytes */
 
 struct draft {
     enum node_kind kind;
     const char *title, *content, *tags; /* tags: a JSON array */
     char key[KEY_SIZE];                 /* of kind, title and content: the same thing has the same key */
-    uint32_t source; /* number of the file */
-    uint32_t part;   /* of its record, from 0 */
-    bool follows;    /* in its file: sections of a document */
-    uint32_t author, thread;        /* numbers in `names`, LEXICON_NONE where unknown */
-    uint32_t first_tag, n_tags;     /* in corpus.tag_of */
+    uint32_t source;                    /* number of the file */
+    uint32_t part;                      /* of its record, from 0 */
+    bool follows;                       /* in its file: sections of a document */
+    uint32_t author, thread;            /* numbers in `names`, LEXICON_NONE where unknown */
+    uint32_t first_tag, n_tags;         /* in corpus.tag_of */
 };
 
 /* What the owner is told of: a file that was left out, or cut short. */

@@ -19,9 +19,9 @@ void csv_begin(struct csv *c, const char *s, size_t len);
 void csv_free(struct csv *c);
 
 enum csv_cell {
-    CSV_CELL,     /* a cell, and more of its row follow */
-    CSV_LAST,     /* the last cell of its row */
-    CSV_END,      /* there are no more rows */
+    CSV_CELL, /* a cell, and more of its row follow */
+    CSV_LAST, /* the last cell of its row */
+    CSV_END,  /* there are no more rows */
     CSV_NO_MEMORY,
 };
 

@@ -12,11 +12,11 @@
 struct weaving {
     const struct corpus *corpus;
     struct corpus_edge *edges;
-    size_t n, first; /* of the present draft */
-    uint8_t *reached;      /* by draft */
-    uint32_t *last_author, *last_thread;   /* by name: the newest draft */
-    uint32_t *holders;     /* by tag: how many drafts have it */
-    uint32_t (*recent)[TAG_BACK]; /* by tag: the newest drafts that have it */
+    size_t n, first;                     /* of the present draft */
+    uint8_t *reached;                    /* by draft */
+    uint32_t *last_author, *last_thread; /* by name: the newest draft */
+    uint32_t *holders;                   /* by tag: how many drafts have it */
+    uint32_t (*recent)[TAG_BACK];        /* by tag: the newest drafts that have it */
 };
 
 static void join(struct weaving *w, uint32_t from, uint32_t to, double weight)

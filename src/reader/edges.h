@@ -7,9 +7,9 @@
 
 #include "reader/corpus.h"
 
-#define EDGES_BACK 6    /* most edges from a draft to earlier ones */
-#define EDGES_TO 12     /* most that reach one from later ones */
-#define TAG_HOLDERS 12  /* a tag that more drafts have joins nothing */
+#define EDGES_BACK 6   /* most edges from a draft to earlier ones */
+#define EDGES_TO 12    /* most that reach one from later ones */
+#define TAG_HOLDERS 12 /* a tag that more drafts have joins nothing */
 
 #define EDGE_PART 0.9
 #define EDGE_SECTION 0.6

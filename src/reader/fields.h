@@ -11,8 +11,16 @@
 
 #define FIELD_TEXT_MAX ((size_t)64 * 1024) /* bytes of a value; the rest is left out */
 
-enum field_role { FIELD_DETAIL, FIELD_TEXT, FIELD_TITLE, FIELD_AUTHOR, FIELD_THREAD, FIELD_DATE, FIELD_TAGS,
-                  FIELD_IGNORED };
+enum field_role {
+    FIELD_DETAIL,
+    FIELD_TEXT,
+    FIELD_TITLE,
+    FIELD_AUTHOR,
+    FIELD_THREAD,
+    FIELD_DATE,
+    FIELD_TAGS,
+    FIELD_IGNORED
+};
 
 /* What a key or column of that name holds. Pure. */
 enum field_role field_role_of(const char *key, size_t len);

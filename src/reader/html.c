@@ -56,14 +56,16 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar **attributes)
         xmlStopParser(p->parser);
         return;
     }
-    if (p->dropped == 0 && is_one_of(name, "script|style|noscript|template|svg|iframe|object|select|textarea"))
+    if (p->dropped == 0 &&
+        is_one_of(name, "script|style|noscript|template|svg|iframe|object|select|textarea"))
         p->dropped = p->depth;
     if (p->dropped > 0)
         return;
     if (heading_of(name) > 0 && p->heading == 0) {
         p->heading = heading_of(name);
         buf_reset(&p->line);
-    } else if (is_one_of(name, "p|div|section|article|ul|ol|table|blockquote|header|footer|main|dl|pre|form")) {
+    } else if (is_one_of(name,
+                         "p|div|section|article|ul|ol|table|blockquote|header|footer|main|dl|pre|form")) {
         break_line(p, "\n\n");
     } else if (is_one_of(name, "br|li|tr|dt|dd|hr|option")) {
         break_line(p, "\n");
@@ -145,8 +147,8 @@ static int parse(struct page *p, const char *text, size_t len)
         return -ENOMEM;
     (void)htmlCtxtUseOptions(p->parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                                             HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
-    for (size_t at = 0; at < len && !p->too_deep && p->sections.error == 0 &&
-                        !corpus_is_full(p->sections.corpus);
+    for (size_t at = 0;
+         at < len && !p->too_deep && p->sections.error == 0 && !corpus_is_full(p->sections.corpus);
          at += AT_ONCE)
         (void)htmlParseChunk(p->parser, text + at, (int)(len - at < AT_ONCE ? len - at : AT_ONCE), 0);
     if (!p->too_deep)

@@ -17,8 +17,8 @@ struct level {
     bool object, used;
     enum field_role role; /* of the name it stands under */
     enum node_kind kind;
-    uint32_t array; /* number of the innermost array around it */
-    char key[64];   /* of an object: the name read last; of an array: its own */
+    uint32_t array;       /* number of the innermost array around it */
+    char key[64];         /* of an object: the name read last; of an array: its own */
     struct fields fields; /* of an object */
 };
 
@@ -49,7 +49,8 @@ static void enter(struct reading *r, bool object)
     memcpy(l->key, up->key, sizeof l->key);
     l->role = up->key[0] ? field_role_of(up->key, strlen(up->key)) : FIELD_DETAIL;
     l->kind = node_kind_of(up->key, strlen(up->key), up->kind);
-    if (object && l->role == FIELD_TEXT && l->kind == NODE_PERSONA) /* {"about":{"bio":…}} is a thing by itself */
+    if (object && l->role == FIELD_TEXT &&
+        l->kind == NODE_PERSONA) /* {"about":{"bio":…}} is a thing by itself */
         l->role = FIELD_DETAIL;
     l->array = object ? up->array : ++r->arrays;
 }

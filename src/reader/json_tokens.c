@@ -180,7 +180,8 @@ static enum json_token read_value(struct json_tokens *t)
         return read_run(t, "0123456789+-.eE") && is_number(t->text.data)
                    ? JSON_TOKEN_NUMBER
                    : broken(t, "a number in it is broken");
-    if (read_run(t, "abcdefghijklmnopqrstuvwxyz") && choices_have("true|false|null", t->text.data, t->text.len))
+    if (read_run(t, "abcdefghijklmnopqrstuvwxyz") &&
+        choices_have("true|false|null", t->text.data, t->text.len))
         return JSON_TOKEN_WORD;
     return broken(t, "it is no JSON");
 }

@@ -25,9 +25,9 @@
 #define STORE_DELAY_MS 5000
 
 /* Percent at which each phase begins. */
-static const int begins_at[READ_PHASES + 1] = {[READ_READ] = 0,   [READ_NODES] = 30,  [READ_EDGES] = 55,
-                                               [READ_EMBED] = 75, [READ_SUMMARY] = 90, [READ_DONE] = 98,
-                                               [READ_PHASES] = 100};
+static const int begins_at[READ_PHASES + 1] = {
+    [READ_READ] = 0,     [READ_NODES] = 30, [READ_EDGES] = 55,  [READ_EMBED] = 75,
+    [READ_SUMMARY] = 90, [READ_DONE] = 98,  [READ_PHASES] = 100};
 
 struct reader {
     struct reader_options with;
@@ -93,7 +93,8 @@ static int created_unit(struct db_conn *c, void *arg)
 {
     struct asking *a = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT created_at FROM queue_jobs WHERE id = ?1", DB_ARGS(DB_TEXT(a->job_id)), &rows);
+    int r =
+        db_query(c, "SELECT created_at FROM queue_jobs WHERE id = ?1", DB_ARGS(DB_TEXT(a->job_id)), &rows);
     if (r == 0)
         r = db_next(rows);
     return r <= 0 ? r : clock_parse_iso(db_text(rows, 0), &a->created_ms);
@@ -254,7 +255,9 @@ static int phase_embed(struct reading *r)
         before = left;
         if (cancel_raised(r->work->cancel))
             return -ECANCELED;
-        err = r->reader->retrieval ? retrieval_embed(r->reader->retrieval, r->place.user_id, r->work->cancel, &left) : 0;
+        err = r->reader->retrieval
+                  ? retrieval_embed(r->reader->retrieval, r->place.user_id, r->work->cancel, &left)
+                  : 0;
         progress(r, READ_EMBED, left < r->corpus.n ? (int64_t)(r->corpus.n - left) : 0, (int64_t)r->corpus.n);
     } while (err == 0 && left > 0 && (before == 0 || left < before));
     if (err == -ENOMEM)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAG_MAX 64 /* bytes of a tag; a longer one is none */
+#define TAG_MAX 64  /* bytes of a tag; a longer one is none */
 #define TAGS_MAX 16 /* of a record */
 
 enum node_kind { NODE_CONTENT, NODE_FAN_MEMORY, NODE_PERSONA, NODE_NOTE, NODE_KINDS };
@@ -25,7 +25,7 @@ struct source {
     const char *name;  /* in the archive, without control characters */
     const char *title; /* of the file's name, without folders and ending */
     enum node_kind kind;
-    uint32_t number; /* of the file */
+    uint32_t number;  /* of the file */
     bool is_document; /* its records follow from one another, as sections do */
 };
 

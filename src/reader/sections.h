@@ -15,7 +15,7 @@ struct sections {
     char title[HEADING_MAX + 1];   /* of the document; the file's where it has none */
     char heading[HEADING_MAX + 1]; /* of the present section */
     struct buf text;
-    int error; /* the first */
+    int error;                        /* the first */
     char tags[TAGS_MAX][TAG_MAX + 1]; /* of the whole document */
     size_t n_tags;
 };

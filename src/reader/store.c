@@ -153,14 +153,15 @@ static int add_node(struct db_conn *c, struct step *s, const struct draft *d, co
     char id[UUID_SIZE];
     int64_t changed = 0;
     uuid_make(id);
-    int r = db_exec(c,
-                    "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight, import_key,"
-                    " date_created, date_updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)"
-                    " ON CONFLICT (user_id, import_key) DO NOTHING",
-                    DB_ARGS(DB_TEXT(id), DB_TEXT(s->from->user_id), DB_TEXT(node_kind_name(d->kind)),
-                            DB_TEXT(d->title), DB_TEXT(d->content), DB_TEXT(d->tags),
-                            DB_REAL(weights[d->kind]), DB_TEXT(d->key), DB_TEXT(now)),
-                    &changed);
+    int r =
+        db_exec(c,
+                "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight, import_key,"
+                " date_created, date_updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)"
+                " ON CONFLICT (user_id, import_key) DO NOTHING",
+                DB_ARGS(DB_TEXT(id), DB_TEXT(s->from->user_id), DB_TEXT(node_kind_name(d->kind)),
+                        DB_TEXT(d->title), DB_TEXT(d->content), DB_TEXT(d->tags), DB_REAL(weights[d->kind]),
+                        DB_TEXT(d->key), DB_TEXT(now)),
+                &changed);
     s->made += changed;
     return r;
 }
@@ -226,10 +227,8 @@ static int edges_unit(struct db_conn *c, void *arg)
 int read_write_edges(struct db *db, struct read_place *place, const struct corpus *c,
                      const struct corpus_edge *edges, size_t n, int64_t *ret_made)
 {
-    struct step s = {.phase = READ_EDGES,
-                     .position = behind_batch(place->position, n),
-                     .corpus = c,
-                     .edges = edges};
+    struct step s = {
+        .phase = READ_EDGES, .position = behind_batch(place->position, n), .corpus = c, .edges = edges};
     int r = run_step(db, place, &s, edges_unit);
     *ret_made = s.made;
     return r;

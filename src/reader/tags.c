@@ -48,9 +48,8 @@ static size_t word_length(const char *s, size_t len)
     while (n < len) {
         uint32_t c;
         size_t step = utf8_decode(s + n, len - n, &c);
-        if (step == 0 || !(c == '_' || uc_is_general_category_withtable(c, UC_CATEGORY_MASK_L |
-                                                                               UC_CATEGORY_MASK_M |
-                                                                               UC_CATEGORY_MASK_N)))
+        if (step == 0 || !(c == '_' || uc_is_general_category_withtable(
+                                           c, UC_CATEGORY_MASK_L | UC_CATEGORY_MASK_M | UC_CATEGORY_MASK_N)))
             break;
         n += step;
     }

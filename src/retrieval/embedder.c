@@ -165,7 +165,8 @@ static int add_to_batch(struct batch *b, const struct index_node *node)
 }
 
 /* How many nodes were given a vector. */
-static size_t fill_index(struct embedder *e, const char *user_id, const struct index *x, struct cancel *cancel)
+static size_t fill_index(struct embedder *e, const char *user_id, const struct index *x,
+                         struct cancel *cancel)
 {
     struct batch b = {.embedder = e, .user_id = user_id};
     size_t done = 0, taken = 0;

@@ -43,10 +43,21 @@ static int read_with(int fd, const struct zip_limits *limits, struct corpus *c, 
     return r;
 }
 
-static const char *const files[] = {"posts.json",   "[{\"text\":\"one\"}]", "../../etc/x.md", "# H\ntwo",
-                                    ".hidden.txt",  "no",                   "__MACOSX/a.txt", "no",
-                                    "d/inner.zip",  "PK",                   "d/photo.jpg",    "x",
-                                    "d/broken.json", "{\"a\"",              NULL};
+static const char *const files[] = {"posts.json",
+                                    "[{\"text\":\"one\"}]",
+                                    "../../etc/x.md",
+                                    "# H\ntwo",
+                                    ".hidden.txt",
+                                    "no",
+                                    "__MACOSX/a.txt",
+                                    "no",
+                                    "d/inner.zip",
+                                    "PK",
+                                    "d/photo.jpg",
+                                    "x",
+                                    "d/broken.json",
+                                    "{\"a\"",
+                                    NULL};
 
 static void test_all_that_can_be_read(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "corpora.h"
 
-static const struct source posts = {.name = "posts.json", .title = "posts", .kind = NODE_CONTENT, .number = 1};
+static const struct source posts = {
+    .name = "posts.json", .title = "posts", .kind = NODE_CONTENT, .number = 1};
 
 static void add(struct corpus *c, const struct record *r)
 {

@@ -28,12 +28,18 @@ static void test_encodings_are_found(void **state)
     (void)state;
     expect("plain", 5, "plain");
     expect("", 0, "");
-    expect("\xEF\xBB\xBF" "caf\xC3\xA9", 8, "caf\xC3\xA9");
+    expect("\xEF\xBB\xBF"
+           "caf\xC3\xA9",
+           8, "caf\xC3\xA9");
     expect("caf\xE9 \x93quoted\x94", 13, "caf\xC3\xA9 \xE2\x80\x9Cquoted\xE2\x80\x9D");
     expect("\xC3\xA9\xC3\xA9\xC3\xA9 \xFF", 8, "\xC3\xA9\xC3\xA9\xC3\xA9 \xEF\xBF\xBD");
-    expect("\xFF\xFE" "a\0\xE9\0", 6, "a\xC3\xA9");
+    expect("\xFF\xFE"
+           "a\0\xE9\0",
+           6, "a\xC3\xA9");
     expect("\xFE\xFF\0a\xD8=\xDE\x0A", 8, "a\xF0\x9F\x98\x8A");
-    expect("\xFE\xFF\xD8=\0a", 6, "\xEF\xBF\xBD" "a"); /* half of a pair */
+    expect("\xFE\xFF\xD8=\0a", 6,
+           "\xEF\xBF\xBD"
+           "a"); /* half of a pair */
 }
 
 static void test_what_is_no_text(void **state)
@@ -50,8 +56,8 @@ static void test_mending(void **state)
         const char *from, *to;
     } cases[] = {
         {"caf\xC3\x83\xC2\xA9", "caf\xC3\xA9"},
-        {"caf\xC3\xA9", "caf\xC3\xA9"},     /* right as it is */
-        {"caf\xC3\x83", "caf\xC3\x83"},     /* half of one */
+        {"caf\xC3\xA9", "caf\xC3\xA9"}, /* right as it is */
+        {"caf\xC3\x83", "caf\xC3\x83"}, /* half of one */
         {"\xE2\x82\xAC\xC3\x83\xC2\xA9", "\xE2\x82\xAC\xC3\x83\xC2\xA9"},
         {"plain", "plain"},
         {"", ""},

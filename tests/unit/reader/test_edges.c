@@ -20,10 +20,12 @@ static void test_what_belongs_together(void **state)
     size_t n;
     (void)state;
     corpus_init(&c);
-    static const char messages[] = "{\"messages\":[{\"from\":\"Anna\",\"text\":\"m one\"},{\"from\":\"Mia\",\"text\":"
-                                   "\"m two\"},{\"from\":\"Anna\",\"text\":\"m three\"}]}",
-                      posts[] = "[{\"text\":\"p one\",\"tags\":[\"rare\",\"common\"]},{\"text\":\"p two\",\"tags\":"
-                                "[\"common\"]},{\"text\":\"p three\",\"tags\":[\"rare\"]}]",
+    static const char messages[] =
+        "{\"messages\":[{\"from\":\"Anna\",\"text\":\"m one\"},{\"from\":\"Mia\",\"text\":"
+        "\"m two\"},{\"from\":\"Anna\",\"text\":\"m three\"}]}",
+                      posts[] =
+                          "[{\"text\":\"p one\",\"tags\":[\"rare\",\"common\"]},{\"text\":\"p two\",\"tags\":"
+                          "[\"common\"]},{\"text\":\"p three\",\"tags\":[\"rare\"]}]",
                       notes[] = "# A\nn one\n# B\nn two\n";
     assert_int_equal(format_read_file(&c, "messages.json", 1, messages, sizeof messages - 1), 0);
     assert_int_equal(format_read_file(&c, "posts.json", 2, posts, sizeof posts - 1), 0);
@@ -49,8 +51,9 @@ static void test_there_are_few_of_a_node(void **state)
     (void)state;
     corpus_init(&c);
     for (int i = 0; i < 600; i++) {
-        int len = snprintf(text, sizeof text, "{\"text\":\"post %d\",\"author\":\"x\",\"tags\":\"a%d,b%d,c%d,d%d\"}", i,
-                           i / 12, i / 11, i / 10, i / 9);
+        int len = snprintf(text, sizeof text,
+                           "{\"text\":\"post %d\",\"author\":\"x\",\"tags\":\"a%d,b%d,c%d,d%d\"}", i, i / 12,
+                           i / 11, i / 10, i / 9);
         assert_int_equal(format_read_file(&c, "posts.json", 1, text, (size_t)len), 0);
     }
     assert_int_equal(c.n, 600);

@@ -40,8 +40,10 @@ static void test_other_encodings_are_not_the_pages_affair(void **state)
 
 static void test_hostile_pages(void **state)
 {
-    static const char *const pieces[] = {"<div>", "<p>", "<b><i>", "</p>", "<script>", "&#x110000;&", "<!--",
-                                         "<a href=\"file:///etc/passwd\">", "<![CDATA[", "<table><td>", "<"};
+    static const char *const pieces[] = {
+        "<div>",     "<p>",         "<b><i>", "</p>",
+        "<script>",  "&#x110000;&", "<!--",   "<a href=\"file:///etc/passwd\">",
+        "<![CDATA[", "<table><td>", "<"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
         struct corpus c;

@@ -68,10 +68,16 @@ static void test_shapes_of_platforms(void **state)
 static void test_broken_text_gives_what_stands_before(void **state)
 {
     static const char *const broken[] = {
-        "[{\"text\":\"kept\"},{\"text\":\"lo", "[{\"text\":\"kept\"},]", "[{\"text\":\"kept\"} {}]",
-        "[{\"text\":\"kept\"},{\"text\":01}]", "[{\"text\":\"kept\"},{\"a\" 1}]",
-        "[{\"text\":\"kept\"},{\"a\":\"\\q\"}]", "[{\"text\":\"kept\"},{\"a\":nul}]",
-        "[{\"text\":\"kept\"},{\"a\":\"\n\"}]", "[{\"text\":\"kept\"}]]", "[{\"text\":\"kept\"}",
+        "[{\"text\":\"kept\"},{\"text\":\"lo",
+        "[{\"text\":\"kept\"},]",
+        "[{\"text\":\"kept\"} {}]",
+        "[{\"text\":\"kept\"},{\"text\":01}]",
+        "[{\"text\":\"kept\"},{\"a\" 1}]",
+        "[{\"text\":\"kept\"},{\"a\":\"\\q\"}]",
+        "[{\"text\":\"kept\"},{\"a\":nul}]",
+        "[{\"text\":\"kept\"},{\"a\":\"\n\"}]",
+        "[{\"text\":\"kept\"}]]",
+        "[{\"text\":\"kept\"}",
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(broken); i++) {

@@ -49,7 +49,8 @@ static void test_long_text_is_cut_into_pieces(void **state)
 
 static void test_hostile_documents(void **state)
 {
-    static const char *const pieces[] = {"#", "# \n", "---\n", "```\n", "x\n=\n", "\r", "title:\n", "###### a\n"};
+    static const char *const pieces[] = {"#",      "# \n", "---\n",    "```\n",
+                                         "x\n=\n", "\r",   "title:\n", "###### a\n"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
         struct corpus c;
@@ -63,7 +64,8 @@ static void test_hostile_documents(void **state)
 static void test_what_is_no_text_is_named(void **state)
 {
     struct corpus c;
-    static const char elf[] = "\x7F" "ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0>\0";
+    static const char elf[] = "\x7F"
+                              "ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0>\0";
     (void)state;
     read_bytes(&c, "program.txt", elf, sizeof elf - 1);
     assert_int_equal(c.n, 0);

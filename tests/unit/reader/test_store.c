@@ -176,7 +176,8 @@ static void test_a_summary_of_ones_own_stays(void **state)
     struct store *s = *state;
     static const struct {
         const char *before, *after;
-    } cases[] = {{"", SUMMARY_MARK ": new"}, {SUMMARY_MARK ", by x: old", SUMMARY_MARK ": new"}, {"Mine", "Mine"}};
+    } cases[] = {
+        {"", SUMMARY_MARK ": new"}, {SUMMARY_MARK ", by x: old", SUMMARY_MARK ": new"}, {"Mine", "Mine"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char sql[256], job[64];
         (void)snprintf(job, sizeof job, "job-%zu", i);
@@ -184,8 +185,9 @@ static void test_a_summary_of_ones_own_stays(void **state)
         struct read_place p = begin(s, job);
         assert_int_equal(read_write_summary(s->db, &p, SUMMARY_MARK ": new"), 0);
         assert_int_equal(p.phase, READ_DONE);
-        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM user_personas WHERE user_id = '%s' AND summary = '%s'",
-                       mia, cases[i].after);
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT count(*) FROM user_personas WHERE user_id = '%s' AND summary = '%s'", mia,
+                       cases[i].after);
         assert_int_equal(store_int(s->db, sql), 1);
     }
 }
