@@ -157,7 +157,7 @@ static int add_node(struct db_conn *c, struct step *s, const struct draft *d, co
         db_exec(c,
                 "INSERT INTO user_nodes (id, user_id, node_type, title, content, tags, weight, import_key,"
                 " date_created, date_updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)"
-                " ON CONFLICT (user_id, import_key) DO NOTHING",
+                " ON CONFLICT (user_id, import_key) WHERE import_key IS NOT NULL DO NOTHING",
                 DB_ARGS(DB_TEXT(id), DB_TEXT(s->from->user_id), DB_TEXT(node_kind_name(d->kind)),
                         DB_TEXT(d->title), DB_TEXT(d->content), DB_TEXT(d->tags), DB_REAL(weights[d->kind]),
                         DB_TEXT(d->key), DB_TEXT(now)),

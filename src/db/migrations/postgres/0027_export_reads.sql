@@ -3,7 +3,7 @@
 -- a user's export has come; and why the last one failed, for its owner.
 
 ALTER TABLE user_nodes ADD COLUMN import_key text; -- SHA-256 of what was read; NULL of nodes made otherwise
-CREATE UNIQUE INDEX user_nodes_import_key ON user_nodes (user_id, import_key);
+CREATE UNIQUE INDEX user_nodes_import_key ON user_nodes (user_id, import_key) WHERE import_key IS NOT NULL;
 
 ALTER TABLE user_personas ADD COLUMN onboarding_reason text;
 
