@@ -12,6 +12,7 @@
 #include "onboarding/exports.h"
 #include "onboarding/state.h"
 #include "onboarding/zip_check.h"
+#include "queue/queue.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -30,8 +31,9 @@ static const struct field state_fields[] = {
 
 struct looking {
     const char *user_id;
-    enum onboarding_state state; /* out */
-    bool has_job;                /* out */
+    enum onboarding_state state;         /* out */
+    bool has_job;                        /* out */
+    char reason[ONBOARDING_REASON_SIZE]; /* out: why the last export came to nothing, or "" */
 };
 
 static int look_unit(struct db_conn *c, void *arg)
@@ -41,6 +43,9 @@ static int look_unit(struct db_conn *c, void *arg)
     if (r >= 0)
         r = onboarding_has_job(c, l->user_id);
     l->has_job = r > 0;
+    l->reason[0] = '\0';
+    if (r >= 0)
+        r = onboarding_read_reason(c, l->user_id, l->reason);
     return r < 0 ? r : 0;
 }
 
@@ -50,7 +55,8 @@ static reply state_read(struct request *rq)
     int r = db_read(rq->app->db, look_unit, &l);
     if (r < 0)
         return reply_store_error(rq, r);
-    return reply_json(rq, 200, "{s:s, s:s}", "state", onboarding_state_name(l.state), "userId", l.user_id);
+    return reply_json(rq, 200, "{s:s, s:s, s:s*}", "state", onboarding_state_name(l.state), "userId",
+                      l.user_id, "reason", l.reason[0] ? l.reason : NULL);
 }
 
 static reply reply_persona(struct request *rq, const char *id)
@@ -141,6 +147,8 @@ static bool may_upload(struct request *rq, const struct looking *l, reply *ret_r
 
 struct enqueuing {
     struct export_job job;
+    struct queue *queue;
+    struct queue_add add;
     const struct idempotency_claim *claim;
     const json_t *answer;
     struct looking seen; /* out, where the unit gives -EPERM */
@@ -157,7 +165,7 @@ static int enqueue_unit(struct db_conn *c, void *arg)
         return -EPERM;
     r = onboarding_change(c, &change);
     if (r == 0)
-        r = export_enqueue(c, &e->job);
+        r = queue_add_in(e->queue, c, &e->add);
     return r < 0 ? r : idempotency_settle_unit(c, e->claim, 200, e->answer);
 }
 
@@ -188,11 +196,21 @@ static reply enqueue(struct request *rq, const struct export_place *place, const
     _cleanup_json_ json_t *answer =
         json_pack("{s:b, s:s, s:s}", "ok", 1, "jobId", place->job_id, "filePath", place->file);
     struct enqueuing e = {.job = {place, user_id, in->name, in->size, facts->entries, facts->unpacked},
+                          .queue = rq->app->queue,
                           .claim = rq->claim,
                           .answer = answer,
                           .seen = {.user_id = user_id}};
+    _cleanup_free_ char *data = export_job_data(&e.job);
+    e.add = (struct queue_add){.id = place->job_id,
+                               .queue = QUEUE_ONBOARDING,
+                               .operation = EXPORT_OPERATION,
+                               .user_id = user_id,
+                               .data = data,
+                               .priority = QUEUE_PRIORITY_DEFAULT};
     reply refused;
-    int r = add_job(rq->app->db, &e);
+    int r = data ? add_job(rq->app->db, &e) : -ENOMEM;
+    if (r == 0 && queue_confirm(rq->app->queue, place->job_id) < 0)
+        return reply_error(rq, ERR_QUEUE_UNCONFIRMED, NULL);
     if (r == 0)
         return reply_value(rq, 200, TAKE_PTR(answer));
     if (r == -EPERM && !may_upload(rq, &e.seen, &refused))
@@ -216,6 +234,8 @@ static reply zip_upload(struct request *rq)
     reply refused;
     if (!in || in->fd < 0 || !str_equal(in->part, "file"))
         return reply_field_error(rq, ERR_MISSING_FIELD, "file", NULL);
+    if (queue_ready(rq->app->queue) < 0)
+        return reply_error(rq, ERR_QUEUE_UNAVAILABLE, NULL);
     int r = db_read(rq->app->db, look_unit, &seen);
     if (r < 0)
         return reply_store_error(rq, r);
@@ -228,7 +248,7 @@ static reply zip_upload(struct request *rq)
 }
 
 static const struct field state_answer[] = {HAS_STR("state", CHOICES(ONBOARDING_STATES)), HAS_UUID("userId"),
-                                            FIELD_END};
+                                            HAS_STR("reason", MAY_BE_ABSENT), FIELD_END};
 static const struct field persona_answer[] = {
     HAS_UUID("id"),
     HAS_UUID("user_id"),

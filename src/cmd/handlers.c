@@ -6,6 +6,7 @@
 #include "media/settle.h"
 #include "media/work.h"
 #include "queue/worker.h"
+#include "reader/reader.h"
 #include "retrieval/retrieval.h"
 #include "scrape/scrape.h"
 
@@ -54,6 +55,23 @@ static void close_media(void *ctx)
     free(ctx);
 }
 
+/* ---- exports of creators */
+
+static int open_reader(const struct job_services *s, void **ret_ctx)
+{
+    struct reader *reader = NULL;
+    int r = reader_open(&(struct reader_options){s->cfg, s->db, s->llm, s->retrieval}, &reader);
+    if (r < 0)
+        return log_error(r, "open the reader of exports");
+    *ret_ctx = reader;
+    return 0;
+}
+
+static void close_reader(void *ctx)
+{
+    reader_close(ctx);
+}
+
 /* ---- all of them */
 
 static const struct kind kinds[] = {
@@ -67,6 +85,7 @@ static const struct kind kinds[] = {
       .moved = media_moved,
       .progressed = media_progressed,
       .done = media_work_done}},
+    {open_reader, close_reader, {.queue = QUEUE_ONBOARDING, .run = reader_run, .moved = reader_moved}},
     {.handler = {.queue = QUEUES}},
 };
 

@@ -46,27 +46,18 @@ int export_place(const char *data_dir, const char *user_id, struct export_place 
 
 /* ---- jobs */
 
-int export_enqueue(struct db_conn *c, const struct export_job *job)
+char *export_job_data(const struct export_job *job)
 {
-    char host[HOST_SIZE] = "", now[ISO_TIME_LEN];
+    char host[HOST_SIZE] = "";
     const struct export_place *place = job->place;
     (void)gethostname(host, sizeof host - 1);
-    clock_format_iso(clock_now_ms(), now);
     _cleanup_json_ json_t *data =
         json_pack("{s:s, s:s, s:n, s:n, s:{s:s, s:s, s:s, s:I, s:I, s:I}, s:n, s:s}", "jobId", place->job_id,
                   "operation", EXPORT_OPERATION, "input_file_id", "input_url", "params", "file_path",
                   place->file, "server", host, "file_name", job->file_name, "bytes", (json_int_t)job->bytes,
                   "entries", (json_int_t)job->entries, "unpacked_bytes", (json_int_t)job->unpacked,
                   "creator_profile_id", "user_id", job->user_id);
-    _cleanup_free_ char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
-    if (!text)
-        return -ENOMEM;
-    return db_exec(c,
-                   "INSERT INTO queue_jobs (id, queue, operation, user_id, data, state, created_at)"
-                   " VALUES (?1, 'onboarding-jobs', ?2, ?3, ?4, 'waiting', ?5)",
-                   DB_ARGS(DB_TEXT(place->job_id), DB_TEXT(EXPORT_OPERATION), DB_TEXT(job->user_id),
-                           DB_TEXT(text), DB_TEXT(now)),
-                   NULL);
+    return data ? json_dumps(data, JSON_COMPACT) : NULL;
 }
 
 /* That unit changed the persona, so a write to it waits for its end, and is run again behind it. */

@@ -33,8 +33,9 @@ struct export_job {
     int64_t bytes, entries, unpacked;
 };
 
-/* Inside a unit, with the change of state: adds the job, waiting. 0 or the store's error. */
-int export_enqueue(struct db_conn *c, const struct export_job *job);
+/* What the job is given, a JSON object's text that the caller frees; NULL without memory. The job is added in
+ * the unit that changes the state (queue_add_in, as EXPORT_OPERATION under the place's job id). */
+char *export_job_data(const struct export_job *job);
 
 /* Inside a unit of its own: whether the job is in the store, where the unit that added it may still be about
  * to end: 1, 0, or the store's error. */

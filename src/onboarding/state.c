@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <string.h>
 #include <stdio.h>
 
 #define UNFINISHED "queue = 'onboarding-jobs' AND state IN ('waiting', 'prioritized', 'delayed', 'active')"
@@ -71,18 +72,55 @@ static int make_persona(struct db_conn *c, struct onboarding_change *change, con
 
 static int update_persona(struct db_conn *c, const struct onboarding_change *change, const char *now)
 {
-    return db_exec(c, "UPDATE user_personas SET onboarding_state = ?2, date_updated = ?3 WHERE id = ?1",
+    return db_exec(c,
+                   "UPDATE user_personas SET onboarding_state = ?2, onboarding_reason = NULL,"
+                   " date_updated = ?3 WHERE id = ?1",
                    DB_ARGS(DB_TEXT(change->persona_id), DB_TEXT(names[change->to]), DB_TEXT(now)), NULL);
 }
 
 /* Else the creator could never send another export. Who works on such a job finds it no longer active. */
 static int withdraw_jobs(struct db_conn *c, const char *user_id, const char *now)
 {
+    int r = db_exec(c, "DELETE FROM export_reads WHERE user_id = ?1", DB_ARGS(DB_TEXT(user_id)), NULL);
+    if (r < 0)
+        return r;
     return db_exec(
         c,
         "UPDATE queue_jobs SET state = 'failed', error = ?2, finished_at = ?3, lease_owner = NULL,"
         " lease_until = NULL WHERE user_id = ?1 AND " UNFINISHED,
         DB_ARGS(DB_TEXT(user_id), DB_TEXT("withdrawn: an admin set onboarding back"), DB_TEXT(now)), NULL);
+}
+
+int onboarding_read_reason(struct db_conn *c, const char *user_id, char *ret)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r = db_query(c,
+                     "SELECT onboarding_reason FROM user_personas WHERE user_id = ?1"
+                     " AND onboarding_state = 'DATA_COLLECTION' AND onboarding_reason IS NOT NULL",
+                     DB_ARGS(DB_TEXT(user_id)), &rows);
+    if (r == 0)
+        r = db_next(rows);
+    if (r <= 0)
+        return r;
+    const char *reason = db_text(rows, 0);
+    size_t len = utf8_floor(reason, strlen(reason), ONBOARDING_REASON_SIZE - 1);
+    memcpy(ret, reason, len);
+    ret[len] = '\0';
+    return 1;
+}
+
+int onboarding_end(struct db_conn *c, const struct onboarding_end *end)
+{
+    char now[ISO_TIME_LEN];
+    clock_format_iso(clock_now_ms(), now);
+    return db_exec(c,
+                   "UPDATE user_personas SET onboarding_state = ?2, onboarding_reason = ?3, date_updated = ?4"
+                   " WHERE user_id = ?1 AND onboarding_state = 'PROCESSING' AND NOT EXISTS"
+                   " (SELECT 1 FROM queue_jobs WHERE user_id = ?1 AND id <> ?5 AND " UNFINISHED ")",
+                   DB_ARGS(DB_TEXT(end->user_id),
+                           DB_TEXT(names[end->good ? ONBOARDING_COMPLETE : ONBOARDING_DATA]),
+                           DB_TEXT(end->good ? NULL : end->reason), DB_TEXT(now), DB_TEXT(end->job_id)),
+                   NULL);
 }
 
 int onboarding_change(struct db_conn *c, struct onboarding_change *change)

@@ -36,6 +36,22 @@ struct onboarding_change {
  * or the store's error. */
 int onboarding_change(struct db_conn *c, struct onboarding_change *change);
 
+/* Why the user's last export came to nothing, in ret (ONBOARDING_REASON_SIZE bytes): 1; 0 where nothing is to
+ * be told; or the store's error. It is forgotten with the next change of state. */
+#define ONBOARDING_REASON_SIZE 513
+int onboarding_read_reason(struct db_conn *c, const char *user_id, char *ret);
+
+struct onboarding_end {
+    const char *user_id, *job_id;
+    bool good;
+    const char *reason; /* of an end that isn't, a sentence for the user */
+};
+
+/* Inside the unit in which the job ends: PROCESSING becomes COMPLETE, or DATA_COLLECTION again with the
+ * reason, so that nobody is stuck. Any other state stays, and so does PROCESSING by another job. Twice is as
+ * once. 0 or the store's error. */
+int onboarding_end(struct db_conn *c, const struct onboarding_end *end);
+
 /* Whether the user has a job of onboarding that hasn't ended: 1, 0, or the store's error. */
 int onboarding_has_job(struct db_conn *c, const char *user_id);
 

@@ -165,11 +165,12 @@ static int add_to_batch(struct batch *b, const struct index_node *node)
 }
 
 /* How many nodes were given a vector. */
-static size_t fill_index(struct embedder *e, const char *user_id, const struct index *x)
+static size_t fill_index(struct embedder *e, const char *user_id, const struct index *x,
+                         struct cancel *cancel)
 {
     struct batch b = {.embedder = e, .user_id = user_id};
     size_t done = 0, taken = 0;
-    for (uint32_t i = 0; i < x->n_nodes && taken < EMBEDDER_MOST; i++) {
+    for (uint32_t i = 0; i < x->n_nodes && taken < EMBEDDER_MOST && !cancel_raised(cancel); i++) {
         if (!x->nodes[i].lacks_vector)
             continue;
         if (add_to_batch(&b, &x->nodes[i]) < 0)
@@ -190,7 +191,7 @@ static void fill_user(void *arg)
     struct embedder *e = f->embedder;
     struct lease *l = NULL;
     if (may_ask(e) && index_cache_take(e->cache, f->user_id, db_topic_version(e->db, DB_NODES), &l) == 0) {
-        size_t done = fill_index(e, f->user_id, lease_index(l));
+        size_t done = fill_index(e, f->user_id, lease_index(l), NULL);
         index_cache_give_back(l);
         if (done > 0)
             index_cache_forget(e->cache, f->user_id);
@@ -199,6 +200,20 @@ static void fill_user(void *arg)
     f->user_id[0] = '\0';
     pthread_mutex_unlock(&e->lock);
     free(f);
+}
+
+int embedder_fill_now(struct embedder *e, const char *user_id, struct cancel *cancel, size_t *ret_left)
+{
+    struct lease *l = NULL;
+    int r = index_cache_take(e->cache, user_id, db_topic_version(e->db, DB_NODES), &l);
+    if (r < 0)
+        return r;
+    size_t lacking = lease_index(l)->n_lacking, done = fill_index(e, user_id, lease_index(l), cancel);
+    index_cache_give_back(l);
+    if (done > 0)
+        index_cache_forget(e->cache, user_id);
+    *ret_left = lacking - done;
+    return done > 0 || lacking == 0 || cancel_raised(cancel) ? 0 : -EIO;
 }
 
 /* A free place in the waiting list; NULL when there is none or the user has one. With the lock held. */

@@ -6,6 +6,7 @@
 #ifndef RETRIEVAL_EMBEDDER_H
 #define RETRIEVAL_EMBEDDER_H
 
+#include "base/cancel.h"
 #include "db/db.h"
 #include "retrieval/cache.h"
 
@@ -42,5 +43,10 @@ int embedder_question(struct embedder *e, const char *question, float **ret, siz
 /* Has the nodes of that user that lack a vector embedded, later; the user's index is forgotten when some are.
  */
 void embedder_fill(struct embedder *e, const char *user_id);
+
+/* The same at once, on this thread, for EMBEDDER_MOST nodes at most. *ret_left: how many still lack one. 0;
+ * -EIO where the embedder fails, or failed a moment ago; or as index_cache_take. Ends after a batch when
+ * `cancel` is raised. */
+int embedder_fill_now(struct embedder *e, const char *user_id, struct cancel *cancel, size_t *ret_left);
 
 #endif

@@ -151,3 +151,9 @@ int retrieval_find(struct retrieval *r, struct arena *a, const char *user_id, co
         *ret = found;
     return err;
 }
+
+int retrieval_embed(struct retrieval *r, const char *user_id, struct cancel *cancel, size_t *ret_left)
+{
+    *ret_left = 0;
+    return r->embedder ? embedder_fill_now(r->embedder, user_id, cancel, ret_left) : 0;
+}

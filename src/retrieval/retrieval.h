@@ -8,6 +8,7 @@
 #define RETRIEVAL_RETRIEVAL_H
 
 #include "base/arena.h"
+#include "base/cancel.h"
 #include "base/config.h"
 #include "db/db.h"
 #include "llm/llm.h"
@@ -43,6 +44,11 @@ void retrieval_close(struct retrieval *r);
  * index or for the embedder (5 s at most). */
 int retrieval_find(struct retrieval *r, struct arena *a, const char *user_id, const char *question,
                    size_t most, struct retrieval_result *ret);
+
+/* Gives vectors to nodes of that user that lack one, some hundreds at most; *ret_left: how many still do.
+ * Without an embedder there is nothing to do. 0 or negative errno (-EIO: the embedder fails). Blocks for each
+ * batch as retrieval_find does, until `cancel` is raised. */
+int retrieval_embed(struct retrieval *r, const char *user_id, struct cancel *cancel, size_t *ret_left);
 
 /* The nodes or edges of a user changed; NULL = of everybody. Cheap. */
 void retrieval_forget(struct retrieval *r, const char *user_id);

@@ -136,7 +136,7 @@ describe('the states of onboarding', () => {
 describe('exports', () => {
     let server, admin, waiting;
     before(async () => {
-        server = await startGenie({ env: { MAX_UPLOAD_MB: '8' } });
+        server = await startGenie({ env: { MAX_UPLOAD_MB: '8', WORKER_CONCURRENCY_ONBOARDING: '0' } });
         admin = await server.addUser({ role: 'Administrator' });
         waiting = await server.addUser({ onboarding: 'DATA_COLLECTION' });
     });

@@ -93,6 +93,8 @@ static bool is_shared(const char *name)
 static const char *const hidden[] = {
     "platform_connections.encrypted_credentials",
     "user_nodes.embedding",
+    "user_nodes.import_key",
+    "user_personas.onboarding_reason",
     "directus_users.password",
     "directus_users.token",
     "directus_users.tfa_secret",

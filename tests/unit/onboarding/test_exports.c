@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "onboarding/exports.h"
+#include "queue/queue.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -32,15 +33,32 @@ static bool exists(const struct export_place *p)
     return access(p->path, F_OK) == 0;
 }
 
+struct enqueuing {
+    struct queue *queue;
+    struct queue_add add;
+};
+
 static int enqueue_unit(struct db_conn *c, void *arg)
 {
-    return export_enqueue(c, arg);
+    struct enqueuing *e = arg;
+    return queue_add_in(e->queue, c, &e->add);
 }
 
 static void enqueue(struct store *s, const struct export_place *p, const char *user_id)
 {
+    static const struct config cfg;
     struct export_job job = {p, user_id, "my \"export\".zip", 10, 2, 30};
-    assert_int_equal(db_write(s->db, enqueue_unit, &job), 0);
+    struct enqueuing e;
+    _cleanup_free_ char *data = export_job_data(&job);
+    assert_non_null(data);
+    assert_int_equal(queue_open(&cfg, s->db, &e.queue), 0);
+    e.add = (struct queue_add){.id = p->job_id,
+                               .queue = QUEUE_ONBOARDING,
+                               .operation = EXPORT_OPERATION,
+                               .user_id = user_id,
+                               .data = data};
+    assert_int_equal(db_write(s->db, enqueue_unit, &e), 0);
+    queue_close(e.queue);
 }
 
 static size_t sweep(struct store *s)
