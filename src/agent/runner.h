@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "llm/llm.h"
 #include "retrieval/retrieval.h"
+#include "skills/skills.h"
 
 /* What steps work with. */
 struct action_env {
@@ -16,6 +17,7 @@ struct action_env {
     struct db *db;
     struct llm *llm;
     struct retrieval *retrieval;
+    struct skills *skills;
 };
 
 enum action_status { ACTION_RUNNING, ACTION_SUCCESS, ACTION_ERROR, ACTION_MISS };

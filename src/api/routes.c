@@ -17,6 +17,7 @@
     profile_routes, \
     rbac_routes, \
     register_routes, \
+    skills_routes, \
     system_routes, \
     usage_routes
 /* clang-format on */

@@ -18,6 +18,7 @@ extern const struct route posts_routes[];          /* posts.c */
 extern const struct route profile_routes[];        /* profile.c */
 extern const struct route rbac_routes[];           /* rbac.c */
 extern const struct route register_routes[];       /* register.c */
+extern const struct route skills_routes[];         /* skills.c */
 extern const struct route system_routes[];         /* system.c */
 extern const struct route usage_routes[];          /* usage.c */
 

@@ -74,6 +74,7 @@ struct config {
     int64_t goose_max_runs;
     const char *goose_env;
     const char *http_request_hosts;
+    bool skills_public_read;
     bool allow_private_urls;
 };
 

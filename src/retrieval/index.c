@@ -96,19 +96,11 @@ void index_free(struct index *x)
  * whatever comes out of an index is well-formed. NULL without memory. */
 static const char *keep(struct index_builder *b, const char *s, size_t max, size_t *ret_len)
 {
-    size_t len = s ? strlen(s) : 0, step;
+    size_t len = s ? strlen(s) : 0;
     *ret_len = utf8_floor(s ? s : "", len, max);
     char *copy = arena_strndup(&b->index->texts, s ? s : "", *ret_len);
-    if (!copy || utf8_valid(copy, *ret_len))
-        return copy;
-    for (size_t at = 0; at < *ret_len; at += step) {
-        uint32_t c;
-        step = utf8_decode(copy + at, *ret_len - at, &c);
-        if (step == 0) {
-            copy[at] = '?';
-            step = 1;
-        }
-    }
+    if (copy)
+        utf8_repair(copy, *ret_len);
     return copy;
 }
 

@@ -23,6 +23,8 @@ static void topics_by_table(void **state)
         {"  update  user_node_edges SET weight = 1", BIT(DB_NODES)},
         {"DELETE FROM user_nodes WHERE id = ?1", BIT(DB_NODES)},
         {"UPDATE action_flows SET active = FALSE", BIT(DB_FLOWS)},
+        {"DELETE FROM agent_skills WHERE id = ?1", BIT(DB_SKILLS)},
+        {"INSERT INTO skill_edges (id) VALUES (?1)", BIT(DB_SKILLS)},
         {"UPDATE directus_users SET last_access = ?2", BIT(DB_IDENTITIES)},
         {"DELETE FROM directus_users WHERE id = ?1", TOPICS_ALL}, /* with nodes, by foreign keys */
         {"DELETE FROM directus_sessions WHERE token = ?1", BIT(DB_IDENTITIES)},
