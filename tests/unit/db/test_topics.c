@@ -70,7 +70,7 @@ static void what_is_not_understood_changes_everything(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",       A,        A " ",       A " x",          A " 8",          A " 9999",
+        "",       A,        A " ",       A " x",          A " 64",         A " 9999",
         A " -1 ", "x 1 " A, A " 1 x",    A " 1 " B "x",   A " 1 " B " " B, "1 2 3",
         A A A A,  "\xff",   A " 1 " A A, A " 1 \n" B "\n"};
     static const struct change everything = {"", TOPICS_ALL, ""};

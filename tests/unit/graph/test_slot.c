@@ -7,10 +7,11 @@
 #include "graph/pool.h"
 #include "graph/slot.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #define READERS 64
-#define SWAPS 200
+#define SWAPS 100
 #define CHAIN 4 /* of the nodes that each graph has beside its number */
 
 /* A graph and what goes with it, as those who keep one do: `number` tells which one it is. */
@@ -71,6 +72,7 @@ static void *read_on(void *arg)
         newest = s ? s->number : newest;
         shared_unref(s ? &s->shared : NULL);
         atomic_fetch_add(&walks, 1);
+        (void)sched_yield();
     } while (!atomic_load(&done));
     return NULL;
 }
