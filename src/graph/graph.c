@@ -16,8 +16,15 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define PREFETCH_ARCS 16
+#define PREFETCH_ROWS 4
+#define MARK_FIRED 0x80000000u
+#define MARK_WALK 0x7FFFFF00u
+#define MARK_HOPS 0x000000FFu
+#define LARGE ((size_t)4 << 20)      /* bytes from which memory is asked for in large pages … */
+#define LARGE_PAGE ((size_t)2 << 20) /* … of this size */
 
 struct graph {
     struct shared shared;
@@ -27,11 +34,10 @@ struct graph {
     uint8_t *kind;
 };
 
+/* Eight bytes, so that none lies across two lines of the cache. */
 struct cell {
-    uint32_t walk; /* the walk that last wrote this cell */
+    uint32_t mark; /* MARK_FIRED (the node has fired, or is queued to), the walk that last wrote this, hops */
     float potential;
-    uint8_t hops;
-    bool fired; /* or is queued for the next hop */
 };
 
 struct firing {
@@ -40,14 +46,29 @@ struct firing {
 };
 
 struct graph_scratch {
-    uint32_t capacity, walk;
+    uint32_t capacity;
+    uint32_t walk; /* its number, in the place that it has in a mark */
     struct cell *cell;
-    uint32_t *reached; /* every node with a potential, in order of arrival */
-    struct firing *now, *next;
-    uint32_t n_next;
+    uint32_t *reached;     /* every node with a potential, in order of arrival */
+    struct firing *firing; /* those that fire, the hops one behind the other */
     float threshold;
     struct graph_stats stats;
 };
+
+/* Zeroed memory, to be freed. Where a walk goes through a lot of it at random, large pages save a miss of the
+ * address cache each time; the kernel may or may not have some. */
+static void *alloc_zeroed(size_t n, size_t size)
+{
+    size_t bytes = (n ? n : 1) * size;
+    if (bytes < LARGE)
+        return calloc(1, bytes);
+    bytes = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    void *p = aligned_alloc(LARGE_PAGE, bytes);
+    if (!p)
+        return NULL;
+    (void)madvise(p, bytes, MADV_HUGEPAGE);
+    return memset(p, 0, bytes);
+}
 
 /* ---- building */
 
@@ -139,9 +160,9 @@ int graph_build(uint32_t nodes, const struct graph_edge *edges, size_t n, struct
     shared_init(&made->shared, free_graph);
     _cleanup_(graph_unrefP) struct graph *g = made;
     g->nodes = nodes;
-    g->first = calloc((size_t)nodes + 1, sizeof *g->first);
-    g->arc = calloc(n ? n : 1, sizeof *g->arc);
-    g->kind = calloc(n ? n : 1, sizeof *g->kind);
+    g->first = alloc_zeroed((size_t)nodes + 1, sizeof *g->first);
+    g->arc = alloc_zeroed(n, sizeof *g->arc);
+    g->kind = alloc_zeroed(n, sizeof *g->kind);
     if (!g->first || !g->arc || !g->kind)
         return -ENOMEM;
     place_edges(g, edges, n);
@@ -193,13 +214,11 @@ struct graph_scratch *graph_scratch_new(uint32_t nodes)
     _cleanup_(graph_scratch_freeP) struct graph_scratch *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    size_t n = nodes ? nodes : 1;
     s->capacity = nodes;
-    s->cell = calloc(n, sizeof *s->cell);
-    s->reached = calloc(n, sizeof *s->reached);
-    s->now = calloc(n, sizeof *s->now);
-    s->next = calloc(n, sizeof *s->next);
-    if (!s->cell || !s->reached || !s->now || !s->next)
+    s->cell = alloc_zeroed(nodes, sizeof *s->cell);
+    s->reached = alloc_zeroed(nodes, sizeof *s->reached);
+    s->firing = alloc_zeroed(nodes, sizeof *s->firing);
+    if (!s->cell || !s->reached || !s->firing)
         return NULL;
     return TAKE_PTR(s);
 }
@@ -210,8 +229,7 @@ void graph_scratch_free(struct graph_scratch *s)
         return;
     free(s->cell);
     free(s->reached);
-    free(s->now);
-    free(s->next);
+    free(s->firing);
     free(s);
 }
 
@@ -223,7 +241,7 @@ uint32_t graph_scratch_nodes(const struct graph_scratch *s)
 size_t graph_scratch_bytes(uint32_t nodes)
 {
     return sizeof(struct graph_scratch) +
-           nodes * (sizeof(struct cell) + sizeof(uint32_t) + 2 * sizeof(struct firing));
+           nodes * (sizeof(struct cell) + sizeof(uint32_t) + sizeof(struct firing));
 }
 
 struct graph_stats graph_scratch_stats(const struct graph_scratch *s)
@@ -233,11 +251,11 @@ struct graph_stats graph_scratch_stats(const struct graph_scratch *s)
 
 static void begin_walk(struct graph_scratch *s)
 {
-    if (++s->walk == 0) { /* the counter came round: old stamps would look new */
+    s->walk = (s->walk + MARK_HOPS + 1) & MARK_WALK;
+    if (s->walk == 0) { /* the numbers begin anew: old marks would look new */
         memset(s->cell, 0, s->capacity * sizeof *s->cell);
-        s->walk = 1;
+        s->walk = MARK_HOPS + 1;
     }
-    s->n_next = 0;
     s->stats = (struct graph_stats){0};
 }
 
@@ -245,15 +263,14 @@ static void begin_walk(struct graph_scratch *s)
 static inline void charge(struct graph_scratch *s, uint32_t node, float signal, uint8_t hop)
 {
     struct cell *c = &s->cell[node];
-    if (c->walk != s->walk) {
-        *c = (struct cell){.walk = s->walk, .hops = hop};
+    if ((c->mark & MARK_WALK) != s->walk) {
+        *c = (struct cell){.mark = s->walk | hop};
         s->reached[s->stats.reached++] = node;
     }
     c->potential += signal;
-    if (!c->fired && c->potential >= s->threshold) {
-        c->fired = true;
-        s->stats.fired++;
-        s->next[s->n_next++].node = node;
+    if (!(c->mark & MARK_FIRED) && c->potential >= s->threshold) {
+        c->mark |= MARK_FIRED;
+        s->firing[s->stats.fired++].node = node;
     }
 }
 
@@ -299,58 +316,93 @@ static int by_strength(const struct graph_hit *a, const struct graph_hit *b)
 DEFINE_SORT(sort_firings, struct firing, by_node);
 DEFINE_SORT(sort_hits, struct graph_hit, by_strength);
 
-/* Takes what is queued as the nodes that fire in this hop, each with what it will send. */
-static uint32_t begin_hop(struct graph_scratch *s)
+static inline void expect(const struct graph_scratch *s, const struct graph_arc *arc)
 {
-    struct firing *queued = s->next;
-    uint32_t n = s->n_next;
-    s->next = s->now;
-    s->now = queued;
-    s->n_next = 0;
-    for (uint32_t i = 0; i < n; i++)
-        queued[i].sends = s->cell[queued[i].node].potential;
-    return n;
+    __builtin_prefetch(&s->cell[arc->to], 1);
 }
 
 static void fire(const struct graph *g, struct graph_scratch *s, struct firing f,
                  const struct graph_params *params, uint8_t hop)
 {
     const struct graph_arc *arc = g->arc + g->first[f.node], *end = g->arc + g->first[f.node + 1];
-    const struct graph_arc *begin = arc;
+    const struct graph_arc *begin = arc, *ahead = arc;
+    for (; ahead < end && ahead < begin + PREFETCH_ARCS; ahead++)
+        expect(s, ahead);
     for (; arc < end; arc++) {
-        if (end - arc > PREFETCH_ARCS)
-            __builtin_prefetch(&s->cell[arc[PREFETCH_ARCS].to], 1);
         float signal = f.sends * arc->weight * params->decay;
         if (signal < params->floor)
             break;
+        if (ahead < end)
+            expect(s, ahead++);
         charge(s, arc->to, signal, hop);
     }
     s->stats.edges += (uint64_t)(arc - begin);
 }
 
+/* Asks for the edges of nodes that fire soon. */
+static void expect_rows(const struct graph *g, const struct firing *f, const struct firing *end)
+{
+    if (end - f > 2 * PREFETCH_ROWS)
+        __builtin_prefetch(&g->first[f[2 * PREFETCH_ROWS].node]);
+    if (end - f > PREFETCH_ROWS)
+        __builtin_prefetch(&g->arc[g->first[f[PREFETCH_ROWS].node]]);
+}
+
+/* Fires the nodes from `begin` on that are queued now, each with the potential it has now. Returns how many
+ * have fired in all. */
+static uint32_t run_hop(const struct graph *g, struct graph_scratch *s, const struct graph_params *params,
+                        uint32_t begin, uint8_t hop)
+{
+    uint32_t end = s->stats.fired;
+    for (uint32_t i = begin; i < end; i++)
+        s->firing[i].sends = s->cell[s->firing[i].node].potential;
+    for (uint32_t i = begin; i < end; i++) {
+        expect_rows(g, &s->firing[i], &s->firing[end]);
+        fire(g, s, s->firing[i], params, hop);
+    }
+    return end;
+}
+
 static struct graph_hit hit_of(const struct graph_scratch *s, uint32_t node)
 {
     const struct cell *c = &s->cell[node];
-    return (struct graph_hit){.node = node, .potential = c->potential, .hops = c->hops, .fired = c->fired};
+    return (struct graph_hit){.node = node,
+                              .potential = c->potential,
+                              .hops = (uint8_t)(c->mark & MARK_HOPS),
+                              .fired = (c->mark & MARK_FIRED) != 0};
 }
 
-/* Keeps the `most` strongest in ret as a heap with the weakest on top, then puts them in order. */
+/* The strongest of a walk: at first as they come, and once there are `most`, as a heap with the weakest on
+ * top. */
+struct best {
+    struct graph_hit *hits;
+    size_t n, most;
+};
+
+static void offer(struct best *b, struct graph_hit hit)
+{
+    if (b->n < b->most) {
+        b->hits[b->n++] = hit;
+        for (size_t i = b->n / 2; b->n == b->most && i-- > 0;)
+            sort_hits_sink(b->hits, i, b->n);
+    } else if (b->n > 0 && by_strength(&hit, &b->hits[0]) < 0) {
+        b->hits[0] = hit;
+        sort_hits_sink(b->hits, 0, b->n);
+    }
+}
+
+/* The `most` strongest, in order. A node that fired is stronger than any that didn't. */
 static size_t collect(const struct graph_scratch *s, struct graph_hit *ret, size_t most)
 {
-    size_t n = s->stats.reached < most ? s->stats.reached : most;
-    for (size_t i = 0; i < n; i++)
-        ret[i] = hit_of(s, s->reached[i]);
-    for (size_t i = n / 2; n < s->stats.reached && i-- > 0;)
-        sort_hits_sink(ret, i, n);
-    for (size_t i = n; n > 0 && i < s->stats.reached; i++) {
-        struct graph_hit hit = hit_of(s, s->reached[i]);
-        if (by_strength(&hit, &ret[0]) >= 0)
-            continue;
-        ret[0] = hit;
-        sort_hits_sink(ret, 0, n);
-    }
-    sort_hits(ret, n);
-    return n;
+    struct best b = {.hits = ret, .most = most};
+    if (s->stats.fired >= most)
+        for (uint32_t i = 0; i < s->stats.fired; i++)
+            offer(&b, hit_of(s, s->firing[i].node));
+    else
+        for (uint32_t i = 0; i < s->stats.reached; i++)
+            offer(&b, hit_of(s, s->reached[i]));
+    sort_hits(ret, b.n);
+    return b.n;
 }
 
 /* Seeds fire in the order of their numbers, and everything after follows from that. */
@@ -360,7 +412,7 @@ static void charge_seeds(const struct graph *g, struct graph_scratch *s, const s
     for (size_t i = 0; i < n; i++)
         if (seeds[i].node < g->nodes)
             charge(s, seeds[i].node, seeds[i].potential, 0);
-    sort_firings(s->next, s->n_next);
+    sort_firings(s->firing, s->stats.fired);
 }
 
 size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds,
@@ -373,10 +425,8 @@ size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const str
         return 0;
     s->threshold = params->threshold;
     charge_seeds(g, s, seeds, n_seeds);
-    for (unsigned hop = 1; hop <= params->max_hops && s->n_next > 0; hop++) {
-        uint32_t n = begin_hop(s);
-        for (uint32_t i = 0; i < n; i++)
-            fire(g, s, s->now[i], params, (uint8_t)hop);
-    }
+    uint32_t fired = 0;
+    for (unsigned hop = 1; hop <= params->max_hops && fired < s->stats.fired; hop++)
+        fired = run_hop(g, s, params, fired, (uint8_t)hop);
     return collect(s, ret, most);
 }
