@@ -26,7 +26,7 @@ function walkLine(lines) {
         what: `a walk over ${what}`,
         unit: 'µs',
         value: Number(us),
-        ...(sql && { peer: { what: 'the same hops as SQL on DuckDB', value: Number(sql[1]) } }),
+        ...(sql && { peer: { name: 'the same hops as SQL on DuckDB', value: Number(sql[1]) } }),
         note: `${touched} edges touched${sql ? '' : '; no comparison with DuckDB: deps/duckdb has no library'}`,
     };
 }
@@ -47,7 +47,7 @@ export async function measure() {
             what: 'an edge of the large graph',
             unit: 'ns',
             value: nsOf(large),
-            peer: { what: 'a bare loop over the same edges', value: Number(find(large, BARE)[1]) },
+            peer: { name: 'a bare loop over the same edges', value: Number(find(large, BARE)[1]) },
             target: { atMost: 1.3 },
             note: `memory's own time, as no cache holds the graph; an edge of the small graph takes ${nsOf(small).toFixed(2)} ns`,
         },
