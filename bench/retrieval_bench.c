@@ -140,36 +140,6 @@ static void ask(const struct index *x, size_t dim)
     search_free(s);
 }
 
-/* A graph of the size of the skill graph: everything is within reach. */
-static void walk(uint32_t nodes, size_t n_edges)
-{
-    static int64_t ns[QUESTIONS];
-    struct graph_edge *edges = calloc(n_edges, sizeof *edges);
-    struct graph *g = NULL;
-    struct graph_scratch *s = graph_scratch_new(nodes);
-    struct graph_hit seeds[16], hits[64];
-    if (!edges || !s)
-        die("out of memory");
-    for (size_t i = 0; i < n_edges; i++)
-        edges[i] = (struct graph_edge){below(nodes), below(nodes), (float)random_unit()};
-    if (graph_build(nodes, edges, n_edges, &g) < 0)
-        die("out of memory");
-    for (size_t i = 0; i < QUESTIONS; i++) {
-        for (size_t k = 0; k < 16; k++)
-            seeds[k] = (struct graph_hit){.node = below(nodes), .potential = (float)random_unit()};
-        int64_t begin = clock_monotonic_us();
-        for (int round = 0; round < 10; round++)
-            (void)graph_propagate(g, s, seeds, 16, hits, 64);
-        ns[i] = (clock_monotonic_us() - begin) * 100;
-    }
-    qsort(ns, QUESTIONS, sizeof *ns, by_time);
-    printf("propagation over %u nodes and %zu edges, 16 seeds: median %.1f us\n", nodes, n_edges,
-           (double)ns[QUESTIONS / 2] / 1000);
-    free(edges);
-    graph_free(g);
-    graph_scratch_free(s);
-}
-
 int main(int argc, char **argv)
 {
     long nodes = argc > 1 ? atol(argv[1]) : 10000, dim = argc > 2 ? atol(argv[2]) : 768;
@@ -185,6 +155,5 @@ int main(int argc, char **argv)
         ask(x, dims[i]);
         index_free(x);
     }
-    walk(252, 12880);
     return 0;
 }

@@ -16,6 +16,7 @@ import { isMet, markdownTable, medianLine, textTable, writeBetweenMarks } from '
 import { endAll } from './support/processes.mjs';
 import * as clientGone from './rows/client-gone.mjs';
 import * as firstToken from './rows/first-token.mjs';
+import * as graph from './rows/graph.mjs';
 import * as idleStreams from './rows/idle-streams.mjs';
 import * as loginFlood from './rows/login-flood.mjs';
 import * as read from './rows/read.mjs';
@@ -37,6 +38,7 @@ const ROWS = [
     clientGone,
     loginFlood,
     retrieval,
+    graph,
     start,
 ];
 const QUIET_PERCENT = 15;

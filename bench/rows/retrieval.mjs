@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// All five stages of retrieval over an index of 10,000 nodes, and propagation over a graph of the skill graph's size;
-// measured by bench/retrieval_bench.c inside one process.
+// All five stages of retrieval over an index of 10,000 nodes; measured by bench/retrieval_bench.c inside one process.
 
 import { runTool } from '../support/processes.mjs';
 
@@ -10,7 +9,6 @@ const TARGET_MS = 2;
 
 const INDEX = /^\d+ nodes, (.*?): made in (\d+) ms, ([\d.]+) MB/;
 const ALL = /^\s+all\s+median\s+(\d+) us, p99\s+(\d+) us/;
-const WALK = /^propagation over (\d+) nodes and (\d+) edges, .*: median ([\d.]+) us/;
 
 function stagesLine([, dense, madeMs, megabytes], [, median, p99]) {
     return {
@@ -30,16 +28,8 @@ export async function measure() {
     for (const text of await runTool('retrieval_bench', [String(NODES)])) {
         index = INDEX.exec(text) ?? index;
         const all = ALL.exec(text);
-        const walk = WALK.exec(text);
         if (all && index) lines.push(stagesLine(index, all));
-        if (walk)
-            lines.push({
-                what: `propagation over ${walk[1]} nodes and ${walk[2]} edges, all in reach: median`,
-                unit: 'µs',
-                value: Number(walk[3]),
-                target: { atMost: 50 },
-            });
     }
-    if (lines.length !== 3) throw new Error('retrieval_bench prints something else than expected');
+    if (lines.length !== 2) throw new Error('retrieval_bench prints something else than expected');
     return lines;
 }

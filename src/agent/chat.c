@@ -18,6 +18,8 @@
 
 #define ARENA_MAX (64 * 1024 * 1024)
 #define PASSAGES_MOST 8
+#define SKILLS_MOST_A_PROMPT 3
+#define SKILL_DIRECT_LEAST 0.3    /* a tag, or as much in words: less is chance */
 #define FLOWS_WAITING_MOST 100000 /* works queued for flow workers: at most two a turn */
 #define TEMPERATURE 0.7
 #define RESET_COMMAND "/reset"
@@ -85,6 +87,8 @@ struct begin {
     struct attachments attachments;
     struct flow_offer *flows;
     size_t n_flows;
+    struct prompt_skill skills[SKILLS_MOST_A_PROMPT];
+    size_t n_skills;
 };
 
 static int refuse(struct begin *b, enum error_id error, const char *sentence)
@@ -168,11 +172,41 @@ static int reset(struct begin *b)
                         "reset_chat");
 }
 
+static int keep_skill(struct begin *b, const struct skill *skill)
+{
+    struct prompt_skill kept = {arena_strdup(&b->arena, skill->name),
+                                arena_strdup(&b->arena, skill->description),
+                                arena_strdup(&b->arena, skill->content)};
+    if (!kept.name || !kept.description || !kept.content)
+        return -ENOMEM;
+    b->skills[b->n_skills++] = kept;
+    return 0;
+}
+
+/* The skills that the message activates well, copied out of the set. */
+static int activate_skills(struct begin *b)
+{
+    struct skill_activation found;
+    _cleanup_(skill_set_unrefP) struct skill_set *set = NULL;
+    int r = skills_take(b->chat->env.skills, &set);
+    struct skill_scratch *scratch = r == 0 ? skill_scratch_take(set) : NULL;
+    if (!scratch)
+        return r < 0 ? r : -ENOMEM;
+    skill_activate(set, scratch, b->turn->message, SKILLS_MOST_A_PROMPT, &found);
+    skill_scratch_give(set, scratch);
+    for (size_t i = 0; i < found.n && r == 0; i++)
+        if (found.hits[i].direct >= SKILL_DIRECT_LEAST)
+            r = keep_skill(b, &set->skills[found.hits[i].skill]);
+    return r;
+}
+
 static int retrieve(struct begin *b)
 {
     struct turn *t = b->turn;
     struct action_env *env = &b->chat->env;
     int r = retrieval_find(env->retrieval, &b->arena, t->who->user_id, t->message, PASSAGES_MOST, &t->found);
+    if (r == 0)
+        r = activate_skills(b);
     if (r == 0)
         r = flow_catalog_offer(b->chat->catalog, &b->arena, t->who, &b->flows, &b->n_flows);
     return r < 0 ? refuse_store(b, r) : 0;
@@ -238,6 +272,8 @@ static int make_request(struct begin *b, struct llm_request *ret)
         .context = &b->context,
         .passages = t->found.passages,
         .n_passages = t->found.n,
+        .skills = b->skills,
+        .n_skills = b->n_skills,
         .flows = b->flows,
         .n_flows = b->n_flows,
         .attachments = &b->attachments,

@@ -18,7 +18,7 @@
 struct chat;
 
 struct chat_options {
-    struct action_env env; /* settings, store, models, retrieval */
+    struct action_env env; /* settings, store, models, retrieval, skills */
     struct flow_catalog *flows;
     struct quota *quota;
     struct event_hub *events;

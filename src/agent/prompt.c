@@ -10,6 +10,7 @@
 #define BYTES_PER_TOKEN 4
 #define MESSAGE_OVERHEAD 4 /* tokens a model adds around each message */
 #define ANSWER_TOKENS_MAX 2048
+#define SKILLS_SHARE 3                       /* of what is left behind the notes: a third */
 #define SYSTEM_MAX ((size_t)8 * 1024 * 1024) /* the largest window there is */
 
 static const char grounding_rules[] = "Use the notes below where they bear on the question, and cite them by "
@@ -20,6 +21,8 @@ static const char flow_rules[] =
     "[ACTION:<slug>:<JSON object with its inputs>]. The user never sees the tag. Use an action only if the "
     "user's own message "
     "asks for what it does.";
+
+static const char skill_rules[] = "Follow these instructions where they fit what the user asks for.";
 
 int64_t prompt_tokens(const char *text)
 {
@@ -92,6 +95,31 @@ static size_t add_passages(struct builder *b)
             break;
     }
     return n;
+}
+
+/* Of a skill the whole text, or at least what it is for. */
+static void add_skill(struct builder *b, const struct prompt_skill *skill, int64_t share)
+{
+    const char *name = tags_break(b->arena, skill->name), *what = tags_break(b->arena, skill->description),
+               *text = tags_break(b->arena, skill->content);
+    if (!name || !what || !text)
+        return;
+    const char *whole = arena_printf(b->arena, "\n\n## %s\n%s\n\n%s", name, what, text);
+    if (whole && prompt_tokens(whole) <= share && add_if_fits(b, whole))
+        return;
+    const char *brief = arena_printf(b->arena, "\n\n## %s\n%s", name, what);
+    if (brief && prompt_tokens(brief) <= share)
+        (void)add_if_fits(b, brief);
+}
+
+/* Skills help with an answer and don't hold what it says: a share of what is left is theirs at most. */
+static void add_skills(struct builder *b)
+{
+    int64_t floor = b->left - b->left / SKILLS_SHARE;
+    if (b->parts->n_skills == 0 || !add_if_fits(b, "\n\n# Skills\n") || !add_if_fits(b, skill_rules))
+        return;
+    for (size_t i = 0; i < b->parts->n_skills; i++)
+        add_skill(b, &b->parts->skills[i], b->left - floor);
 }
 
 /* Bytes that still fit into the system message. */
@@ -189,6 +217,7 @@ int prompt_build(struct arena *a, const struct prompt_parts *parts, struct promp
     add_persona(&b);
     add_attachments(&b);
     prompt.n_passages = add_passages(&b);
+    add_skills(&b);
     int r = add_history(&b);
     if (r == 0)
         r = write_messages(&b, message, &prompt);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Builds what a model is sent, within its window: instructions, persona, what retrieval found, attachments,
- * flows on offer, history, message. What comes from outside the installation is stripped of tag openers.
- * Where the window is too small, history goes first (oldest first), then passages (worst first), then
- * attachments are cut, each to its share; nothing is cut inside a UTF-8 character. Pure. */
+/* Builds what a model is sent, within its window: instructions, flows on offer, persona, attachments, what
+ * retrieval found, skills, history, message. Openers of tags are broken in all but the instructions and the
+ * flows. Where the window is too small, history goes first (oldest first), then skills, then passages (worst
+ * first), then attachments are cut, each to its share; nothing is cut inside a UTF-8 character. Pure. */
 #ifndef AGENT_PROMPT_H
 #define AGENT_PROMPT_H
 
@@ -11,10 +11,17 @@
 #include "agent/catalog.h"
 #include "retrieval/retrieval.h"
 
+/* A skill that the message activates, as instructions for this answer. */
+struct prompt_skill {
+    const char *name, *description, *content;
+};
+
 struct prompt_parts {
     const struct chat_context *context;
     const struct passage *passages;
     size_t n_passages;
+    const struct prompt_skill *skills; /* best first */
+    size_t n_skills;
     const struct flow_offer *flows;
     size_t n_flows;
     const struct attachments *attachments;

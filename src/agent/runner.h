@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "llm/llm.h"
 #include "retrieval/retrieval.h"
+#include "skills/skills.h"
 
 struct media_jobs;
 
@@ -18,6 +19,7 @@ struct action_env {
     struct db *db;
     struct llm *llm;
     struct retrieval *retrieval;
+    struct skills *skills;
     const struct media_jobs *media; /* NULL: there is no queue */
 };
 

@@ -22,6 +22,7 @@ struct app {
     struct files *files;
     struct llm *llm;
     struct retrieval *retrieval;
+    struct skills *skills;
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;

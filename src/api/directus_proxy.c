@@ -16,6 +16,7 @@
 #include "http/sink.h"
 #include "net/relay.h"
 #include "retrieval/retrieval.h"
+#include "skills/skills.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -466,6 +467,8 @@ static void forget(struct request *rq, const struct relay_head *head)
             auth_forget(app->auth, NULL);
     if (begins_with(path, "/items/user_node"))
         retrieval_forget(app->retrieval, NULL);
+    if (begins_with(path, "/items/agent_skills") || begins_with(path, "/items/skill_edges"))
+        skills_forget(app->skills);
     if (begins_with(path, "/items/action_flows"))
         flow_catalog_forget(app->flows);
 }

@@ -18,6 +18,7 @@
     queue_routes, \
     rbac_routes, \
     register_routes, \
+    skills_routes, \
     system_routes, \
     usage_routes
 /* clang-format on */

@@ -138,6 +138,8 @@ const struct setting settings[] = {
          "File of the plans and their limits, read again on SIGHUP. Unset: config/tier_rate_limits.json in "
          "the "
          "working directory where there is one, else what is built in"),
+    BOOL("SKILLS_PUBLIC_READ", skills_public_read, "false",
+         "Lets everybody read the skills, without a token"),
     TEXT("STAGEHAND_URL", stagehand_url, NULL, "Address of a Stagehand server for browser steps"),
     TEXT("GOOSE_BIN", goose_bin, "goose",
          "The Goose CLI that /api/goose runs: a path, or a name that is looked for in PATH"),

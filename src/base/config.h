@@ -80,6 +80,7 @@ struct config {
     const char *goose_env;
     const char *ytdlp_bin;
     const char *http_request_hosts;
+    bool skills_public_read;
     bool allow_private_urls;
 };
 

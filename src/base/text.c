@@ -95,6 +95,18 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret)
     return (size_t)n;
 }
 
+void utf8_repair(char *s, size_t len)
+{
+    uint32_t c;
+    for (size_t at = 0, step; at < len; at += step) {
+        step = utf8_decode(s + at, len - at, &c);
+        if (step == 0) {
+            s[at] = '?';
+            step = 1;
+        }
+    }
+}
+
 bool str_is_blank(const char *s)
 {
     return s[strspn(s, " \t\r\n\v\f")] == '\0';

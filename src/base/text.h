@@ -31,6 +31,9 @@ size_t utf8_incomplete_tail(const char *s, size_t len);
  * cut. */
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 
+/* Puts a question mark in the place of each malformed byte. */
+void utf8_repair(char *s, size_t len);
+
 bool str_is_blank(const char *s);
 bool str_has_prefix(const char *s, const char *prefix);
 bool str_equal(const char *a, const char *b);        /* NULL equals only NULL */

@@ -53,6 +53,7 @@ static const struct cmd commands[] = {
     {"doctor", cmd_doctor, "genie doctor [--json]",
      "Look at everything an installation needs, and say how to mend it"},
     {"import", cmd_import, CMD_IMPORT_USAGE, "Bring data in"},
+    {"skills", cmd_skills, CMD_SKILLS_USAGE, "Bring in skills, print their graph"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access | --tiers]",
      "Show the settings and where they stand, or the plans and their limits"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},

@@ -55,6 +55,10 @@ int cmd_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
     "genie import anythingllm FILE [--documents DIR] [--accounts] [--admins] [--owner EMAIL] [--json]\n" \
     "       genie import embedded DIR [--json]"
 
+#define CMD_SKILLS_USAGE \
+    "genie skills import [DIR] [--json]\n" \
+    "       genie skills graph --dot|--json"
+
 int cmd_serve(struct cmd_env *env, int argc, char **argv);
 int cmd_worker(struct cmd_env *env, int argc, char **argv);
 int cmd_queue(struct cmd_env *env, int argc, char **argv);
@@ -66,6 +70,7 @@ int cmd_backup(struct cmd_env *env, int argc, char **argv);
 int cmd_restore(struct cmd_env *env, int argc, char **argv);
 int cmd_doctor(struct cmd_env *env, int argc, char **argv);
 int cmd_import(struct cmd_env *env, int argc, char **argv);
+int cmd_skills(struct cmd_env *env, int argc, char **argv);
 int cmd_settings(struct cmd_env *env, int argc, char **argv);
 int cmd_openapi(struct cmd_env *env, int argc, char **argv);
 int cmd_version(struct cmd_env *env, int argc, char **argv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything is made in one unit, after the passwords were hashed, so a demo is there whole or not at all.
- * The first of the two accounts tells whether it is. */
+/* Everything but the skills is made in one unit, after the passwords were hashed, so a demo is there whole or
+ * not at all. The first of the two accounts tells whether it is. */
 #include "cmd/demo.h"
 
 #include "api/assets.h"
@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "skills/import.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,6 +155,15 @@ static int keep_passwords(const char *dir, const struct demo *d)
     return 0;
 }
 
+/* Before the accounts, which tell that all is there: done once more, it changes nothing. */
+static int add_skills(struct db *db)
+{
+    struct skills_import report;
+    int r = skills_import_shipped(db, &report);
+    skills_import_free(&report);
+    return r;
+}
+
 static int make_once(const struct config *cfg, struct db *db)
 {
     struct demo d = {
@@ -165,6 +175,8 @@ static int make_once(const struct config *cfg, struct db *db)
     int r = data ? make_passwords(&d) : -EINVAL;
     if (r == 0)
         r = keep_passwords(cfg->data_dir, &d);
+    if (r == 0)
+        r = add_skills(db);
     if (r == 0)
         r = db_write(db, make_demo, &d);
     wipe(&d, sizeof d);

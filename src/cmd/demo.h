@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `genie serve --demo`: two users, a creator's nodes and fans, made once; and the tour that is printed at the
+/* `genie serve --demo`: two users, a creator's nodes and fans, the skills that come with
+ * the program, made once; and the tour that is printed at the
  * start. */
 #ifndef CMD_DEMO_H
 #define CMD_DEMO_H

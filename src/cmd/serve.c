@@ -29,6 +29,7 @@
 #include "queue/worker.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
+#include "skills/skills.h"
 #include "vault/vault.h"
 #include "schedule/schedule.h"
 
@@ -88,6 +89,8 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
     struct app *app = ctx;
     if (str_has_prefix(collection, "user_node"))
         retrieval_forget(app->retrieval, user_id);
+    if (str_equal(collection, "agent_skills") || str_equal(collection, "skill_edges"))
+        skills_forget(app->skills);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
     if (str_equal(collection, POSTS))
@@ -119,8 +122,10 @@ static int start_chat(struct services *s)
     int r = event_hub_start(&events, &app->events);
     if (r < 0)
         return r;
-    struct chat_options chat = {
-        {app->cfg, app->db, app->llm, app->retrieval, app->media}, app->flows, app->quota, app->events};
+    struct chat_options chat = {{app->cfg, app->db, app->llm, app->retrieval, app->skills, app->media},
+                                app->flows,
+                                app->quota,
+                                app->events};
     return chat_open(&chat, &app->chat);
 }
 
@@ -211,6 +216,8 @@ static int start_services(struct services *s, bool work)
     if (r == 0)
         r = retrieval_open(app->cfg, app->db, app->llm, &app->retrieval);
     if (r == 0)
+        r = skills_open(app->db, &app->skills);
+    if (r == 0)
         r = flow_catalog_open(app->db, &app->flows);
     if (r == 0)
         r = queue_open(app->cfg, app->db, &app->queue);
@@ -269,6 +276,7 @@ static void stop_services(struct services *s)
         directus_upstream_close(app->upstream);
     if (app->flows)
         flow_catalog_close(app->flows);
+    skills_close(app->skills);
     if (app->retrieval) /* may be asking the embedder */
         retrieval_close(app->retrieval);
     if (app->llm)

@@ -86,8 +86,8 @@ int db_write_async(struct db *db, db_fn fn, void *arg, db_done_fn done);
 int64_t db_data_version(struct db *db);
 
 /* The same for what caches are made of, as far as the engine can tell writes apart (PostgreSQL): who may do
- * what, users' nodes and edges, flows. src/db/topics.c says which tables they are. */
-enum db_topic { DB_IDENTITIES, DB_NODES, DB_FLOWS, DB_TOPICS };
+ * what, users' nodes and edges, flows, skills. src/db/topics.c says which tables they are. */
+enum db_topic { DB_IDENTITIES, DB_NODES, DB_FLOWS, DB_SKILLS, DB_TOPICS };
 int64_t db_topic_version(struct db *db, enum db_topic topic);
 
 /* Has fn called when another process wrote rows of one user alone, and said so (db_concerns): that doesn't

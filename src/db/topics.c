@@ -10,6 +10,7 @@
 #define IDENTITIES (1U << DB_IDENTITIES)
 #define NODES (1U << DB_NODES)
 #define FLOWS (1U << DB_FLOWS)
+#define SKILLS (1U << DB_SKILLS)
 
 /* What caches are made of. `deleted`: what goes with a deleted row, by its foreign keys, as well. */
 static const struct {
@@ -27,6 +28,8 @@ static const struct {
     {"user_nodes", NODES, NODES},
     {"user_node_edges", NODES, NODES},
     {"action_flows", FLOWS, FLOWS},
+    {"agent_skills", SKILLS, SKILLS},
+    {"skill_edges", SKILLS, SKILLS},
 };
 
 /* Steps over a word and the space behind it; false if another one stands there. */

@@ -134,6 +134,8 @@ static bool authenticate(struct http_exchange *x)
         return false;
     }
     bool has_token = request_token(&x->rq) != NULL;
+    if (auth == AUTH_USER_OR_PUBLIC && !has_token && x->server->config->skills_public_read)
+        return true;
     x->rq.by_secret = secret == SECRET_RIGHT && (auth == AUTH_SECRET || !has_token);
     return (x->rq.by_secret && !has_token) || authenticate_token(x);
 }

@@ -150,6 +150,8 @@ static json_t *security(enum route_auth auth)
         return json_pack("[{s:[]}]", "secret");
     if (auth == AUTH_USER || auth == AUTH_ADMIN)
         return json_pack("[{s:[]}]", "bearer");
+    if (auth == AUTH_USER_OR_PUBLIC)
+        return json_pack("[{s:[]}, {}]", "bearer");
     return json_pack("[{s:[]}, {s:[]}]", "bearer", "secret");
 }
 
@@ -184,6 +186,7 @@ static const char *auth_name(enum route_auth auth)
                                         [AUTH_SECRET] = "secret",
                                         [AUTH_USER_OR_SECRET] = "user-or-secret",
                                         [AUTH_ADMIN_OR_SECRET] = "admin-or-secret",
+                                        [AUTH_USER_OR_PUBLIC] = "user-or-public",
                                         [AUTH_USER_OR_SERVICE] = "user-or-service"};
     return names[auth];
 }

@@ -20,6 +20,7 @@ enum route_auth {
     AUTH_SECRET,          /* the shared secret; nobody's token replaces it */
     AUTH_USER_OR_SECRET,  /* any active user; without a token, the shared secret */
     AUTH_ADMIN_OR_SECRET, /* admin rights; without a token, the shared secret */
+    AUTH_USER_OR_PUBLIC,  /* any active user; where SKILLS_PUBLIC_READ is on, everybody (who is NULL then) */
     AUTH_USER_OR_SERVICE, /* as AUTH_USER_OR_SECRET, by the secret of the credentials service where one is set
                            */
 };

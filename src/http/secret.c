@@ -12,7 +12,7 @@ static const char *expected_secret(const struct config *cfg, enum route_auth aut
 
 enum secret_outcome secret_check(const struct config *cfg, enum route_auth auth, const char *given)
 {
-    if (auth == AUTH_NONE || auth == AUTH_USER || auth == AUTH_ADMIN)
+    if (auth == AUTH_NONE || auth == AUTH_USER || auth == AUTH_USER_OR_PUBLIC || auth == AUTH_ADMIN)
         return SECRET_NOT_TAKEN;
     if (!given)
         return SECRET_ABSENT;

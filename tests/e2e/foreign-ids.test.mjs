@@ -20,7 +20,7 @@ const SEALED = { user: 'anna', password: 'blue' };
 /**
  * path: what the id in the path names. body: what the ids in the body name. more: the rest of the body. json: the
  * body around an id where any JSON is taken, and `names` what that names. status: what a foreign id gets where it isn't
- * 404, or in Directus's API 403 FORBIDDEN; code: likewise. Deletions come last, since each request is also sent with
+ * 404, or in Directus's API 403 FORBIDDEN; code: likewise. shared: what the ids name is everybody's. Deletions come last, since each request is also sent with
  * one's own ids, and then succeeds.
  */
 const ROUTES = {
@@ -52,6 +52,10 @@ const ROUTES = {
     'POST /api/queue/retry/{jobId}': { path: 'run' },
     'GET /api/queue/jobs/{jobId}': { path: 'run' },
     'DELETE /api/queue/jobs/{jobId}': { path: 'run' },
+    'GET /api/skills/{id}': { path: 'skill', shared: true },
+    'GET /api/skills/{id}/related': { path: 'skill', shared: true },
+    'POST /api/skills/activate': { more: { query: 'one' } },
+    'POST /api/skills/search': { more: { query: 'one' } },
     'POST /api/usage/increment': { body: { userId: 'user' }, more: { operation: 'post_creations' } },
     'PATCH /api/onboarding': { body: { userId: 'user' }, more: { state: 'COMPLETE' } },
     'PATCH /api/onboarding/state': { body: { userId: 'user' }, more: { state: 'COMPLETE' } },
@@ -132,6 +136,11 @@ describe('ids and fields that are not the caller\'s', () => {
             genie,
             `INSERT INTO media_assets (id, user_id, title) VALUES (${quoted(asset)}, ${quoted(user.id)}, 'one')`,
         );
+        const skill = randomUUID();
+        sql(
+            genie,
+            `INSERT INTO agent_skills (id, name, category) VALUES (${quoted(skill)}, ${quoted(skill)}, 'one')`,
+        );
         const files = [await upload(genie, user, gif()), await upload(genie, user, gif())];
         const newJob = async () =>
             (await post('/api/directus/items/media_jobs', { operation: 'strip_metadata' })).data.id;
@@ -154,6 +163,7 @@ describe('ids and fields that are not the caller\'s', () => {
             profile: (
                 await post('/api/directus/items/creator_profiles', { platform: 'x', username: 'anna' })
             ).data.id,
+            skill,
             nodes,
             node: nodes[0],
             file: files[0].json.data.id,
@@ -181,7 +191,8 @@ describe('ids and fields that are not the caller\'s', () => {
     }
 
     /** The kinds that a request names, each in turn somebody else's. */
-    const kindsOf = (entry) => [entry.path, entry.names, ...Object.values(entry.body ?? {})].filter(Boolean);
+    const kindsOf = (entry) =>
+        entry.shared ? [] : [entry.path, entry.names, ...Object.values(entry.body ?? {})].filter(Boolean);
 
     const rowsOf = (who) => {
         const tables = {

@@ -149,7 +149,7 @@ static void only_a_flow_that_may_not_go_on_is_unavailable(void **state)
         bool unavailable;
     } flows[] = {
         {"[{'type':'taxonomy_tag','config':{'text':'x'}}]", true},
-        {"[" WHEN("{'type':'skills_activate','config':{'query':'x'}}") "]", true},
+        {"[" WHEN("{'type':'directus_trigger','config':{'id':'x'}}") "]", true},
         {"[{'type':'taxonomy_tag','on_error':'continue','config':{'text':'x'}}]", false},
         {"[" ASK "]", false},
     };

@@ -318,6 +318,34 @@ static void too_little_memory_is_told(void **state)
     assert_true(built_once);
 }
 
+static void skills_take_a_share_and_are_no_orders(void **state)
+{
+    struct input *in = *state;
+    const struct prompt_skill skills[] = {
+        {"write-captions", "Drafts lines.", "Count the characters. " TAG},
+        {"huge", "Says what it is for " TAG, repeated(in, "z", 60000)},
+        {"last", "Comes after.", "Still fits."},
+    };
+    in->parts.skills = skills;
+    in->parts.n_skills = ARRAY_LEN(skills);
+    add_passages(in, 1, 10);
+    add_exchanges(in, 1, 10);
+    const char *system = built(in);
+    assert_sound(in);
+    const char *note = strstr(system, "[1] note 0"),
+               *first = strstr(system, "## write-captions\nDrafts lines.");
+    assert_true(note && first && note < first);
+    assert_non_null(strstr(first, "Count the characters."));
+    assert_non_null(strstr(first, "## huge\nSays what it is for"));
+    assert_null(strstr(system, "zzzz"));
+    assert_non_null(strstr(first, "## last\nComes after.\n\nStill fits."));
+    assert_null(strstr(system, "[ACTION:"));
+    assert_int_equal(in->prompt.n, 4); /* the exchange has room, too */
+    in->parts.window_tokens = 120;
+    assert_null(strstr(built(in), "Count the characters."));
+    assert_sound(in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_model_s_api_may_refuse_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(openers_from_outside_are_broken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whatever_goes_in_the_window_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(skills_take_a_share_and_are_no_orders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_little_memory_is_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,8 @@ static void topics_by_table(void **state)
         {"  update  user_node_edges SET weight = 1", BIT(DB_NODES)},
         {"DELETE FROM user_nodes WHERE id = ?1", BIT(DB_NODES)},
         {"UPDATE action_flows SET active = FALSE", BIT(DB_FLOWS)},
+        {"DELETE FROM agent_skills WHERE id = ?1", BIT(DB_SKILLS)},
+        {"INSERT INTO skill_edges (id) VALUES (?1)", BIT(DB_SKILLS)},
         {"UPDATE directus_users SET last_access = ?2", BIT(DB_IDENTITIES)},
         {"DELETE FROM directus_users WHERE id = ?1", TOPICS_ALL}, /* with nodes, by foreign keys */
         {"DELETE FROM directus_sessions WHERE token = ?1", BIT(DB_IDENTITIES)},
@@ -68,7 +70,7 @@ static void what_is_not_understood_changes_everything(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",       A,        A " ",       A " x",          A " 8",          A " 9999",
+        "",       A,        A " ",       A " x",          A " 64",         A " 9999",
         A " -1 ", "x 1 " A, A " 1 x",    A " 1 " B "x",   A " 1 " B " " B, "1 2 3",
         A A A A,  "\xff",   A " 1 " A A, A " 1 \n" B "\n"};
     static const struct change everything = {"", TOPICS_ALL, ""};
