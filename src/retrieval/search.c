@@ -119,7 +119,7 @@ static void propagate(const struct index *x, struct search *s, const struct rank
     size_t n = fused->n < SEARCH_SEEDS ? fused->n : SEARCH_SEEDS;
     for (size_t i = 0; i < n; i++)
         seeds[i] = (struct graph_hit){.node = fused->item[i].node, .potential = 1};
-    size_t n_hits = graph_propagate(x->graph, s->scratch, seeds, n, s->hits, RANKING_MAX);
+    size_t n_hits = graph_propagate(x->graph, s->scratch, seeds, n, NULL, s->hits, RANKING_MAX);
 
     ranking_begin(ret, RANKING_MAX);
     for (size_t i = 0; i < fused->n; i++) {
