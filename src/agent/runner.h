@@ -8,7 +8,9 @@
 #include "base/cancel.h"
 #include "base/json.h"
 #include "llm/llm.h"
+#include "quota/quota.h"
 #include "retrieval/retrieval.h"
+#include "taxonomy/taxonomy.h"
 
 /* What steps work with. */
 struct action_env {
@@ -16,6 +18,8 @@ struct action_env {
     struct db *db;
     struct llm *llm;
     struct retrieval *retrieval;
+    struct taxonomy *taxonomy;
+    struct quota *quota;
 };
 
 enum action_status { ACTION_RUNNING, ACTION_SUCCESS, ACTION_ERROR, ACTION_MISS };

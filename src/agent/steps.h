@@ -81,6 +81,8 @@ unsigned step_directus_effects(const json_t *config);
 int step_llm_generate(struct step_run *run, const json_t *config, json_t **ret);
 int step_memory_recall(struct step_run *run, const json_t *config, json_t **ret);
 
+int step_taxonomy_tag(struct step_run *run, const json_t *config, json_t **ret);
+
 int step_http_request(struct step_run *run, const json_t *config, json_t **ret);
 
 int step_stagehand_start(struct step_run *run, const json_t *config, json_t **ret);

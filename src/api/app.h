@@ -17,6 +17,7 @@ struct app {
     struct files *files;
     struct llm *llm;
     struct retrieval *retrieval;
+    struct taxonomy *taxonomy;
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;
