@@ -198,7 +198,7 @@ static void a_broken_file_is_made_anew(void **state)
     static const struct {
         const char *bytes;
         size_t n;
-    } contents[] = {{"", 0}, {"no database at all", 18}, {"\0\0\0\0\0\0\0\0DUCK and then no more", 32}};
+    } contents[] = {{"", 0}, {"no database at all", 18}, {"\0\0\0\0\0\0\0\0DUCK and then no more", 29}};
     if (!has_duckdb())
         skip();
     for (size_t i = 0; i < ARRAY_LEN(contents); i++) {

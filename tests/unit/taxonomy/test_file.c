@@ -57,7 +57,7 @@ static void mistakes_are_told_with_their_place(void **state)
     static const struct {
         const char *text, *error;
     } mistakes[] = {
-        {"{\n  'nodes': [}", "line 2, column 12"},
+        {"{\n  'nodes': [}", "line 2, column 13: unexpected token"},
         {"[]", "it must be an object with nodes and edges"},
         {"{}", "it holds neither nodes nor edges"},
         {"{'node':[]}", "node is unknown"},

@@ -247,6 +247,7 @@ static void *read_on(void *arg)
         atomic_fetch_add(&readers.wrong, generation < newest || generation < 0);
         newest = generation;
         arena_free(&a);
+        usleep(500); /* leaves the loading thread a share of few processors */
     } while (!last);
     return newest == GENERATIONS ? NULL : &readers;
 }
@@ -255,8 +256,10 @@ static void *invalidate_too(void *arg)
 {
     size_t cleared;
     (void)arg;
-    while (!atomic_load(&readers.done))
+    while (!atomic_load(&readers.done)) {
         atomic_fetch_add(&readers.failed, taxonomy_invalidate(readers.taxonomy, &cleared) < 0);
+        usleep(2000);
+    }
     return NULL;
 }
 
