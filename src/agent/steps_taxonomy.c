@@ -138,7 +138,8 @@ static int refine_counted(struct tagging *g, const struct llm_model *model, cons
         return 0;
     }
     int r = ask_model(g, model, text);
-    int settled = quota_settle(run->env->quota, run->who->user_id, hold, r == 0 ? QUOTA_KEEP_ALL : QUOTA_RETURN_ALL);
+    int settled =
+        quota_settle(run->env->quota, run->who->user_id, hold, r == 0 ? QUOTA_KEEP_ALL : QUOTA_RETURN_ALL);
     if (settled < 0)
         (void)log_error(settled, "taxonomy_tag: the unit goes back when its lease ends");
     g->refined = r == 0;
@@ -167,7 +168,8 @@ static json_t *describe(const struct taxonomy_terms *terms)
     json_t *list = json_array();
     for (size_t i = 0; i < terms->n; i++) {
         const struct taxonomy_term *t = &terms->items[i];
-        json_t *one = json_pack("{s:s, s:f, s:s?}", "tag", t->name, "score", t->score, "dimension", t->dimension);
+        json_t *one =
+            json_pack("{s:s, s:f, s:s?}", "tag", t->name, "score", t->score, "dimension", t->dimension);
         if (!list || !one || json_array_append_new(list, one) < 0) {
             json_decref(list);
             return NULL;

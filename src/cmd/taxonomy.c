@@ -175,9 +175,9 @@ static json_t *terms_json(const struct taxonomy_terms *terms)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < terms->n; i++)
-        (void)json_array_append_new(list, json_pack("{s:s, s:f, s:s?}", "name", terms->items[i].name, "score",
-                                                    terms->items[i].score, "dimension",
-                                                    terms->items[i].dimension));
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:f, s:s?}", "name", terms->items[i].name, "score",
+                                              terms->items[i].score, "dimension", terms->items[i].dimension));
     return list;
 }
 
@@ -193,7 +193,8 @@ static int print_answer(const struct cmd_env *env, const struct taxonomy_answer 
 {
     if (env->json)
         return print_json(json_pack("{s:o, s:o, s:o}", "tags", terms_json(&a->tags), "super_concepts",
-                                    terms_json(&a->super_concepts), "neighbours", terms_json(&a->neighbours)));
+                                    terms_json(&a->super_concepts), "neighbours",
+                                    terms_json(&a->neighbours)));
     print_terms("tags", &a->tags);
     print_terms("super_concepts", &a->super_concepts);
     print_terms("neighbours", &a->neighbours);
@@ -227,8 +228,7 @@ int cmd_taxonomy(struct cmd_env *env, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct cmd_env *env, int argc, char **argv);
-    } verbs[] = {
-        {"import", taxonomy_import_command}, {"stats", taxonomy_stats}, {"show", taxonomy_show}};
+    } verbs[] = {{"import", taxonomy_import_command}, {"stats", taxonomy_stats}, {"show", taxonomy_show}};
     if (argc < 2)
         return cmd_usage_error("taxonomy wants one of import, stats, show");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)

@@ -38,7 +38,8 @@ static bool is_long(const char *text)
 static int match(struct arena *a, const char *response, const char *text, json_t *cited)
 {
     size_t len = response ? strlen(response) : 0, i;
-    _cleanup_json_ json_t *answer = len <= RESPONSE_MAX ? json_parse_own(response ? response : "", len) : NULL;
+    _cleanup_json_ json_t *answer =
+        len <= RESPONSE_MAX ? json_parse_own(response ? response : "", len) : NULL;
     const char *said = json_str(answer, "text", NULL);
     const json_t *source;
     char *there = said ? plain(a, said) : NULL;
@@ -54,7 +55,8 @@ static int match(struct arena *a, const char *response, const char *text, json_t
     return 0;
 }
 
-static int find_cited(struct db_conn *c, struct arena *a, const char *user_id, const char *text, json_t *cited)
+static int find_cited(struct db_conn *c, struct arena *a, const char *user_id, const char *text,
+                      json_t *cited)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(c,

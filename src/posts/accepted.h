@@ -6,9 +6,9 @@
 
 #include "db/db.h"
 
-#define ACCEPTED_ANSWERS 20  /* of the user's newest ones that are looked at */
+#define ACCEPTED_ANSWERS 20   /* of the user's newest ones that are looked at */
 #define ACCEPTED_CHARS_MIN 20 /* a shorter text could stand in any answer */
-#define ACCEPTED_GAIN 0.1    /* of what a note's weight lacks to 1 */
+#define ACCEPTED_GAIN 0.1     /* of what a note's weight lacks to 1 */
 
 /* Reinforces the nodes that were cited in those answers which hold the text, or are held by it (white space
  * aside): last_reinforced_at is now, the weight grows, and a node that had decayed is active again. Inside

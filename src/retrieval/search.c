@@ -106,7 +106,7 @@ static void rank_overlap(const struct index *x, struct search *s, struct ranking
 /* Candidates of the dense stage have no unit of their own: the node as a whole matched. */
 static void rank_dense(const struct index *x, struct search *s, const float *vector, struct ranking *ret)
 {
-    ranking_begin(ret, SEARCH_CANDIDATES);
+    ranking_begin(ret, vector ? SEARCH_CANDIDATES : s->stage[STAGE_BM25].n + SEARCH_CANDIDATES);
     if (vector)
         vectors_rank(&x->vectors, vector, s->quantised, ret);
     else
@@ -115,8 +115,8 @@ static void rank_dense(const struct index *x, struct search *s, const float *vec
         ret->item[i].unit = x->nodes[ret->item[i].node].first_unit;
 }
 
-/* The activation of a node that signals over edges brought: more with each path, but bounded, so that one that
- * is merely well connected can't pass what answers the question itself. */
+/* The activation of a node that signals over edges brought: more with each path, but bounded, so that one
+ * that is merely well connected can't pass what answers the question itself. */
 static float received(const struct graph_hit *hit)
 {
     return SEARCH_RECEIVED * hit->potential / (1 + hit->potential);

@@ -20,11 +20,12 @@
 #define FORM 1
 #define PATH_BYTES_MAX 4096
 
-static const char schema[] = "CREATE TABLE meta (form INTEGER, stamp VARCHAR);"
-                             "CREATE TABLE nodes (node INTEGER, id VARCHAR, type VARCHAR, name VARCHAR, "
-                             "dimension VARCHAR);"
-                             "CREATE TABLE edges (source INTEGER, target INTEGER, type VARCHAR, weight DOUBLE);"
-                             "CREATE TABLE aliases (term VARCHAR, node INTEGER, weight DOUBLE);";
+static const char schema[] =
+    "CREATE TABLE meta (form INTEGER, stamp VARCHAR);"
+    "CREATE TABLE nodes (node INTEGER, id VARCHAR, type VARCHAR, name VARCHAR, "
+    "dimension VARCHAR);"
+    "CREATE TABLE edges (source INTEGER, target INTEGER, type VARCHAR, weight DOUBLE);"
+    "CREATE TABLE aliases (term VARCHAR, node INTEGER, weight DOUBLE);";
 
 static int run_sql(const struct duck_db *db, const char *sql)
 {
@@ -208,9 +209,8 @@ static int take_meta(const struct cursor *c, struct arena *texts, struct taxonom
 static int take_node(const struct cursor *c, struct arena *texts, struct taxonomy_rows *to)
 {
     int type = taxonomy_type_find(cell_text(c, 2, texts));
-    struct taxonomy_node node = {.id = cell_text(c, 1, texts),
-                                 .name = cell_text(c, 3, texts),
-                                 .dimension = cell_text(c, 4, texts)};
+    struct taxonomy_node node = {
+        .id = cell_text(c, 1, texts), .name = cell_text(c, 3, texts), .dimension = cell_text(c, 4, texts)};
     if (type < 0 || !node.id || !node.name || cell_int(c, 0) != (int32_t)to->n_nodes)
         return -ESTALE;
     node.type = (enum taxonomy_type)type;
@@ -228,9 +228,9 @@ static int take_edge(const struct cursor *c, struct arena *texts, struct taxonom
     int relation = taxonomy_relation_find(cell_text(c, 2, texts));
     if (relation < 0 || !is_node(to, source) || !is_node(to, target))
         return -ESTALE;
-    return taxonomy_rows_add_edge(to, &(struct taxonomy_edge){(uint32_t)source, (uint32_t)target,
-                                                              (enum taxonomy_relation)relation,
-                                                              cell_real(c, 3)});
+    return taxonomy_rows_add_edge(to,
+                                  &(struct taxonomy_edge){(uint32_t)source, (uint32_t)target,
+                                                          (enum taxonomy_relation)relation, cell_real(c, 3)});
 }
 
 static int take_alias(const struct cursor *c, struct arena *texts, struct taxonomy_rows *to)

@@ -114,8 +114,10 @@ static int read_known(struct work *w, const char *sql, const char *form)
 static const struct {
     const char *form, *sql;
 } known[] = {
-    {"dimension", "SELECT id, name, '', '', description, NULL, CAST(0 AS double precision) FROM taxonomy_dimensions"},
-    {"node", "SELECT id, type, name, '', description, dimension_id, CAST(0 AS double precision) FROM taxonomy_nodes"},
+    {"dimension",
+     "SELECT id, name, '', '', description, NULL, CAST(0 AS double precision) FROM taxonomy_dimensions"},
+    {"node",
+     "SELECT id, type, name, '', description, dimension_id, CAST(0 AS double precision) FROM taxonomy_nodes"},
     {"edge", "SELECT id, source, type, target, NULL, NULL, weight FROM taxonomy_edges"},
     {"alias", "SELECT id, term, node_id, '', NULL, NULL, weight FROM taxonomy_mapping"},
 };
@@ -134,7 +136,8 @@ static int write_dimension(struct work *w, const char *name, const char *descrip
         return 0;
     if (row) {
         n->updated++;
-        return db_exec(w->c, "UPDATE taxonomy_dimensions SET description = ?1, date_updated = ?2 WHERE id = ?3",
+        return db_exec(w->c,
+                       "UPDATE taxonomy_dimensions SET description = ?1, date_updated = ?2 WHERE id = ?3",
                        DB_ARGS(DB_TEXT(description), DB_TEXT(w->now), DB_TEXT(row->id)), NULL);
     }
     row = add_new(w, key);
@@ -189,7 +192,8 @@ static int write_node(struct work *w, const struct taxonomy_file_node *node)
         return r;
     (void)snprintf(key, sizeof key, "node:%s:%s:", taxonomy_type_name(node->type), node->name);
     struct row *row = find(w, key);
-    return row ? update_node(w, row, node->description, dimension_id) : insert_node(w, key, node, dimension_id);
+    return row ? update_node(w, row, node->description, dimension_id)
+               : insert_node(w, key, node, dimension_id);
 }
 
 static int write_alias(struct work *w, const struct taxonomy_file_node *node, const char *term)
@@ -236,7 +240,8 @@ static int resolve(struct work *w, const struct taxonomy_end *end, size_t i, con
     for (int type = 0; type < TAXONOMY_TYPES; type++) {
         if (!(end->types & 1u << type))
             continue;
-        (void)snprintf(key, sizeof key, "node:%s:%s:", taxonomy_type_name((enum taxonomy_type)type), end->name);
+        (void)snprintf(key, sizeof key, "node:%s:%s:", taxonomy_type_name((enum taxonomy_type)type),
+                       end->name);
         const struct row *row = find(w, key);
         if (row && found)
             return fail(w, "edges[%zu].%s: there is more than one %s; say tag:%s or category:%s", i, which,

@@ -13,7 +13,6 @@
 
 #define SETS_SHARE 10
 
-
 struct set {
     char id[UUID_SIZE];
     json_t *tags;
@@ -49,12 +48,12 @@ int taxonomy_remember(struct db *db, const struct taxonomy_terms *tags)
 static int fade(struct db_conn *c, const struct duty_run *run)
 {
     int64_t faded = 0;
-    int r = db_exec(c,
-                    "UPDATE taxonomy_edges SET weight = weight * ?1, date_updated = ?2 WHERE id IN (SELECT id "
-                    "FROM taxonomy_edges WHERE type = 'CO_OCCURS' AND date_updated < ?3 "
-                    "ORDER BY date_updated, id LIMIT ?4)",
-                    DB_ARGS(DB_REAL(TAXONOMY_FADE), DB_TEXT(run->now), DB_TEXT(run->slot), DB_INT(run->batch)),
-                    &faded);
+    int r = db_exec(
+        c,
+        "UPDATE taxonomy_edges SET weight = weight * ?1, date_updated = ?2 WHERE id IN (SELECT id "
+        "FROM taxonomy_edges WHERE type = 'CO_OCCURS' AND date_updated < ?3 "
+        "ORDER BY date_updated, id LIMIT ?4)",
+        DB_ARGS(DB_REAL(TAXONOMY_FADE), DB_TEXT(run->now), DB_TEXT(run->slot), DB_INT(run->batch)), &faded);
     return r < 0 ? r : faded > 0;
 }
 
@@ -71,19 +70,20 @@ static int strengthen(struct db_conn *c, const struct duty_run *run, const char 
 {
     char id[UUID_SIZE];
     int64_t grown = 0;
-    int r = db_exec(c,
-                    "UPDATE taxonomy_edges SET weight = CASE WHEN weight + ?1 > 1 THEN 1 ELSE weight + ?1 END, "
-                    "date_updated = ?2 WHERE type = 'CO_OCCURS' AND ((source = ?3 AND target = ?4) OR "
-                    "(source = ?4 AND target = ?3))",
-                    DB_ARGS(DB_REAL(TAXONOMY_DELTA), DB_TEXT(run->now), DB_TEXT(a), DB_TEXT(b)), &grown);
+    int r =
+        db_exec(c,
+                "UPDATE taxonomy_edges SET weight = CASE WHEN weight + ?1 > 1 THEN 1 ELSE weight + ?1 END, "
+                "date_updated = ?2 WHERE type = 'CO_OCCURS' AND ((source = ?3 AND target = ?4) OR "
+                "(source = ?4 AND target = ?3))",
+                DB_ARGS(DB_REAL(TAXONOMY_DELTA), DB_TEXT(run->now), DB_TEXT(a), DB_TEXT(b)), &grown);
     if (r < 0 || grown > 0)
         return r;
     uuid_make(id);
-    return db_exec(c,
-                   "INSERT INTO taxonomy_edges (id, type, source, target, weight, date_created, date_updated) "
-                   "VALUES (?1, 'CO_OCCURS', ?2, ?3, ?4, ?5, ?5)",
-                   DB_ARGS(DB_TEXT(id), DB_TEXT(a), DB_TEXT(b), DB_REAL(TAXONOMY_DELTA), DB_TEXT(run->now)),
-                   NULL);
+    return db_exec(
+        c,
+        "INSERT INTO taxonomy_edges (id, type, source, target, weight, date_created, date_updated) "
+        "VALUES (?1, 'CO_OCCURS', ?2, ?3, ?4, ?5, ?5)",
+        DB_ARGS(DB_TEXT(id), DB_TEXT(a), DB_TEXT(b), DB_REAL(TAXONOMY_DELTA), DB_TEXT(run->now)), NULL);
 }
 
 /* The id of a tag: 1, 0 where it is gone, or negative errno. */

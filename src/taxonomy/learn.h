@@ -8,9 +8,9 @@
 #include "schedule/duty.h"
 #include "taxonomy/taxonomy.h"
 
-#define TAXONOMY_FADE 0.98   /* of every co-occurrence edge, once a day; half in 34 days */
-#define TAXONOMY_DELTA 0.05  /* what a pair adds; at most 1 in all */
-#define TAXONOMY_LEAST 0.01  /* an edge that has faded below is deleted: no walk would take it */
+#define TAXONOMY_FADE 0.98  /* of every co-occurrence edge, once a day; half in 34 days */
+#define TAXONOMY_DELTA 0.05 /* what a pair adds; at most 1 in all */
+#define TAXONOMY_LEAST 0.01 /* an edge that has faded below is deleted: no walk would take it */
 
 /* Keeps the tags of one tagging for the next run; fewer than two are nothing to learn from. 0 or the store's
  * error. */

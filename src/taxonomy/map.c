@@ -115,7 +115,8 @@ static int build_keys(struct taxonomy_map *map)
     for (size_t i = 0; i < rows->n_nodes && r == 0; i++) {
         r = add_name(&k, (uint32_t)i, rows->nodes[i].name, MAP_WHOLE);
         for (; alias < rows->n_aliases && rows->aliases[alias].node == i && r == 0; alias++)
-            r = add_name(&k, (uint32_t)i, rows->aliases[alias].term, (float)fmin(rows->aliases[alias].weight, 1));
+            r = add_name(&k, (uint32_t)i, rows->aliases[alias].term,
+                         (float)fmin(rows->aliases[alias].weight, 1));
     }
     if (r == 0)
         r = postings_build(map->keys.n, k.all, k.n, &map->by_key);

@@ -31,7 +31,8 @@ struct map_answer {
     struct taxonomy_scored tags[MAP_TAGS_MOST], concepts[MAP_CONCEPTS_MOST], neighbours[MAP_NEIGHBOURS_MOST];
 };
 
-/* Takes the rows over, whatever comes of it. The caller holds the first reference to the map. 0 or -ENOMEM. */
+/* Takes the rows over, whatever comes of it. The caller holds the first reference to the map. 0 or -ENOMEM.
+ */
 int map_build(struct taxonomy_rows *rows, struct taxonomy_map **ret);
 
 struct taxonomy_map *map_of_shared(struct shared *s);

@@ -210,8 +210,7 @@ int phrases_tag(const struct phrases *p, const char *text, size_t len, size_t mo
     int r = count_words(p, words, &tally);
     for (uint32_t i = 0; i < tally.n && r == 0; i++) {
         const struct phrase *phrase = &p->items[tally.touched[i]];
-        struct taxonomy_scored found = {phrase->node,
-                                        score(p, phrase, words, tally.score[tally.touched[i]])};
+        struct taxonomy_scored found = {phrase->node, score(p, phrase, words, tally.score[tally.touched[i]])};
         if (found.score >= PHRASES_LEAST)
             taxonomy_offer(ret, ret_n, most, found);
     }

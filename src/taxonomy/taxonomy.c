@@ -26,7 +26,8 @@ struct taxonomy {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t loaded;
     bool loading;
-    uint64_t anew_begun, anew_done; /* numbers of loads from the store itself: the last one, the last good one */
+    uint64_t anew_begun,
+        anew_done; /* numbers of loads from the store itself: the last one, the last good one */
 };
 
 int taxonomy_open(const struct config *cfg, struct db *db, struct taxonomy **ret)

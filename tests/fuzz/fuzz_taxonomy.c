@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A taxonomy's file of any bytes. What is refused is refused with a sentence; what is taken is in normal form,
- * and can be looked through. */
+/* A taxonomy's file of any bytes. What is refused is refused with a sentence; what is taken is in normal
+ * form, and can be looked through. */
 #include "fuzz.h"
 
 #include "base/text.h"

@@ -136,7 +136,8 @@ static void what_has_nothing_to_do_with_it_stays(void **state)
     add_answer(w->rows, ANNA, "A different answer that speaks of something else", NODE);
     schedule_post(w, CAPTION, false);
     schedule_post(w, "of", false); /* which any answer holds */
-    assert_int_equal(store_int(w->rows->db, "SELECT count(*) FROM user_nodes WHERE last_reinforced_at IS NOT NULL"), 0);
+    assert_int_equal(
+        store_int(w->rows->db, "SELECT count(*) FROM user_nodes WHERE last_reinforced_at IS NOT NULL"), 0);
 }
 
 #define ACCEPTED_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -13,12 +13,14 @@ static int set_up(void **state)
     (void)store_set_up_migrated(state);
     struct store *s = *state;
     assert_int_equal(
-        store_exec(s->db, "INSERT INTO directus_users (id, email) VALUES ('" ANNA "', 'anna@example.com')"), 0);
+        store_exec(s->db, "INSERT INTO directus_users (id, email) VALUES ('" ANNA "', 'anna@example.com')"),
+        0);
     return 0;
 }
 
 /* A node that was made, or has last decayed, then. */
-static void add(struct store *s, int number, double weight, double rate, const char *made, const char *decayed)
+static void add(struct store *s, int number, double weight, double rate, const char *made,
+                const char *decayed)
 {
     char sql[512];
     (void)snprintf(sql, sizeof sql,
@@ -86,7 +88,8 @@ static void weight_falls_by_the_days(void **state)
     assert_int_equal(weight(s, 4), 400000);
     assert_int_equal(weight(s, 5), 800000);
     assert_int_equal(weight(s, 6), 800000);
-    assert_int_equal(store_int(s->db, "SELECT count(*) FROM user_nodes WHERE last_decayed_at = '" SLOT "'"), 5);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM user_nodes WHERE last_decayed_at = '" SLOT "'"),
+                     5);
 }
 
 static void under_a_tenth_it_is_decayed(void **state)

@@ -30,19 +30,21 @@ static void what_differs_is_brought_up_to_date(void **state)
     struct store *s = *state;
     struct taxonomy_import run = {0};
     assert_int_equal(import_text(s->db, BASE, &run), 0);
-    assert_int_equal(import_text(s->db,
-                                 "{'dimensions':[{'name':'setting','description':'Where it is'}],"
-                                 "'nodes':[{'type':'tag','name':'beach','description':'Sand'}],"
-                                 "'edges':[{'type':'CO_OCCURS','source':'beach','target':'sunset','weight':0.75}]}",
-                                 &run),
-                     0);
+    assert_int_equal(
+        import_text(s->db,
+                    "{'dimensions':[{'name':'setting','description':'Where it is'}],"
+                    "'nodes':[{'type':'tag','name':'beach','description':'Sand'}],"
+                    "'edges':[{'type':'CO_OCCURS','source':'beach','target':'sunset','weight':0.75}]}",
+                    &run),
+        0);
     assert_int_equal(run.nodes.updated, 1);
     assert_int_equal(run.edges.updated, 1);
     assert_int_equal(run.dimensions.updated, 1);
     /* what the second file doesn't say of it stays */
-    assert_int_equal(store_int(s->db, "SELECT count(*) FROM taxonomy_nodes n JOIN taxonomy_dimensions d "
-                                      "ON d.id = n.dimension_id WHERE n.name = 'beach' AND d.name = 'setting' "
-                                      "AND n.description = 'Sand'"),
+    assert_int_equal(store_int(s->db,
+                               "SELECT count(*) FROM taxonomy_nodes n JOIN taxonomy_dimensions d "
+                               "ON d.id = n.dimension_id WHERE n.name = 'beach' AND d.name = 'setting' "
+                               "AND n.description = 'Sand'"),
                      1);
     assert_int_equal(store_int(s->db, "SELECT count(*) FROM taxonomy_edges WHERE weight = 0.75"), 1);
 }

@@ -8,7 +8,8 @@
 #define BASE \
     "{'nodes':[{'type':'tag','name':'a'},{'type':'tag','name':'b'},{'type':'tag','name':'c'}," \
     "{'type':'category','name':'k'}],'edges':[{'type':'CO_OCCURS','source':'a','target':'b','weight':0.5}," \
-    "{'type':'CO_OCCURS','source':'b','target':'c','weight':0.01},{'type':'HAS_TAG','source':'k','target':'a'}]}"
+    "{'type':'CO_OCCURS','source':'b','target':'c','weight':0.01},{'type':'HAS_TAG','source':'k','target':'" \
+    "a'}]}"
 
 static struct duty_run run_at(int64_t slot_ms, int64_t batch)
 {
@@ -45,11 +46,12 @@ static void remember(struct store *s, const char *const *names, size_t n)
 static int64_t weight_of(struct store *s, const char *a, const char *b)
 {
     char sql[512];
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT COALESCE(CAST(ROUND(MAX(e.weight) * 1000000) AS bigint), -1) FROM taxonomy_edges e "
-                   "JOIN taxonomy_nodes x ON x.id = e.source JOIN taxonomy_nodes y ON y.id = e.target "
-                   "WHERE (x.name = '%s' AND y.name = '%s') OR (x.name = '%s' AND y.name = '%s')",
-                   a, b, b, a);
+    (void)snprintf(
+        sql, sizeof sql,
+        "SELECT COALESCE(CAST(ROUND(MAX(e.weight) * 1000000) AS bigint), -1) FROM taxonomy_edges e "
+        "JOIN taxonomy_nodes x ON x.id = e.source JOIN taxonomy_nodes y ON y.id = e.target "
+        "WHERE (x.name = '%s' AND y.name = '%s') OR (x.name = '%s' AND y.name = '%s')",
+        a, b, b, a);
     return store_int(s->db, sql);
 }
 

@@ -96,7 +96,8 @@ static void a_text_is_tagged(void **state)
     struct taxonomy_answer a;
     import_sample(w->store->db);
     assert_int_equal(taxonomy_tag(w->taxonomy, &w->arena,
-                                  "Yoga flows on the BEACH at golden hour, behind the scenes. Hour of calm!", &a),
+                                  "Yoga flows on the BEACH at golden hour, behind the scenes. Hour of calm!",
+                                  &a),
                      0);
     assert_true(score_of(&a.tags, "beach") == 1);
     assert_true(score_of(&a.tags, "yoga-flow") == 1); /* whatever its ending */
@@ -116,10 +117,11 @@ static void a_text_has_at_most_twelve_tags(void **state)
     struct taxonomy_answer a;
     import_sample(w->store->db);
     assert_int_equal(
-        taxonomy_tag(w->taxonomy, &w->arena,
-                     "beach garden meadow desert library kitchen denim hoodie suit uniform hat wig gloves scarf "
-                     "dance yoga cooking painting pottery knitting travel gaming anime poll vlog podcast",
-                     &a),
+        taxonomy_tag(
+            w->taxonomy, &w->arena,
+            "beach garden meadow desert library kitchen denim hoodie suit uniform hat wig gloves scarf "
+            "dance yoga cooking painting pottery knitting travel gaming anime poll vlog podcast",
+            &a),
         0);
     assert_int_equal(a.tags.n, TAXONOMY_TAGS_MOST);
     assert_int_equal(taxonomy_tag(w->taxonomy, &w->arena, "nothing of the kind: \xff\xfe qqq", &a), 0);
@@ -182,7 +184,8 @@ static void a_change_is_seen_once_it_is_told(void **state)
 #define GENERATIONS 12
 #define TAGS 20
 
-/* The generation that an answer is of; -1 where it is of none, or mixed. Tags are called g<number>-t<number>. */
+/* The generation that an answer is of; -1 where it is of none, or mixed. Tags are called g<number>-t<number>.
+ */
 static int generation_of(const struct taxonomy_answer *a)
 {
     int first = -1;
