@@ -8,8 +8,10 @@
 #include "base/cancel.h"
 #include "base/json.h"
 #include "llm/llm.h"
+#include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "skills/skills.h"
+#include "taxonomy/taxonomy.h"
 
 struct media_jobs;
 
@@ -20,6 +22,8 @@ struct action_env {
     struct llm *llm;
     struct retrieval *retrieval;
     struct skills *skills;
+    struct taxonomy *taxonomy;
+    struct quota *quota;
     const struct media_jobs *media; /* NULL: there is no queue */
 };
 

@@ -84,6 +84,7 @@ int step_memory_recall(struct step_run *run, const json_t *config, json_t **ret)
 
 int step_bullmq_enqueue(struct step_run *run, const json_t *config, json_t **ret);
 int step_skills_activate(struct step_run *run, const json_t *config, json_t **ret);
+int step_taxonomy_tag(struct step_run *run, const json_t *config, json_t **ret);
 
 int step_http_request(struct step_run *run, const json_t *config, json_t **ret);
 

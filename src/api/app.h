@@ -23,6 +23,7 @@ struct app {
     struct llm *llm;
     struct retrieval *retrieval;
     struct skills *skills;
+    struct taxonomy *taxonomy;
     struct flow_catalog *flows;
     struct event_hub *events;
     struct chat *chat;

@@ -20,6 +20,7 @@
     register_routes, \
     skills_routes, \
     system_routes, \
+    taxonomy_routes, \
     usage_routes
 /* clang-format on */
 

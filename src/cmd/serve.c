@@ -32,6 +32,7 @@
 #include "skills/skills.h"
 #include "vault/vault.h"
 #include "schedule/schedule.h"
+#include "taxonomy/taxonomy.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -91,10 +92,14 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
         retrieval_forget(app->retrieval, user_id);
     if (str_equal(collection, "agent_skills") || str_equal(collection, "skill_edges"))
         skills_forget(app->skills);
+    if (str_has_prefix(collection, "taxonomy_"))
+        taxonomy_forget(app->taxonomy);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
-    if (str_equal(collection, POSTS))
+    if (str_equal(collection, POSTS)) {
         quota_forget(app->quota, user_id);
+        retrieval_forget(app->retrieval, user_id); /* notes that it came from are reinforced */
+    }
     if (str_equal(collection, "directus_users")) {
         auth_forget(app->auth, user_id);
         quota_forget(app->quota, user_id); /* the tier stands there */
@@ -122,7 +127,14 @@ static int start_chat(struct services *s)
     int r = event_hub_start(&events, &app->events);
     if (r < 0)
         return r;
-    struct chat_options chat = {{app->cfg, app->db, app->llm, app->retrieval, app->skills, app->media},
+    struct chat_options chat = {{.cfg = app->cfg,
+                                 .db = app->db,
+                                 .llm = app->llm,
+                                 .retrieval = app->retrieval,
+                                 .skills = app->skills,
+                                 .taxonomy = app->taxonomy,
+                                 .quota = app->quota,
+                                 .media = app->media},
                                 app->flows,
                                 app->quota,
                                 app->events};
@@ -218,6 +230,8 @@ static int start_services(struct services *s, bool work)
     if (r == 0)
         r = skills_open(app->db, &app->skills);
     if (r == 0)
+        r = taxonomy_open(app->cfg, app->db, &app->taxonomy);
+    if (r == 0)
         r = flow_catalog_open(app->db, &app->flows);
     if (r == 0)
         r = queue_open(app->cfg, app->db, &app->queue);
@@ -276,6 +290,7 @@ static void stop_services(struct services *s)
         directus_upstream_close(app->upstream);
     if (app->flows)
         flow_catalog_close(app->flows);
+    taxonomy_close(app->taxonomy);
     skills_close(app->skills);
     if (app->retrieval) /* may be asking the embedder */
         retrieval_close(app->retrieval);
