@@ -73,8 +73,8 @@ int media_teardown(void **state)
 
 const char *media_path(const struct media *m, const char *name)
 {
-    static char paths[16][PATH_MAX];
-    static unsigned next;
+    static _Thread_local char paths[16][PATH_MAX];
+    static _Thread_local unsigned next;
     char *path = paths[next++ % ARRAY_LEN(paths)];
     (void)snprintf(path, PATH_MAX, "%s/%s", m->dir, name);
     return path;
@@ -161,6 +161,7 @@ int media_operate(struct media *m, const char *op, const char *params, ...)
                                 .dir = m->tmp.path,
                                 .job_id = "job",
                                 .user_id = "user",
+                                .input_url = m->input_url,
                                 .cancel = cancel,
                                 .progress = on_progress,
                                 .log = on_log,

@@ -19,12 +19,14 @@ struct media {
     struct arena arena;
     json_t *params;
     struct media_run run;
+    const char *input_url;                /* of the job that is run; NULL = none */
     int percents;                         /* how often progress was told */
     int last;                             /* percent */
     void (*during)(void *m, int percent); /* called with it; may be NULL */
     int64_t limit_ms;                     /* in place of the operation's, unless 0 */
     char log[16384];
     const struct media_operation *op;
+    bool failed; /* the test's own */
 };
 
 /* For cmocka: a struct media in *state, and its end. */
