@@ -82,7 +82,7 @@ static int make(struct reading *r, enum front_kind kind, int line, struct front_
 
 static int begin_container(struct reading *r, enum front_kind kind, int line)
 {
-    struct front_node *node;
+    struct front_node *node = NULL;
     if (awaits_key(r))
         return front_fail(r->fault, line, "a key must be a text");
     if (r->depth == FRONT_DEPTH_MAX)
@@ -108,7 +108,7 @@ static bool is_nothing(const yaml_event_t *e)
 
 static int take_scalar(struct reading *r, const yaml_event_t *e, int line)
 {
-    struct front_node *node;
+    struct front_node *node = NULL;
     const char *text = (const char *)e->data.scalar.value;
     if (strlen(text) != e->data.scalar.length)
         return front_fail(r->fault, line, "a text holds a NUL");

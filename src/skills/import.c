@@ -91,8 +91,8 @@ static int read_texts(struct skills_import *i, const struct skill_text *texts)
 static int read_file(struct skills_import *i, const char *dir, struct import_item *item)
 {
     struct arena bytes;
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     arena_init(&bytes, 2 * SKILL_FILE_MAX);
     int r = folder_read(&bytes, dir, item->path, SKILL_FILE_MAX, &text, &len);
     if (r == 0)
@@ -107,7 +107,7 @@ static int read_file(struct skills_import *i, const char *dir, struct import_ite
 
 static int read_folder(struct skills_import *i, const char *dir, skills_progress_fn progress, void *ctx)
 {
-    struct folder folder;
+    struct folder folder = {0};
     _cleanup_json_ json_t *names = json_object();
     int r = names ? folder_list(&i->arena, dir, &folder) : -ENOMEM;
     if (r < 0)

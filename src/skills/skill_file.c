@@ -275,7 +275,7 @@ static int read_body(struct arena *a, const struct parts *p, struct skill_file *
 int skill_file_read(struct arena *a, const char *text, size_t len, struct skill_file *ret,
                     struct front_fault *fault)
 {
-    struct parts parts;
+    struct parts parts = {0};
     struct front_node *root = NULL;
     if (len >= 3 && memcmp(text, BOM, 3) == 0) {
         text += 3;
