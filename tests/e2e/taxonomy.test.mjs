@@ -265,3 +265,26 @@ describe('taxonomy', () => {
         assert.ok(read().last_reinforced_at && Number(read().weight) >= 0.1);
     });
 });
+
+describe('taxonomy without a language model', () => {
+    let genie;
+    before(async () => {
+        genie = await startGenie();
+    });
+    after(() => stopAll(genie));
+
+    it('tags what a message asks for, and says that nothing refined it', async () => {
+        const user = await genie.addUser();
+        await genie.cli(['taxonomy', 'import', '--sample']);
+        const message = 'Find fitting content tags for this caption: slow yoga flow on the beach';
+        const seen = await chat(genie, user.token, { message, sessionId: newSession() });
+        const result = outcome(seen.events);
+        assert.equal(result?.success, true, JSON.stringify(tool(seen.events)));
+        assert.ok(names(result).includes('beach') && names(result).includes('yoga-flow'));
+        assert.deepEqual(
+            [result.results.tags.refined, result.results.tags.reason],
+            [false, 'no_model'],
+        );
+        await genie.assertWell();
+    });
+});
