@@ -170,6 +170,29 @@ describe('taxonomy', () => {
         assert.equal(await invalidate(secret), 0);
     });
 
+    it('counts its look-ups in the stats of the queues', async (t) => {
+        const { paths } = (await genie.request('/api/openapi.json')).json;
+        if (!paths['/api/queue/stats']) return t.skip('no queue is served');
+        const cache = async () => {
+            const { json } = await genie.request('/api/queue/stats', { token: user.token });
+            assert.deepEqual(Object.keys(json.taxonomy_cache).sort(), ['hits', 'misses', 'size']);
+            return json.taxonomy_cache;
+        };
+        await invalidate({ token: admin.token });
+        const before = await cache();
+        assert.equal(before.size, 0);
+        await tag('beach', user, { text: '["beach"]' });
+        await tag('beach', user, { text: '["beach"]' });
+        const after = await cache();
+        assert.equal(after.size, 1);
+        assert.equal(after.hits, before.hits + 1);
+        assert.equal(after.misses, before.misses + 1);
+        const [during, cleared] = await Promise.all([cache(), invalidate({ token: admin.token })]);
+        assert.ok(during.size <= 1 && cleared === 1);
+        assert.equal(during.hits + during.misses, after.hits + after.misses);
+        assert.deepEqual(await cache(), { ...after, size: 0 });
+    });
+
     it('shows what a writer left without a date once it is told to', async () => {
         sql(genie, "UPDATE taxonomy_nodes SET name = 'seafront' WHERE name = 'beach'");
         await invalidate({ token: admin.token });
