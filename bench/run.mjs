@@ -26,6 +26,7 @@ import * as start from './rows/start.mjs';
 import * as storeRead from './rows/store-read.mjs';
 import * as storeSize from './rows/store-size.mjs';
 import * as storeWrite from './rows/store-write.mjs';
+import * as taxonomy from './rows/taxonomy.mjs';
 
 const ROWS = [
     read,
@@ -39,6 +40,7 @@ const ROWS = [
     loginFlood,
     retrieval,
     graph,
+    taxonomy,
     start,
 ];
 const QUIET_PERCENT = 15;

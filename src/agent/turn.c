@@ -332,7 +332,8 @@ static void run_flows(void *arg)
     int64_t deadline = clock_monotonic_ms() + FLOWS_TIME_MS;
     turn_show_stage(t, STAGE_ACTING);
     if (t->flow_slug[0]) {
-        _cleanup_json_ json_t *input = json_pack("{s:s, s:s}", "message", t->message, "query", t->message);
+        _cleanup_json_ json_t *input =
+            json_pack("{s:s, s:s, s:s}", "message", t->message, "query", t->message, "text", t->message);
         run_flow(t, t->flow_slug, input, deadline);
     }
     for (size_t i = 0; i < t->tags.n_tags; i++) {

@@ -127,17 +127,16 @@ static int start_chat(struct services *s)
     int r = event_hub_start(&events, &app->events);
     if (r < 0)
         return r;
-    struct chat_options chat = {{.cfg = app->cfg,
-                                 .db = app->db,
-                                 .llm = app->llm,
-                                 .retrieval = app->retrieval,
-                                 .skills = app->skills,
-                                 .taxonomy = app->taxonomy,
-                                 .quota = app->quota,
-                                 .media = app->media},
-                                app->flows,
-                                app->quota,
-                                app->events};
+    struct chat_options chat = {.env = {.cfg = app->cfg,
+                                        .db = app->db,
+                                        .llm = app->llm,
+                                        .retrieval = app->retrieval,
+                                        .taxonomy = app->taxonomy,
+                                        .quota = app->quota,
+                                         .media = app->media},
+                                .flows = app->flows,
+                                .quota = app->quota,
+                                .events = app->events};
     return chat_open(&chat, &app->chat);
 }
 

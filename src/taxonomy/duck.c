@@ -9,16 +9,20 @@
 
 #ifdef HAVE_DUCKDB
 
+#include "base/clock.h"
 #include "base/keep.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/uuid.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define FORM 1
 #define PATH_BYTES_MAX 4096
+#define LEFT_OVER_S 3600
 
 static const char schema[] =
     "CREATE TABLE meta (form INTEGER, stamp VARCHAR);"
@@ -135,6 +139,25 @@ static int put_in_place(const char *made, const char *path)
     return rename(made, path) < 0 ? -errno : keep_directory_of(path);
 }
 
+/* What a process that was killed while it wrote has left: nobody writes for an hour. */
+static void remove_left_over(const char *path)
+{
+    char folder[PATH_BYTES_MAX];
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./");
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        struct stat st;
+        bool ours = str_has_prefix(entry->d_name, DUCK_FILE ".") && strstr(entry->d_name, ".tmp");
+        if (ours && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_mtim.tv_sec < clock_now_ms() / 1000 - LEFT_OVER_S)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
 int duck_write(const char *path, const struct taxonomy_rows *rows)
 {
     char made[PATH_BYTES_MAX], log[PATH_BYTES_MAX + 8], id[UUID_SIZE];
@@ -143,6 +166,7 @@ int duck_write(const char *path, const struct taxonomy_rows *rows)
     if (snprintf(made, sizeof made, "%s.%s.tmp", path, id) >= (int)sizeof made)
         return -ENAMETOOLONG;
     (void)snprintf(log, sizeof log, "%s.wal", made);
+    remove_left_over(path);
     int r = duck_open(made, false, &db);
     if (r == 0) {
         r = write_tables(&db, rows);

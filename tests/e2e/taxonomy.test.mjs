@@ -170,6 +170,29 @@ describe('taxonomy', () => {
         assert.equal(await invalidate(secret), 0);
     });
 
+    it('counts its look-ups in the stats of the queues', async (t) => {
+        const { paths } = (await genie.request('/api/openapi.json')).json;
+        if (!paths['/api/queue/stats']) return t.skip('no queue is served');
+        const cache = async () => {
+            const { json } = await genie.request('/api/queue/stats', { token: user.token });
+            assert.deepEqual(Object.keys(json.taxonomy_cache).sort(), ['hits', 'misses', 'size']);
+            return json.taxonomy_cache;
+        };
+        await invalidate({ token: admin.token });
+        const before = await cache();
+        assert.equal(before.size, 0);
+        await tag('beach', user, { text: '["beach"]' });
+        await tag('beach', user, { text: '["beach"]' });
+        const after = await cache();
+        assert.equal(after.size, 1);
+        assert.equal(after.hits, before.hits + 1);
+        assert.equal(after.misses, before.misses + 1);
+        const [during, cleared] = await Promise.all([cache(), invalidate({ token: admin.token })]);
+        assert.ok(during.size <= 1 && cleared === 1);
+        assert.equal(during.hits + during.misses, after.hits + after.misses);
+        assert.deepEqual(await cache(), { ...after, size: 0 });
+    });
+
     it('shows what a writer left without a date once it is told to', async () => {
         sql(genie, "UPDATE taxonomy_nodes SET name = 'seafront' WHERE name = 'beach'");
         await invalidate({ token: admin.token });
@@ -263,5 +286,28 @@ describe('taxonomy', () => {
         assert.ok(post.status < 300, post.text);
         assert.equal(read().status, 'active');
         assert.ok(read().last_reinforced_at && Number(read().weight) >= 0.1);
+    });
+});
+
+describe('taxonomy without a language model', () => {
+    let genie;
+    before(async () => {
+        genie = await startGenie();
+    });
+    after(() => stopAll(genie));
+
+    it('tags what a message asks for, and says that nothing refined it', async () => {
+        const user = await genie.addUser();
+        await genie.cli(['taxonomy', 'import', '--sample']);
+        const message = 'Find fitting content tags for this caption: slow yoga flow on the beach';
+        const seen = await chat(genie, user.token, { message, sessionId: newSession() });
+        const result = outcome(seen.events);
+        assert.equal(result?.success, true, JSON.stringify(tool(seen.events)));
+        assert.ok(names(result).includes('beach') && names(result).includes('yoga-flow'));
+        assert.deepEqual(
+            [result.results.tags.refined, result.results.tags.reason],
+            [false, 'no_model'],
+        );
+        await genie.assertWell();
     });
 });

@@ -6,6 +6,7 @@
 #include "taxonomy/duck.h"
 #include "taxonomy/taxonomy.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 /* A library that the thread sanitizer has not seen built is nothing that it could judge. */
@@ -105,6 +106,18 @@ static void assert_same_rows(const struct taxonomy_rows *a, const struct taxonom
     }
 }
 
+/* A file as a process that is writing has it, since then. */
+static void leave_file(char ret[160], const char *file, const char *who, int64_t age_s)
+{
+    struct timespec then[2] = {{.tv_sec = clock_now_ms() / 1000 - age_s},
+                               {.tv_sec = clock_now_ms() / 1000 - age_s}};
+    (void)snprintf(ret, 160, "%s.%s.tmp", file, who);
+    FILE *f = fopen(ret, "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(utimensat(AT_FDCWD, ret, then, 0), 0);
+}
+
 static void what_is_written_is_read(void **state)
 {
     struct world *w = *state;
@@ -114,6 +127,9 @@ static void what_is_written_is_read(void **state)
         skip();
     assert_int_equal(taxonomy_rows_read(w->store->db, &rows), 0);
     assert_int_equal(duck_read(w->file, &again), -ENOENT);
+    char left[160], fresh[160];
+    leave_file(left, w->file, "killed", 7200);
+    leave_file(fresh, w->file, "writing", 0);
     assert_int_equal(duck_write(w->file, &rows), 0);
     assert_int_equal(duck_write(w->file, &rows), 0); /* in the place of the first */
     assert_int_equal(duck_read_stamp(w->file, stamp), 0);
@@ -122,6 +138,8 @@ static void what_is_written_is_read(void **state)
     assert_same_rows(&rows, &again);
     taxonomy_rows_free(&rows);
     taxonomy_rows_free(&again);
+    assert_int_equal(unlink(left), -1); /* which somebody who was killed had left */
+    assert_int_equal(unlink(fresh), 0);
 }
 
 static void assert_same_terms(const struct taxonomy_terms *a, const struct taxonomy_terms *b)
