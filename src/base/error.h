@@ -13,6 +13,7 @@
     X(ERR_MISSING_FIELD, 400, "missing_field", "Missing required fields") \
     X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
     X(ERR_INVALID_QUERY, 400, "invalid_query", "A query parameter has an invalid value") \
+    X(ERR_URL_REFUSED, 400, "url_not_allowed", "The address must be a public one, http or https") \
     X(ERR_EMPTY_MESSAGE, 400, "empty_message", "The message is empty") \
     X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", \
       "The model can't read an attachment of this kind") \
@@ -35,6 +36,9 @@
     X(ERR_EMAIL_EXISTS, 409, "email_exists", "Email already exists") \
     X(ERR_ILLEGAL_TRANSITION, 409, "illegal_transition", "Onboarding can't go from its state to this one") \
     X(ERR_ONBOARDING_RUNNING, 409, "onboarding_in_progress", "An export is being processed already") \
+    X(ERR_JOB_QUEUED, 409, "job_already_queued", "This job is queued, in work or done already") \
+    X(ERR_JOB_NOT_FAILED, 409, "job_not_failed", "Only a job that has failed can be tried again") \
+    X(ERR_JOB_ENDED, 409, "job_ended", "This job has ended already") \
     X(ERR_GOOSE_BUSY, 409, "goose_busy", "As many runs of Goose as may are running already") \
     X(ERR_IDEMPOTENCY_IN_PROGRESS, 409, "idempotency_in_progress", \
       "A request with this Idempotency-Key is still being worked on") \
