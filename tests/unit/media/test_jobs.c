@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define JOB "00000000-0000-4000-8000-0000000000f1"
+#define JOB "00000000-0000-4000-8000-000000000001" /* no letter in it */
 #define FILE_ID "00000000-0000-4000-8000-0000000000f2"
 
 struct place {
@@ -29,11 +29,13 @@ static void prepare(struct place *p, void **state)
     assert_int_equal(quota_open(&p->cfg, p->db, &p->quota), 0);
     p->media = (struct media_jobs){&p->cfg, p->db, p->queue, p->quota};
     p->anna = person(p->db, "anna@example.com", "Creator");
-    run_sql(p->db, "INSERT INTO directus_files (id, storage, filename_download, uploaded_by) VALUES ('" FILE_ID
-               "', 'local', 'a.png', '%s')",
+    run_sql(p->db,
+            "INSERT INTO directus_files (id, storage, filename_download, uploaded_by) VALUES ('" FILE_ID
+            "', 'local', 'a.png', '%s')",
             p->anna.user_id);
-    run_sql(p->db, "INSERT INTO media_jobs (id, user_id, operation, input_file_id) VALUES ('" JOB
-               "', '%s', 'resize_image', '" FILE_ID "')",
+    run_sql(p->db,
+            "INSERT INTO media_jobs (id, user_id, operation, input_file_id) VALUES ('" JOB
+            "', '%s', 'resize_image', '" FILE_ID "')",
             p->anna.user_id);
 }
 
@@ -91,7 +93,8 @@ static void move(struct place *p, const char *run, enum queue_move how, const ch
 
 static int is_unit(struct db_conn *c, void *arg)
 {
-    return db_query_int(c, "SELECT 1 FROM media_jobs WHERE status = ?1", DB_ARGS(DB_TEXT(arg)), &(int64_t){0});
+    return db_query_int(c, "SELECT 1 FROM media_jobs WHERE status = ?1", DB_ARGS(DB_TEXT(arg)),
+                        &(int64_t){0});
 }
 
 static void assert_status(struct place *p, const char *status)
