@@ -13,19 +13,24 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define ARENA_MAX (CORPUS_TEXT_MAX + ((size_t)32 << 20))
-#define HEAD_CHARS 60 /* of a text that stands for a title */
+#define ARENA_MAX (CORPUS_TEXT_MAX + ((size_t)80 << 20)) /* titles, tags, names of files */
+#define PIECE_MAX ((size_t)8 * CHUNK_WHOLE)              /* bytes */
+#define HEAD_CHARS 60                                    /* of a text that stands for a title */
 #define DATE_MAX 32
 
 void corpus_init(struct corpus *c)
 {
     *c = (struct corpus){0};
+    c->line = BUF_INIT(TITLE_MAX);
+    c->text = BUF_INIT(PIECE_MAX);
     arena_init(&c->texts, ARENA_MAX);
 }
 
 void corpus_free(struct corpus *c)
 {
     arena_free(&c->texts);
+    buf_free(&c->line);
+    buf_free(&c->text);
     free(c->drafts);
     free(c->tag_of);
     lexicon_free(&c->keys);
@@ -132,24 +137,26 @@ static void clean(char *s, size_t len, bool lines)
             s[i] = ' ';
 }
 
-static char *make_title(struct corpus *c, const struct source *source, const struct record *r, size_t part,
-                        size_t parts)
+/* The title in c->line: 0 or -ENOMEM. What doesn't fit is left out. */
+static int make_title(struct corpus *c, const struct source *source, const struct record *r, size_t part,
+                      size_t parts)
 {
-    _cleanup_buf_ struct buf b = BUF_INIT(TITLE_MAX);
     char date[DATE_MAX + 1];
-    add_title(&b, source, r);
+    struct buf *b = &c->line;
+    buf_reset(b);
+    add_title(b, source, r);
     if (is_given(r->date)) {
         format_date(r->date, date);
-        (void)buf_addf(&b, " (%s)", date);
+        (void)buf_addf(b, " (%s)", date);
     }
     if (parts > 1)
-        (void)buf_addf(&b, " (%zu/%zu)", part + 1, parts);
-    if (b.len == 0)
-        (void)buf_adds(&b, "Untitled");
-    char *title = b.data ? arena_strndup(&c->texts, b.data, b.len) : NULL;
-    if (title)
-        clean(title, strlen(title), false);
-    return title;
+        (void)buf_addf(b, " (%zu/%zu)", part + 1, parts);
+    if (b->len == 0)
+        (void)buf_adds(b, "Untitled");
+    if (b->len == 0)
+        return -ENOMEM;
+    clean(b->data, b->len, false);
+    return 0;
 }
 
 /* ---- tags */
@@ -252,30 +259,46 @@ struct piece {
     size_t len, part, parts;
 };
 
+/* Title and content where they are worked on; the arena gets them once they are known to be new. */
+static int make_texts(struct corpus *c, const struct source *source, const struct record *r,
+                      const struct piece *p, struct draft *d)
+{
+    buf_reset(&c->text);
+    int err = buf_add(&c->text, p->text, utf8_floor(p->text, p->len, PIECE_MAX));
+    if (err == 0)
+        err = make_title(c, source, r, p->part, p->parts);
+    if (err < 0)
+        return -ENOMEM;
+    clean(c->text.data, c->text.len, true);
+    d->title = c->line.data;
+    d->content = c->text.data;
+    return make_key(d);
+}
+
+static int keep_draft(struct corpus *c, const struct record *r, struct draft *d)
+{
+    d->title = arena_strndup(&c->texts, c->line.data, c->line.len);
+    d->content = arena_strndup(&c->texts, c->text.data, c->text.len);
+    if (!d->title || !d->content)
+        return -ENOMEM;
+    int err = set_tags(c, d, r, d->content, c->text.len);
+    if (err == 0)
+        err = name_number(c, r->author, &d->author);
+    if (err == 0)
+        err = name_number(c, r->thread, &d->thread);
+    return err == 0 ? push(c, d) : err;
+}
+
 static int add_piece(struct corpus *c, const struct source *source, const struct record *r,
                      const struct piece *p)
 {
     struct draft d = {
         .kind = r->kind, .source = source->number, .part = (uint32_t)p->part, .follows = source->is_document};
-    char *content = arena_strndup(&c->texts, p->text, p->len);
-    d.title = make_title(c, source, r, p->part, p->parts);
-    if (!content || !d.title)
-        return -ENOMEM;
-    clean(content, p->len, true);
-    d.content = content;
-    int fresh = make_key(&d);
+    int fresh = make_texts(c, source, r, p, &d);
     if (fresh == 0)
         fresh = is_new(c, &d);
-    if (fresh <= 0) {
-        c->counts.duplicates += fresh == 0;
-        return fresh;
-    }
-    int r2 = set_tags(c, &d, r, p->text, p->len);
-    if (r2 == 0)
-        r2 = name_number(c, r->author, &d.author);
-    if (r2 == 0)
-        r2 = name_number(c, r->thread, &d.thread);
-    return r2 == 0 ? push(c, &d) : r2;
+    c->counts.duplicates += fresh == 0;
+    return fresh > 0 ? keep_draft(c, r, &d) : fresh;
 }
 
 static void trim(const char **text, size_t *len)

@@ -7,6 +7,7 @@
 #define READER_CORPUS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "reader/record.h"
 #include "retrieval/lexicon.h"
 
@@ -33,7 +34,8 @@ struct remark {
 };
 
 struct corpus {
-    struct arena texts;
+    struct arena texts;    /* of drafts; what is there already takes nothing of it */
+    struct buf line, text; /* of the draft that is being made */
     struct draft *drafts;
     size_t n, cap;
     size_t bytes; /* of contents */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ENDING_MAX 8
+#define HTML_MAX ((size_t)8 << 20) /* its parser is the slowest, on pages that are made for it */
 #define DECODED_MAX (3 * FORMAT_FILE_MAX)
 
 static const struct format formats[] = {
@@ -17,7 +18,7 @@ static const struct format formats[] = {
     {"csv|tsv", format_read_csv, NODE_CONTENT, false},
     {"txt|text", format_read_plain, NODE_NOTE, true},
     {"md|markdown", format_read_markdown, NODE_NOTE, true},
-    {"html|htm|xhtml", format_read_html, NODE_NOTE, true},
+    {"html|htm|xhtml", format_read_html, NODE_NOTE, true, HTML_MAX},
     {"zip|gz|tgz|tar|7z|rar|bz2|xz|zst", NULL, NODE_NOTE, false},
 };
 
@@ -66,7 +67,7 @@ int format_read_file(struct corpus *c, const char *name, uint32_t number, const 
     }
     if (!f->read)
         return leave_out(c, name, "an archive within the archive isn't opened");
-    if (len > FORMAT_FILE_MAX)
+    if (len > (f->max ? f->max : FORMAT_FILE_MAX))
         return leave_out(c, name, "the file is too large");
     int r = text_decode(data, len, &decoded, &text, &len);
     if (r == -EBADMSG || r == -ENOBUFS)

@@ -30,6 +30,7 @@ struct format {
     format_read_fn read; /* NULL: another archive */
     enum node_kind kind; /* of what names say nothing of */
     bool is_document;
+    size_t max; /* bytes of a file that is read; 0 = FORMAT_FILE_MAX */
 };
 
 /* By the name's ending, in either case; NULL where it is none that is read. */

@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define DEPTH_MAX 512
+#define DEPTH_MAX 256
 #define AT_ONCE 16384 /* bytes that the parser is given at a time */
 
 struct page {
