@@ -151,7 +151,7 @@ static void walk(uint32_t nodes, size_t n_edges)
     if (!edges || !s)
         die("out of memory");
     for (size_t i = 0; i < n_edges; i++)
-        edges[i] = (struct graph_edge){below(nodes), below(nodes), (float)random_unit()};
+        edges[i] = (struct graph_edge){below(nodes), below(nodes), (float)random_unit(), 0};
     if (graph_build(nodes, edges, n_edges, &g) < 0)
         die("out of memory");
     for (size_t i = 0; i < QUESTIONS; i++) {
@@ -159,14 +159,14 @@ static void walk(uint32_t nodes, size_t n_edges)
             seeds[k] = (struct graph_hit){.node = below(nodes), .potential = (float)random_unit()};
         int64_t begin = clock_monotonic_us();
         for (int round = 0; round < 10; round++)
-            (void)graph_propagate(g, s, seeds, 16, hits, 64);
+            (void)graph_propagate(g, s, seeds, 16, NULL, hits, 64);
         ns[i] = (clock_monotonic_us() - begin) * 100;
     }
     qsort(ns, QUESTIONS, sizeof *ns, by_time);
     printf("propagation over %u nodes and %zu edges, 16 seeds: median %.1f us\n", nodes, n_edges,
            (double)ns[QUESTIONS / 2] / 1000);
     free(edges);
-    graph_free(g);
+    graph_unref(g);
     graph_scratch_free(s);
 }
 

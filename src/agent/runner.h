@@ -8,7 +8,9 @@
 #include "base/cancel.h"
 #include "base/json.h"
 #include "llm/llm.h"
+#include "quota/quota.h"
 #include "retrieval/retrieval.h"
+#include "taxonomy/taxonomy.h"
 
 struct media_jobs;
 
@@ -19,6 +21,8 @@ struct action_env {
     struct llm *llm;
     struct retrieval *retrieval;
     const struct media_jobs *media; /* NULL: there is no queue */
+    struct taxonomy *taxonomy;
+    struct quota *quota;
 };
 
 enum action_status { ACTION_RUNNING, ACTION_SUCCESS, ACTION_ERROR, ACTION_MISS };

@@ -19,6 +19,7 @@
 #define NUMBER (1u << JSON_INTEGER | 1u << JSON_REAL)
 #define OBJECT (1u << JSON_OBJECT)
 #define LIST (1u << JSON_ARRAY)
+#define BOOLEAN (1u << JSON_TRUE | 1u << JSON_FALSE)
 #define ANYTHING (~0u)
 #define REQUIRED true
 
@@ -102,8 +103,8 @@ static const struct step_type types[] = {
      .unavailable = "this installation has no skill graph",
      .fields = {{"query", TEXT, REQUIRED}}},
     {.name = "taxonomy_tag",
-     .unavailable = "this installation has no taxonomy",
-     .fields = {{"text", TEXT, REQUIRED}}},
+     .run = step_taxonomy_tag,
+     .fields = {{"text", TEXT, REQUIRED}, {"limit", INTEGER, false}, {"refine", BOOLEAN, false}}},
     {.name = "http_request",
      .effects = STEP_SIDE_EFFECTS,
      .run = step_http_request,
@@ -132,6 +133,7 @@ static const char *types_text(unsigned set)
         {TEXT, "a text"},
         {INTEGER, "a whole number"},
         {NUMBER, "a number"},
+        {BOOLEAN, "true or false"},
         {OBJECT, "an object"},
         {LIST, "a list"},
         {TEXT | LIST, "a text or a list"},

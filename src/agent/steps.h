@@ -83,6 +83,7 @@ int step_llm_generate(struct step_run *run, const json_t *config, json_t **ret);
 int step_memory_recall(struct step_run *run, const json_t *config, json_t **ret);
 
 int step_bullmq_enqueue(struct step_run *run, const json_t *config, json_t **ret);
+int step_taxonomy_tag(struct step_run *run, const json_t *config, json_t **ret);
 
 int step_http_request(struct step_run *run, const json_t *config, json_t **ret);
 

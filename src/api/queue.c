@@ -11,6 +11,7 @@
 #include "auth/identity.h"
 #include "limits/idempotency.h"
 #include "media/jobs.h"
+#include "taxonomy/taxonomy.h"
 
 #include <errno.h>
 #include <string.h>
@@ -94,15 +95,14 @@ static json_t *describe_counts(const struct queue_counts *counts)
 static reply stats(struct request *rq)
 {
     struct queue_counts counts[QUEUES];
-    struct cache_counts cache = {0};
+    struct taxonomy_cache_stats cache;
     int r = queue_count(rq->app->queue, counts);
     if (r < 0)
         return reply_queue_error(rq, r);
     json_t *all = json_object();
     for (int q = 0; q < QUEUES; q++)
         (void)json_object_set_new(all, queue_name_text(q), describe_counts(&counts[q]));
-    if (rq->app->taxonomy_cache)
-        rq->app->taxonomy_cache(rq->app, &cache);
+    taxonomy_cache_stats(rq->app->taxonomy, &cache);
     return reply_json(rq, 200, "{s:b, s:o, s:{s:I, s:I, s:I}}", "ok", 1, "stats", all, "taxonomy_cache",
                       "hits", (json_int_t)cache.hits, "misses", (json_int_t)cache.misses, "size",
                       (json_int_t)cache.size);

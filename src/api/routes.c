@@ -19,6 +19,7 @@
     rbac_routes, \
     register_routes, \
     system_routes, \
+    taxonomy_routes, \
     usage_routes
 /* clang-format on */
 

@@ -20,6 +20,7 @@ extern const struct route queue_routes[];          /* queue.c */
 extern const struct route rbac_routes[];           /* rbac.c */
 extern const struct route register_routes[];       /* register.c */
 extern const struct route system_routes[];         /* system.c */
+extern const struct route taxonomy_routes[];       /* taxonomy.c */
 extern const struct route usage_routes[];          /* usage.c */
 
 #endif

@@ -125,6 +125,10 @@ const struct setting settings[] = {
     CHOICE("EMBEDDING_PROVIDER", embedding_provider, NULL, "ollama|openai",
            "Who makes vectors for retrieval. Unset: tag overlap is used instead"),
     TEXT("EMBEDDING_MODEL", embedding_model, "nomic-embed-text", "Model that makes the vectors"),
+    TEXT("DUCKDB_LIB", duckdb_lib, NULL,
+         "libduckdb.so, through which the taxonomy's graph is read; `none` for not at all. Unset: the one "
+         "beside "
+         "the program, that of the set-up, or the system's; without any, the graph is read from the store"),
 
     INT("STREAM_GRACE_S", stream_grace_s, "15", 0, 600,
         "Seconds a chat goes on without its client, so that it may resume; 0 stops at once"),

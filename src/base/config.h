@@ -67,6 +67,7 @@ struct config {
     const char *anthropic_model;
     const char *embedding_provider;
     const char *embedding_model;
+    const char *duckdb_lib;
 
     int64_t stream_grace_s;
     int64_t stream_keep_s;

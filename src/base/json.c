@@ -57,6 +57,24 @@ json_t *json_parse(const char *s, size_t len)
     return json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 }
 
+json_t *json_parse_told(const char *s, size_t len, char *why, size_t size)
+{
+    json_error_t error;
+    if (memchr(s, '\0', len) || too_much(s, len)) {
+        (void)snprintf(why, size, "%s",
+                       memchr(s, '\0', len) ? "it holds a zero byte, so it is no JSON"
+                                            : "it holds more values, or deeper ones, than are taken");
+        return NULL;
+    }
+    json_t *value = json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+    if (!value) { /* behind " near" stands what it found there, which may be anything */
+        const char *near = strstr(error.text, " near '");
+        (void)snprintf(why, size, "line %d, column %d: %.*s", error.line, error.column,
+                       near ? (int)(near - error.text) : (int)strlen(error.text), error.text);
+    }
+    return value;
+}
+
 json_t *json_parse_own(const char *s, size_t len)
 {
     return json_loadb(s, len, JSON_DECODE_ANY, NULL);

@@ -33,6 +33,9 @@ void json_wipe_memory(void);
  * the caller owns the result. */
 json_t *json_parse(const char *s, size_t len);
 
+/* The same for a file that somebody wrote: where it is refused, a sentence says at which line and why. */
+json_t *json_parse_told(const char *s, size_t len, char *why, size_t size);
+
 /* The same for text that json_write or json_text made of values within the limits: put together they may pass
  * them. */
 json_t *json_parse_own(const char *s, size_t len);

@@ -53,6 +53,11 @@ static const struct cmd commands[] = {
     {"doctor", cmd_doctor, "genie doctor [--json]",
      "Look at everything an installation needs, and say how to mend it"},
     {"import", cmd_import, CMD_IMPORT_USAGE, "Bring data in"},
+    {"taxonomy", cmd_taxonomy,
+     "genie taxonomy import FILE | --sample [--json]\n"
+     "       genie taxonomy stats [--json]\n"
+     "       genie taxonomy show TERM [--json]",
+     "Bring in the taxonomy of tags, count what is there, look a term up"},
     {"config", cmd_settings, "genie config [--json | --docs | --errors | --access | --tiers]",
      "Show the settings and where they stand, or the plans and their limits"},
     {"openapi", cmd_openapi, "genie openapi", "Print the OpenAPI document"},

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "taxonomy/import.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -184,6 +185,26 @@ static int take_turn(const char *dir)
     return r;
 }
 
+static int fill_taxonomy(struct db_conn *c, void *arg)
+{
+    int64_t n = 0;
+    struct taxonomy_import run = {0};
+    int r = taxonomy_count_nodes(c, &n);
+    return r < 0 || n > 0 ? r : taxonomy_import_in(c, arg, &run);
+}
+
+/* A taxonomy of one's own stays as it is. */
+static int make_taxonomy(struct db *db)
+{
+    struct taxonomy_file sample;
+    int r = taxonomy_sample(&sample);
+    if (r < 0)
+        return r;
+    r = db_write(db, fill_taxonomy, &sample);
+    taxonomy_file_free(&sample);
+    return r < 0 ? r : 0;
+}
+
 static int make_unless_there(const struct config *cfg, struct db *db)
 {
     struct arena a;
@@ -193,7 +214,9 @@ static int make_unless_there(const struct config *cfg, struct db *db)
     arena_init(&a, 64 * 1024);
     int r = db_read(db, find_demo, &a);
     arena_free(&a);
-    return r == -ENOENT ? make_once(cfg, db) : r;
+    if (r == -ENOENT)
+        r = make_once(cfg, db);
+    return r < 0 ? r : make_taxonomy(db);
 }
 
 int demo_prepare(const struct config *cfg, struct db *db)

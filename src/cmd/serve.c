@@ -31,6 +31,7 @@
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
 #include "schedule/schedule.h"
+#include "taxonomy/taxonomy.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -88,10 +89,14 @@ static void rows_changed(void *ctx, const char *collection, const char *user_id)
     struct app *app = ctx;
     if (str_has_prefix(collection, "user_node"))
         retrieval_forget(app->retrieval, user_id);
+    if (str_has_prefix(collection, "taxonomy_"))
+        taxonomy_forget(app->taxonomy);
     if (str_equal(collection, "action_flows"))
         flow_catalog_forget(app->flows);
-    if (str_equal(collection, POSTS))
+    if (str_equal(collection, POSTS)) {
         quota_forget(app->quota, user_id);
+        retrieval_forget(app->retrieval, user_id); /* notes that it came from are reinforced */
+    }
     if (str_equal(collection, "directus_users")) {
         auth_forget(app->auth, user_id);
         quota_forget(app->quota, user_id); /* the tier stands there */
@@ -120,7 +125,10 @@ static int start_chat(struct services *s)
     if (r < 0)
         return r;
     struct chat_options chat = {
-        {app->cfg, app->db, app->llm, app->retrieval, app->media}, app->flows, app->quota, app->events};
+        {app->cfg, app->db, app->llm, app->retrieval, app->media, app->taxonomy, app->quota},
+        app->flows,
+        app->quota,
+        app->events};
     return chat_open(&chat, &app->chat);
 }
 
@@ -211,6 +219,8 @@ static int start_services(struct services *s, bool work)
     if (r == 0)
         r = retrieval_open(app->cfg, app->db, app->llm, &app->retrieval);
     if (r == 0)
+        r = taxonomy_open(app->cfg, app->db, &app->taxonomy);
+    if (r == 0)
         r = flow_catalog_open(app->db, &app->flows);
     if (r == 0)
         r = queue_open(app->cfg, app->db, &app->queue);
@@ -269,6 +279,7 @@ static void stop_services(struct services *s)
         directus_upstream_close(app->upstream);
     if (app->flows)
         flow_catalog_close(app->flows);
+    taxonomy_close(app->taxonomy);
     if (app->retrieval) /* may be asking the embedder */
         retrieval_close(app->retrieval);
     if (app->llm)

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "items/rules.h"
+#include "posts/accepted.h"
 #include "posts/platforms.h"
 
 #include <ctype.h>
@@ -182,6 +183,13 @@ static int take_place(struct quota *quota, struct db_conn *c, const struct items
     return outcome.allowed ? 0 : items_refuse_quota(ch, &outcome);
 }
 
+static int join_queue(struct quota *quota, struct db_conn *c, const struct items_change *ch)
+{
+    const char *text = items_after(ch, "content_text");
+    int r = take_place(quota, c, ch);
+    return r == 0 && text ? accepted_reinforce(c, items_change_owner(ch), text) : r;
+}
+
 static int apply(void *ctx, struct db_conn *c, struct items_change *ch)
 {
     int r = check_state(ch);
@@ -191,7 +199,7 @@ static int apply(void *ctx, struct db_conn *c, struct items_change *ch)
     r = check_time(ch);
     if (r == 0)
         r = check_content(ch);
-    return r == 0 && joins_queue(ch) ? take_place(ctx, c, ch) : r;
+    return r == 0 && joins_queue(ch) ? join_queue(ctx, c, ch) : r;
 }
 
 void posts_set_rules(struct quota *quota)

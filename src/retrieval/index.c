@@ -88,7 +88,7 @@ void index_free(struct index *x)
     postings_free(&x->text);
     postings_free(&x->tags);
     vectors_free(&x->vectors);
-    graph_free(x->graph);
+    graph_unref(x->graph);
     free(x);
 }
 
@@ -267,7 +267,7 @@ int index_add_edge(struct index_builder *b, const char *source, const char *targ
         b->edges = edges;
         b->edges_cap = cap;
     }
-    b->edges[b->n_edges++] = (struct graph_edge){from, to, weight < 1 ? (float)weight : 1.0f};
+    b->edges[b->n_edges++] = (struct graph_edge){from, to, weight < 1 ? (float)weight : 1.0f, 0};
     return 0;
 }
 
@@ -291,7 +291,7 @@ static int build_graph(struct index_builder *b)
         memcpy(all, b->edges, n * sizeof *all);
     }
     for (size_t i = 0; i < b->n_edges; i++) {
-        struct graph_edge opposite = {b->edges[i].to, b->edges[i].from, b->edges[i].weight};
+        struct graph_edge opposite = {b->edges[i].to, b->edges[i].from, b->edges[i].weight, 0};
         if (!bsearch(&opposite, b->edges, b->n_edges, sizeof opposite, by_ends))
             all[n++] = opposite;
     }

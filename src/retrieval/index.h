@@ -9,9 +9,9 @@
 #define RETRIEVAL_INDEX_H
 
 #include "base/arena.h"
+#include "graph/graph.h"
 #include "retrieval/bm25.h"
 #include "retrieval/dense.h"
-#include "retrieval/graph.h"
 
 #include <stdbool.h>
 

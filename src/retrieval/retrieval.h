@@ -19,7 +19,7 @@ enum retrieval_stage { STAGE_BM25, STAGE_DENSE, STAGE_RRF, STAGE_PROPAGATION, ST
 struct passage {
     const char *id; /* of the user_nodes row */
     const char *title, *text, *kind;
-    double score; /* activation: 1 for the best direct match, and what signals over edges add */
+    double score; /* activation: 1 for the best direct match */
 };
 
 struct retrieval_result {

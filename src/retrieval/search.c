@@ -84,34 +84,46 @@ static void rank_text(const struct index *x, struct search *s, struct ranking *r
         ret->n--;
 }
 
+/* Tag overlap, which stands in for vectors, knows nothing new of a node that words have found: BM25 counts
+ * its tags already. Counted again by fusion they would pass what answers better. So those keep the order and
+ * the lead that they have, and overlap ranks the nodes that words have missed, behind them. */
+static void rank_overlap(const struct index *x, struct search *s, struct ranking *ret)
+{
+    const struct ranking *text = &s->stage[STAGE_BM25];
+    float best = 0;
+    tally_terms(&x->tags, s);
+    for (uint32_t i = 0; i < s->tally.n; i++)
+        best = s->tally.score[s->tally.touched[i]] > best ? s->tally.score[s->tally.touched[i]] : best;
+    for (size_t i = 0; i < text->n && best > 0; i++)
+        ranking_offer(ret, (struct ranked){.node = text->item[i].node, .score = best + text->item[i].score});
+    for (uint32_t i = 0; i < s->tally.n; i++) {
+        uint32_t node = s->tally.touched[i];
+        ranking_offer(ret, (struct ranked){.node = node, .score = s->tally.score[node]});
+    }
+    tally_clear(&s->tally);
+}
+
 /* Candidates of the dense stage have no unit of their own: the node as a whole matched. */
 static void rank_dense(const struct index *x, struct search *s, const float *vector, struct ranking *ret)
 {
-    ranking_begin(ret, SEARCH_CANDIDATES);
-    if (vector) {
+    ranking_begin(ret, vector ? SEARCH_CANDIDATES : s->stage[STAGE_BM25].n + SEARCH_CANDIDATES);
+    if (vector)
         vectors_rank(&x->vectors, vector, s->quantised, ret);
-    } else {
-        tally_terms(&x->tags, s);
-        for (uint32_t i = 0; i < s->tally.n; i++) {
-            uint32_t node = s->tally.touched[i];
-            ranking_offer(ret, (struct ranked){.node = node, .score = s->tally.score[node]});
-        }
-        tally_clear(&s->tally);
-    }
+    else
+        rank_overlap(x, s, ret);
     for (size_t i = 0; i < ret->n; i++)
         ret->item[i].unit = x->nodes[ret->item[i].node].first_unit;
 }
 
-/* What signals over edges add: more with each path, but bounded, so that a node that is merely well connected
- * can't pass what answers the question itself. */
+/* The activation of a node that signals over edges brought: more with each path, but bounded, so that one
+ * that is merely well connected can't pass what answers the question itself. */
 static float received(const struct graph_hit *hit)
 {
-    float potential = hit->hops == 0 ? hit->potential - 1 : hit->potential;
-    return SEARCH_RECEIVED * potential / (1 + potential);
+    return SEARCH_RECEIVED * hit->potential / (1 + hit->potential);
 }
 
-/* The best fused candidates fire at 1.0. A node's activation is what it scored directly, scaled so that the
- * best has 1, and what it received. */
+/* The best fused candidates fire at 1.0. What was found directly keeps its score, scaled so that the best has
+ * 1; what signals reach beside it comes behind. */
 static void propagate(const struct index *x, struct search *s, const struct ranking *fused,
                       struct ranking *ret)
 {
@@ -119,7 +131,7 @@ static void propagate(const struct index *x, struct search *s, const struct rank
     size_t n = fused->n < SEARCH_SEEDS ? fused->n : SEARCH_SEEDS;
     for (size_t i = 0; i < n; i++)
         seeds[i] = (struct graph_hit){.node = fused->item[i].node, .potential = 1};
-    size_t n_hits = graph_propagate(x->graph, s->scratch, seeds, n, s->hits, RANKING_MAX);
+    size_t n_hits = graph_propagate(x->graph, s->scratch, seeds, n, NULL, s->hits, RANKING_MAX);
 
     ranking_begin(ret, RANKING_MAX);
     for (size_t i = 0; i < fused->n; i++) {
@@ -128,11 +140,9 @@ static void propagate(const struct index *x, struct search *s, const struct rank
         ranking_offer(ret, candidate);
     }
     for (size_t i = 0; i < n_hits; i++) {
-        const struct ranked *direct = ranking_find(ret, s->hits[i].node);
-        struct ranked candidate = {.node = s->hits[i].node, .unit = x->nodes[s->hits[i].node].first_unit};
-        if (direct)
-            candidate = *direct;
-        candidate.score += received(&s->hits[i]);
+        struct ranked candidate = {.node = s->hits[i].node,
+                                   .unit = x->nodes[s->hits[i].node].first_unit,
+                                   .score = received(&s->hits[i])};
         ranking_offer(ret, candidate);
     }
 }

@@ -10,7 +10,7 @@
 #define SEARCH_CANDIDATES 64     /* that BM25 and the dense stage leave, each */
 #define SEARCH_LEAST 0.5f        /* of the best BM25 score; what scores less is left out */
 #define SEARCH_SEEDS 5           /* of propagation */
-#define SEARCH_RECEIVED 0.2f     /* what signals over edges can add to an activation, at most */
+#define SEARCH_RECEIVED 0.2f     /* activation of what signals over edges bring, at most */
 #define SEARCH_QUESTION_MAX 4096 /* bytes of the question that are looked at */
 #define SEARCH_TERMS_MAX 128     /* different terms of it */
 

@@ -33,8 +33,9 @@ struct duty {
     int64_t every_ms; /* from slot to slot … */
     int64_t after_ms; /* … and how long after midnight of 1 January 1970 the first was */
     duty_step_fn step;
-    int64_t batch;    /* rows a step */
-    int64_t limit_ms; /* of a run; others then have their turn before it goes on */
+    void (*after)(void *ctx); /* once what a run wrote is durable, for caches; may be NULL */
+    int64_t batch;            /* rows a step */
+    int64_t limit_ms;         /* of a run; others then have their turn before it goes on */
 };
 
 #define EVERY_MS(ms) .every_ms = (ms)

@@ -186,14 +186,17 @@ static void run_duty(struct schedule *s, int i)
 {
     struct step step = {.s = s, .duty = &s->options.duties[i]};
     int64_t began_ms = clock_monotonic_ms();
-    int r, steps = 0;
+    int r, steps = 0, kept = 0;
     do {
         r = db_write(s->options.db, step_unit, &step);
         steps++;
+        kept += r >= 0;
         if (clock_monotonic_ms() >= s->renew_at_ms)
             (void)renew(s); /* whether it succeeded shows below */
     } while (r > 0 && leader_holds(&s->leader) && !is_stopping(s) &&
              clock_monotonic_ms() - began_ms < step.duty->limit_ms);
+    if (kept > 0 && step.duty->after)
+        step.duty->after(s->options.ctx);
     if (r == 0)
         s->last_ms[i] = step.slot_ms;
     if (r < 0)

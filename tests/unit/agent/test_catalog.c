@@ -42,7 +42,7 @@ static void a_user_is_offered_what_can_run(void **state)
              "[{'type':'directus_write','config':{'collection':'user_nodes','data':{}}}]");
     add_flow(w, "sends", false, "[{'type':'http_request','config':{'url':'x'}}]");
     add_flow(w, "may-send", true, "[{'type':'http_request','config':{'url':'x'}}]");
-    add_flow(w, "absent", true, "[{'type':'taxonomy_tag','config':{'text':'x'}}]");
+    add_flow(w, "absent", true, "[{'type':'directus_trigger','config':{'id':'x'}}]");
     add_flow(w, "broken", true, "[{'type':'nothing'}]");
     add_flow(w, "off", true, "[" ASK "]");
     world_exec(w, "UPDATE action_flows SET active = FALSE WHERE slug = 'off'");
@@ -56,9 +56,10 @@ static void a_fresh_installation_offers_what_works(void **state)
 {
     struct world *w = *state;
     _cleanup_(flow_catalog_closeP) struct flow_catalog *catalog = open_catalog(w);
-    assert_offered(catalog, &w->anna, "memory-recall message-generate post-create scout-analyze ");
+    assert_offered(catalog, &w->anna,
+                   "memory-recall message-generate post-create scout-analyze taxonomy-tag ");
     w->bert.read_only = true;
-    assert_offered(catalog, &w->bert, "memory-recall message-generate scout-analyze ");
+    assert_offered(catalog, &w->bert, "memory-recall message-generate scout-analyze taxonomy-tag ");
 }
 
 static void a_change_is_seen_once_it_is_told(void **state)

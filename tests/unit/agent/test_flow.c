@@ -148,9 +148,9 @@ static void only_a_flow_that_may_not_go_on_is_unavailable(void **state)
         const char *steps;
         bool unavailable;
     } flows[] = {
-        {"[{'type':'taxonomy_tag','config':{'text':'x'}}]", true},
+        {"[{'type':'directus_trigger','config':{'id':'x'}}]", true},
         {"[" WHEN("{'type':'skills_activate','config':{'query':'x'}}") "]", true},
-        {"[{'type':'taxonomy_tag','on_error':'continue','config':{'text':'x'}}]", false},
+        {"[{'type':'directus_trigger','on_error':'continue','config':{'id':'x'}}]", false},
         {"[" ASK "]", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(flows); i++) {

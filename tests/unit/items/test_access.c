@@ -357,6 +357,7 @@ static void unknown_collections(void **state)
                                         "queue_jobs",
                                         "impersonations",
                                         "platform_sessions",
+                                        "taxonomy_tag_sets",
                                         "directus_policies",
                                         "sqlite_master",
                                         "user_nodes; DROP TABLE users",

@@ -15,7 +15,7 @@ static float received(const struct index *x, const char *from, const char *to)
     for (uint32_t n = 0; n < x->n_nodes; n++)
         if (strcmp(x->nodes[n].id, from) == 0)
             seed.node = n;
-    size_t n = graph_propagate(x->graph, s, &seed, 1, hits, ARRAY_LEN(hits));
+    size_t n = graph_propagate(x->graph, s, &seed, 1, NULL, hits, ARRAY_LEN(hits));
     for (size_t i = 0; i < n; i++)
         if (hits[i].hops == 1 && strcmp(x->nodes[hits[i].node].id, to) == 0)
             potential = hits[i].potential;

@@ -62,19 +62,25 @@ static json_t *load(const char *path)
     return corpus;
 }
 
+static void measure_file(const char *path, size_t nodes, size_t questions, struct quality *ret)
+{
+    static const char *const names[] = {"bm25", "dense (tags)", "fused", "propagated", "gated"};
+    _cleanup_json_ json_t *corpus = load(path);
+    assert_true(json_array_size(json_object_get(corpus, "nodes")) >= nodes);
+    assert_true(json_array_size(json_object_get(corpus, "questions")) >= questions);
+    measure(corpus, ret);
+    print_message("%s\n", path);
+    for (int i = 0; i < STAGE_COUNT; i++)
+        print_message("%-12s recall@%d %.3f, mean reciprocal rank %.3f\n", names[i], FIRST, ret[i].recall,
+                      ret[i].reciprocal_rank);
+}
+
 /* docs/retrieval.md has the figures. */
 static void the_stages_find_what_was_labelled(void **state)
 {
     (void)state;
-    static const char *const names[] = {"bm25", "dense (tags)", "fused", "propagated", "gated"};
-    _cleanup_json_ json_t *corpus = load("tests/unit/retrieval/labelled.json");
-    assert_true(json_array_size(json_object_get(corpus, "nodes")) >= 40);
-    assert_true(json_array_size(json_object_get(corpus, "questions")) >= 25);
     struct quality q[STAGE_COUNT] = {0};
-    measure(corpus, q);
-    for (int i = 0; i < STAGE_COUNT; i++)
-        print_message("%-12s recall@%d %.3f, mean reciprocal rank %.3f\n", names[i], FIRST, q[i].recall,
-                      q[i].reciprocal_rank);
+    measure_file("tests/unit/retrieval/labelled.json", 40, 25, q);
     assert_true(q[STAGE_BM25].recall >= 0.84);
     assert_true(q[STAGE_BM25].reciprocal_rank >= 0.83);
     assert_true(q[STAGE_DENSE].recall >= 0.40);
@@ -83,6 +89,30 @@ static void the_stages_find_what_was_labelled(void **state)
     assert_true(q[STAGE_ENTROPY].recall >= q[STAGE_PROPAGATION].recall);
     assert_true(q[STAGE_ENTROPY].recall >= 0.90);
     assert_true(q[STAGE_ENTROPY].reciprocal_rank >= 0.82);
+}
+
+/* Each stage must earn its place: what it leaves is no worse than what the one before it left. */
+static void assert_no_worse(const struct quality *q)
+{
+    static const enum retrieval_stage order[] = {STAGE_BM25, STAGE_RRF, STAGE_PROPAGATION, STAGE_ENTROPY};
+    for (size_t i = 1; i < ARRAY_LEN(order); i++) {
+        const struct quality *before = &q[order[i - 1]], *after = &q[order[i]];
+        if (after->recall < before->recall - 1e-9 || after->reciprocal_rank < before->reciprocal_rank - 1e-9)
+            fail_msg("stage %d makes it worse", (int)order[i]);
+    }
+}
+
+static void no_stage_makes_it_worse(void **state)
+{
+    (void)state;
+    struct quality q[STAGE_COUNT] = {0}, larger[STAGE_COUNT] = {0};
+    measure_file("tests/unit/retrieval/labelled.json", 40, 25, q);
+    assert_no_worse(q);
+    measure_file("tests/unit/retrieval/labelled_coach.json", 120, 40, larger);
+    assert_no_worse(larger);
+    assert_true(larger[STAGE_RRF].recall > larger[STAGE_BM25].recall);
+    assert_true(larger[STAGE_PROPAGATION].recall > larger[STAGE_RRF].recall);
+    assert_true(larger[STAGE_ENTROPY].recall >= 0.90 && larger[STAGE_ENTROPY].reciprocal_rank >= 0.94);
 }
 
 static void the_demo_answers_typical_questions(void **state)
@@ -223,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_stages_find_what_was_labelled),
+        cmocka_unit_test(no_stage_makes_it_worse),
         cmocka_unit_test(the_demo_answers_typical_questions),
         cmocka_unit_test(the_gate_drops_noise_that_was_found),
         cmocka_unit_test(a_hub_does_not_pass_the_best_answer),

@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* The graph is three arrays: where a node's edges begin, their targets, their weights. A walk works on a
- * scratch whose cells carry the number of the walk that wrote them, so that nothing has to be cleared between
- * walks.
+/* The graph is three arrays: where a node's edges begin, target and weight of each edge, kinds. A walk works
+ * on a scratch whose cells carry the number of the walk that wrote them, so that nothing has to be cleared
+ * between walks.
  *
  * Within a hop every firing node sends the potential it had when the hop began: whether a neighbour fires
- * before or after it in the same hop changes nothing. */
-#include "retrieval/graph.h"
+ * before or after it in the same hop changes nothing. A node's edges are sorted by falling weight, so a node
+ * stops at the first that is too faint, and sums don't depend on the order of rows in a store.
+ *
+ * In a large graph nearly every edge leads to a cell that no cache holds: cells some edges ahead are asked
+ * for early, so that many of those waits overlap. */
+#include "graph/graph.h"
 
-#include "base/cleanup.h"
+#include "graph/slot.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <math.h>
 #include <string.h>
 
+#define PREFETCH_ARCS 16
+
 struct graph {
+    struct shared shared;
     uint32_t nodes;
     uint32_t *first; /* nodes + 1 */
-    uint32_t *to;
-    float *weight;
+    struct graph_arc *arc;
+    uint8_t *kind;
 };
 
 struct cell {
     uint32_t walk; /* the walk that last wrote this cell */
     float potential;
     uint8_t hops;
-    bool queued; /* has fired, or is about to */
+    bool fired; /* or is queued for the next hop */
 };
 
 struct firing {
@@ -36,25 +43,26 @@ struct graph_scratch {
     uint32_t capacity, walk;
     struct cell *cell;
     uint32_t *reached; /* every node with a potential, in order of arrival */
-    uint32_t n_reached;
     struct firing *now, *next;
     uint32_t n_next;
+    float threshold;
+    struct graph_stats stats;
 };
 
-DEFINE_CLEANUP(struct graph *, graph_free);
-DEFINE_CLEANUP(struct graph_scratch *, graph_scratch_free);
+/* ---- building */
 
 static bool edges_fit(uint32_t nodes, const struct graph_edge *edges, size_t n)
 {
     if (n >= UINT32_MAX)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (edges[i].from >= nodes || edges[i].to >= nodes)
+        if (edges[i].from >= nodes || edges[i].to >= nodes || !(edges[i].weight >= 0) ||
+            isinf(edges[i].weight))
             return false;
     return true;
 }
 
-/* Counts, sums up, then places: edges of one node keep the order they came in. */
+/* Counts, sums up, then places. */
 static void place_edges(struct graph *g, const struct graph_edge *edges, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -63,39 +71,95 @@ static void place_edges(struct graph *g, const struct graph_edge *edges, size_t 
         g->first[v + 1] += g->first[v];
     for (size_t i = 0; i < n; i++) {
         uint32_t at = g->first[edges[i].from]++;
-        g->to[at] = edges[i].to;
-        g->weight[at] = edges[i].weight;
+        g->arc[at] = (struct graph_arc){edges[i].to, edges[i].weight};
+        g->kind[at] = edges[i].kind;
     }
     memmove(g->first + 1, g->first, g->nodes * sizeof *g->first);
     g->first[0] = 0;
+}
+
+static uint32_t widest_row(const struct graph *g)
+{
+    uint32_t most = 0;
+    for (uint32_t v = 0; v < g->nodes; v++)
+        if (g->first[v + 1] - g->first[v] > most)
+            most = g->first[v + 1] - g->first[v];
+    return most;
+}
+
+static int by_weight(const void *a, const void *b)
+{
+    const struct graph_edge *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    if (x->to != y->to)
+        return x->to < y->to ? -1 : 1;
+    return (int)x->kind - (int)y->kind;
+}
+
+static void sort_row(struct graph *g, uint32_t begin, uint32_t n, struct graph_edge *row)
+{
+    for (uint32_t i = 0; i < n; i++)
+        row[i] = (struct graph_edge){
+            .to = g->arc[begin + i].to, .weight = g->arc[begin + i].weight, .kind = g->kind[begin + i]};
+    qsort(row, n, sizeof *row, by_weight);
+    for (uint32_t i = 0; i < n; i++) {
+        g->arc[begin + i] = (struct graph_arc){row[i].to, row[i].weight};
+        g->kind[begin + i] = row[i].kind;
+    }
+}
+
+static int sort_rows(struct graph *g)
+{
+    uint32_t most = widest_row(g);
+    _cleanup_free_ struct graph_edge *row = calloc(most ? most : 1, sizeof *row);
+    if (!row)
+        return -ENOMEM;
+    for (uint32_t v = 0; v < g->nodes; v++)
+        sort_row(g, g->first[v], g->first[v + 1] - g->first[v], row);
+    return 0;
+}
+
+static void free_graph(struct shared *self)
+{
+    struct graph *g = (struct graph *)self;
+    free(g->first);
+    free(g->arc);
+    free(g->kind);
+    free(g);
 }
 
 int graph_build(uint32_t nodes, const struct graph_edge *edges, size_t n, struct graph **ret)
 {
     if (nodes == UINT32_MAX || !edges_fit(nodes, edges, n))
         return -EINVAL;
-    _cleanup_(graph_freeP) struct graph *g = calloc(1, sizeof *g);
-    if (!g)
+    struct graph *made = calloc(1, sizeof *made);
+    if (!made)
         return -ENOMEM;
+    shared_init(&made->shared, free_graph);
+    _cleanup_(graph_unrefP) struct graph *g = made;
     g->nodes = nodes;
     g->first = calloc((size_t)nodes + 1, sizeof *g->first);
-    g->to = calloc(n ? n : 1, sizeof *g->to);
-    g->weight = calloc(n ? n : 1, sizeof *g->weight);
-    if (!g->first || !g->to || !g->weight)
+    g->arc = calloc(n ? n : 1, sizeof *g->arc);
+    g->kind = calloc(n ? n : 1, sizeof *g->kind);
+    if (!g->first || !g->arc || !g->kind)
         return -ENOMEM;
     place_edges(g, edges, n);
-    *ret = TAKE_PTR(g);
-    return 0;
+    int r = sort_rows(g);
+    if (r == 0)
+        *ret = TAKE_PTR(g);
+    return r;
 }
 
-void graph_free(struct graph *g)
+struct graph *graph_ref(struct graph *g)
 {
-    if (!g)
-        return;
-    free(g->first);
-    free(g->to);
-    free(g->weight);
-    free(g);
+    shared_ref(&g->shared);
+    return g;
+}
+
+void graph_unref(struct graph *g)
+{
+    shared_unref(g ? &g->shared : NULL);
 }
 
 uint32_t graph_nodes(const struct graph *g)
@@ -103,11 +167,26 @@ uint32_t graph_nodes(const struct graph *g)
     return g->nodes;
 }
 
+uint32_t graph_edges(const struct graph *g)
+{
+    return g->first[g->nodes];
+}
+
 size_t graph_bytes(const struct graph *g)
 {
     return sizeof *g + ((size_t)g->nodes + 1) * sizeof *g->first +
-           g->first[g->nodes] * (sizeof *g->to + sizeof *g->weight);
+           graph_edges(g) * (sizeof *g->arc + sizeof *g->kind);
 }
+
+struct graph_neighbours graph_neighbours(const struct graph *g, uint32_t node)
+{
+    if (node >= g->nodes)
+        return (struct graph_neighbours){0};
+    uint32_t begin = g->first[node];
+    return (struct graph_neighbours){g->arc + begin, g->kind + begin, g->first[node + 1] - begin};
+}
+
+/* ---- walking */
 
 struct graph_scratch *graph_scratch_new(uint32_t nodes)
 {
@@ -136,10 +215,20 @@ void graph_scratch_free(struct graph_scratch *s)
     free(s);
 }
 
+uint32_t graph_scratch_nodes(const struct graph_scratch *s)
+{
+    return s->capacity;
+}
+
 size_t graph_scratch_bytes(uint32_t nodes)
 {
     return sizeof(struct graph_scratch) +
            nodes * (sizeof(struct cell) + sizeof(uint32_t) + 2 * sizeof(struct firing));
+}
+
+struct graph_stats graph_scratch_stats(const struct graph_scratch *s)
+{
+    return s->stats;
 }
 
 static void begin_walk(struct graph_scratch *s)
@@ -148,8 +237,8 @@ static void begin_walk(struct graph_scratch *s)
         memset(s->cell, 0, s->capacity * sizeof *s->cell);
         s->walk = 1;
     }
-    s->n_reached = 0;
     s->n_next = 0;
+    s->stats = (struct graph_stats){0};
 }
 
 /* Adds a signal to a node, and queues the node to fire once it is strong enough. */
@@ -158,11 +247,12 @@ static inline void charge(struct graph_scratch *s, uint32_t node, float signal, 
     struct cell *c = &s->cell[node];
     if (c->walk != s->walk) {
         *c = (struct cell){.walk = s->walk, .hops = hop};
-        s->reached[s->n_reached++] = node;
+        s->reached[s->stats.reached++] = node;
     }
     c->potential += signal;
-    if (!c->queued && c->potential >= GRAPH_FIRE_THRESHOLD) {
-        c->queued = true;
+    if (!c->fired && c->potential >= s->threshold) {
+        c->fired = true;
+        s->stats.fired++;
         s->next[s->n_next++].node = node;
     }
 }
@@ -217,35 +307,42 @@ static uint32_t begin_hop(struct graph_scratch *s)
     s->next = s->now;
     s->now = queued;
     s->n_next = 0;
-    sort_firings(queued, n);
     for (uint32_t i = 0; i < n; i++)
         queued[i].sends = s->cell[queued[i].node].potential;
     return n;
 }
 
-static void fire(const struct graph *g, struct graph_scratch *s, struct firing f, uint8_t hop)
+static void fire(const struct graph *g, struct graph_scratch *s, struct firing f,
+                 const struct graph_params *params, uint8_t hop)
 {
-    for (uint32_t e = g->first[f.node]; e < g->first[f.node + 1]; e++) {
-        float signal = f.sends * g->weight[e] * GRAPH_DECAY;
-        if (signal >= GRAPH_SIGNAL_FLOOR)
-            charge(s, g->to[e], signal, hop);
+    const struct graph_arc *arc = g->arc + g->first[f.node], *end = g->arc + g->first[f.node + 1];
+    const struct graph_arc *begin = arc;
+    for (; arc < end; arc++) {
+        if (end - arc > PREFETCH_ARCS)
+            __builtin_prefetch(&s->cell[arc[PREFETCH_ARCS].to], 1);
+        float signal = f.sends * arc->weight * params->decay;
+        if (signal < params->floor)
+            break;
+        charge(s, arc->to, signal, hop);
     }
+    s->stats.edges += (uint64_t)(arc - begin);
 }
 
 static struct graph_hit hit_of(const struct graph_scratch *s, uint32_t node)
 {
-    return (struct graph_hit){.node = node, .potential = s->cell[node].potential, .hops = s->cell[node].hops};
+    const struct cell *c = &s->cell[node];
+    return (struct graph_hit){.node = node, .potential = c->potential, .hops = c->hops, .fired = c->fired};
 }
 
 /* Keeps the `most` strongest in ret as a heap with the weakest on top, then puts them in order. */
 static size_t collect(const struct graph_scratch *s, struct graph_hit *ret, size_t most)
 {
-    size_t n = s->n_reached < most ? s->n_reached : most;
+    size_t n = s->stats.reached < most ? s->stats.reached : most;
     for (size_t i = 0; i < n; i++)
         ret[i] = hit_of(s, s->reached[i]);
-    for (size_t i = n / 2; n < s->n_reached && i-- > 0;)
+    for (size_t i = n / 2; n < s->stats.reached && i-- > 0;)
         sort_hits_sink(ret, i, n);
-    for (size_t i = n; n > 0 && i < s->n_reached; i++) {
+    for (size_t i = n; n > 0 && i < s->stats.reached; i++) {
         struct graph_hit hit = hit_of(s, s->reached[i]);
         if (by_strength(&hit, &ret[0]) >= 0)
             continue;
@@ -256,19 +353,30 @@ static size_t collect(const struct graph_scratch *s, struct graph_hit *ret, size
     return n;
 }
 
-size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds,
-                       size_t n_seeds, struct graph_hit *ret, size_t most)
+/* Seeds fire in the order of their numbers, and everything after follows from that. */
+static void charge_seeds(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds,
+                         size_t n)
 {
-    if (g->nodes > s->capacity)
-        return 0;
-    begin_walk(s);
-    for (size_t i = 0; i < n_seeds; i++)
+    for (size_t i = 0; i < n; i++)
         if (seeds[i].node < g->nodes)
             charge(s, seeds[i].node, seeds[i].potential, 0);
-    for (uint8_t hop = 1; hop <= GRAPH_MAX_HOPS; hop++) {
+    sort_firings(s->next, s->n_next);
+}
+
+size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds,
+                       size_t n_seeds, const struct graph_params *params, struct graph_hit *ret, size_t most)
+{
+    const struct graph_params defaults = GRAPH_PARAMS_DEFAULT;
+    params = params ? params : &defaults;
+    begin_walk(s);
+    if (g->nodes > s->capacity)
+        return 0;
+    s->threshold = params->threshold;
+    charge_seeds(g, s, seeds, n_seeds);
+    for (unsigned hop = 1; hop <= params->max_hops && s->n_next > 0; hop++) {
         uint32_t n = begin_hop(s);
         for (uint32_t i = 0; i < n; i++)
-            fire(g, s, s->now[i], hop);
+            fire(g, s, s->now[i], params, (uint8_t)hop);
     }
     return collect(s, ret, most);
 }
