@@ -240,8 +240,8 @@ static int add_source(struct media_run *run, struct media_args *args, size_t i)
                           "What is at this address is no video (MP4, QuickTime, WebM, Matroska, "
                           "MPEG-TS), but %s",
                           run->inputs[i].type);
-    media_add(args, "-f", demuxer, "-protocol_whitelist", "file,pipe", "-codec_whitelist", media_decoders,
-              "-i");
+    media_add(args, "-f", demuxer, "-format_whitelist", demuxer, "-protocol_whitelist", "file,pipe",
+              "-codec_whitelist", media_decoders, "-i");
     media_argf(args, "file:%s", media_input_name(run, i));
     return 0;
 }

@@ -11,7 +11,7 @@
 #define MEDIA_PROGRAM_MEMORY ((int64_t)4 * 1024 * 1024 * 1024) /* bytes of address space, each program */
 
 /* Notes why the run fails (the first reason stays) and returns error, which is negative. -ENOSPC, -ETIMEDOUT,
- * -ENOMEM and -EAGAIN may pass. */
+ * -ENOMEM, -EAGAIN, -EMFILE and -ENFILE may pass. */
 int media_fail(struct media_run *run, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* A line for the job's log. */

@@ -35,7 +35,8 @@ struct media_output {
     double duration;       /* seconds; 0 = has none */
 };
 
-/* One run of an operation. The caller fills the first part (zeroing the rest) and owns all of it. */
+/* One run of an operation; too large for a stack. The caller fills the first part (zeroing the rest) and owns
+ * all of it. */
 struct media_run {
     struct arena *arena; /* of this run alone */
     const struct config *cfg;

@@ -30,7 +30,8 @@ int media_fail(struct media_run *run, int error, const char *fmt, ...)
     va_end(ap);
     size_t len = strlen(run->error);
     run->error[len - utf8_incomplete_tail(run->error, len)] = '\0';
-    run->may_pass = error == -ENOSPC || error == -ETIMEDOUT || error == -ENOMEM || error == -EAGAIN;
+    run->may_pass = error == -ENOSPC || error == -ETIMEDOUT || error == -ENOMEM || error == -EAGAIN ||
+                    error == -EMFILE || error == -ENFILE;
     return error;
 }
 

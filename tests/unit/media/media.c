@@ -73,8 +73,8 @@ int media_teardown(void **state)
 
 const char *media_path(const struct media *m, const char *name)
 {
-    static char paths[16][PATH_MAX];
-    static unsigned next;
+    static _Thread_local char paths[16][PATH_MAX];
+    static _Thread_local unsigned next;
     char *path = paths[next++ % ARRAY_LEN(paths)];
     (void)snprintf(path, PATH_MAX, "%s/%s", m->dir, name);
     return path;

@@ -25,6 +25,7 @@ struct media {
     int64_t limit_ms;                     /* in place of the operation's, unless 0 */
     char log[16384];
     const struct media_operation *op;
+    bool failed; /* the test's own */
 };
 
 /* For cmocka: a struct media in *state, and its end. */

@@ -7,6 +7,7 @@
 #include "quota/tiers.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,33 @@ static void an_operation_without_its_file_fails(void **state)
     assert_true(media_operate(m, "compress_video", "{}", "isn't there", NULL) < 0);
 }
 
+static void *resize(void *arg)
+{
+    struct media *m = arg;
+    m->failed = media_operate(m, "resize_image", "{\"width\":32}", "picture.png", NULL) != 0 ||
+                media_result(m)->width != 32;
+    return NULL;
+}
+
+static void several_run_at_a_time(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    void *each[ARRAY_LEN(threads)];
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        assert_int_equal(media_setup(&each[i]), 0);
+        media_make_picture(each[i], "picture.png", "64x48");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, resize, each[i]), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        assert_false(((struct media *)each[i])->failed);
+        assert_int_equal(media_teardown(&each[i]), 0);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, media_setup, media_teardown)
@@ -143,6 +171,7 @@ int main(void)
         TEST(params_are_refused_as_bodies_are),
         TEST(files_that_params_name_are_told_in_order),
         TEST(an_operation_without_its_file_fails),
+        cmocka_unit_test(several_run_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
