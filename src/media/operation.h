@@ -43,9 +43,9 @@ struct media_run {
     const char
         *dir; /* absolute, empty, private to the run; the caller makes it and removes it with all in it */
     const char *job_id, *user_id;
-    struct media_input
-        inputs[MEDIA_INPUTS_MAX]; /* the job's input_file_id where the operation has
-                                     MEDIA_NEEDS_FILE, then media_params_files in their order */
+    struct media_input inputs[MEDIA_INPUTS_MAX]; /* the job's input_file_id where the operation has
+                                                    MEDIA_NEEDS_FILE (without a path: input_url is fetched
+                                                    in its place), then media_params_files in their order */
     size_t n_inputs;
     const char *input_url;                    /* or NULL */
     const void *params;                       /* of media_params_bind */

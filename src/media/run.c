@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "files/files.h"
 #include "media/policy.h"
+#include "media/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 
 #define LINE_MAX_BYTES 512
 #define WORK "work"
+#define SOURCE "source"
 
 /* ---- telling */
 
@@ -159,6 +161,28 @@ static int make_work(struct media_run *run)
                : media_fail(run, r, "Nothing can be written into the working directory: %s", strerror(-r));
 }
 
+/* The first input, where the job names it by a URL. */
+static int fetch_source(const struct media_operation *op, struct media_run *run)
+{
+    struct media_input *in = &run->inputs[0];
+    struct cancel stop = {.parent = run->cancel, .deadline_ms = run->until_ms};
+    struct media_source source = {.cfg = run->cfg, .url = run->input_url, .path = in->path, .cancel = &stop};
+    if (!(op->needs & MEDIA_NEEDS_FILE) || !run->input_url || (run->n_inputs > 0 && in->path[0]))
+        return 0;
+    if (snprintf(in->path, sizeof in->path, "%s/" SOURCE, run->dir) >= (int)sizeof in->path)
+        return media_fail(run, -ENAMETOOLONG, "The directory's path is too long");
+    int r = media_source_fetch(&source);
+    if (r == -ECANCELED && !cancel_raised(run->cancel))
+        return media_fail(run, -ETIMEDOUT, "It took longer than a job may");
+    if (r < 0) {
+        (void)media_fail(run, r, "%s", source.error);
+        run->may_pass = source.may_pass;
+        return r;
+    }
+    run->n_inputs = run->n_inputs ? run->n_inputs : 1;
+    return 0;
+}
+
 static int check_inputs(const struct media_operation *op, struct media_run *run)
 {
     if ((op->needs & MEDIA_NEEDS_FILE) && run->n_inputs == 0)
@@ -213,7 +237,9 @@ int media_run_operation(const struct media_operation *op, struct media_run *run)
     run->percent = -1;
     run->until_ms = clock_monotonic_ms() + op->limit_ms;
     media_part(run, 0, 99);
-    int r = make_work(run);
+    int r = fetch_source(op, run);
+    if (r == 0)
+        r = make_work(run);
     if (r == 0)
         r = check_inputs(op, run);
     if (r == 0)

@@ -161,6 +161,7 @@ int media_operate(struct media *m, const char *op, const char *params, ...)
                                 .dir = m->tmp.path,
                                 .job_id = "job",
                                 .user_id = "user",
+                                .input_url = m->input_url,
                                 .cancel = cancel,
                                 .progress = on_progress,
                                 .log = on_log,

@@ -19,6 +19,7 @@ struct media {
     struct arena arena;
     json_t *params;
     struct media_run run;
+    const char *input_url;                /* of the job that is run; NULL = none */
     int percents;                         /* how often progress was told */
     int last;                             /* percent */
     void (*during)(void *m, int percent); /* called with it; may be NULL */

@@ -387,6 +387,37 @@ static void a_page_is_described(void **state)
     assert_null(json_object_get(m->run.result, "url"));
 }
 
+/* ---- inputs of other operations */
+
+static void an_input_may_be_named_by_its_url(void **state)
+{
+    struct media *m = *state;
+    char address[256];
+    media_make_picture(m, "picture.png", "64x48");
+    (void)snprintf(address, sizeof address, "%s", url("picture.png"));
+    m->input_url = address;
+    assert_int_equal(media_operate(m, "convert_image", "{\"format\": \"jpeg\"}", NULL), 0);
+    assert_string_equal(media_result(m)->type, "image/jpeg");
+    assert_int_equal(media_result(m)->width, 64);
+    (void)snprintf(address, sizeof address, "%s", url("missing.png"));
+    assert_int_equal(media_operate(m, "convert_image", "{\"format\": \"jpeg\"}", NULL), -EINVAL);
+    assert_non_null(strstr(m->run.error, "answered 404"));
+}
+
+static void an_input_that_is_not_public_is_not_fetched(void **state)
+{
+    struct media *m = *state;
+    char address[256];
+    media_make_picture(m, "picture.png", "64x48");
+    (void)snprintf(address, sizeof address, "%s", url("picture.png"));
+    m->input_url = address;
+    m->cfg.allow_private_urls = false; /* the guard at the entry lets it through */
+    assert_int_equal(media_operate(m, "convert_image", "{\"format\": \"jpeg\"}", NULL), -EACCES);
+    m->input_url = "file:///etc/passwd";
+    assert_int_equal(media_operate(m, "convert_image", "{\"format\": \"jpeg\"}", NULL), -EINVAL);
+    assert_int_equal(tcp_server_connections(server), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -406,6 +437,8 @@ int main(void)
         TEST(the_password_is_in_the_environment_alone),
         TEST(errors_have_their_sentence),
         TEST(a_page_is_described),
+        TEST(an_input_may_be_named_by_its_url),
+        TEST(an_input_that_is_not_public_is_not_fetched),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
