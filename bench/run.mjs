@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util';
 import { isMet, markdownTable, medianLine, textTable, writeBetweenMarks } from './support/report.mjs';
 import { endAll } from './support/processes.mjs';
 import * as clientGone from './rows/client-gone.mjs';
+import * as consume from './rows/consume.mjs';
 import * as enqueue from './rows/enqueue.mjs';
 import * as firstToken from './rows/first-token.mjs';
 import * as idleStreams from './rows/idle-streams.mjs';
@@ -33,6 +34,7 @@ const ROWS = [
     storeWrite,
     storeSize,
     enqueue,
+    consume,
     relay,
     firstToken,
     idleStreams,

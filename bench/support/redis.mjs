@@ -13,6 +13,8 @@ import { accepts } from './processes.mjs';
 const START_MS = 10_000;
 const SPARE_MS = 30_000;
 const ADDER = fileURLToPath(new URL('bullmq_add.mjs', import.meta.url));
+const WORKER = fileURLToPath(new URL('bullmq_work.mjs', import.meta.url));
+const WORK_MS = 120_000;
 const run = promisify(execFile);
 
 export class DurableRedis {
@@ -28,7 +30,8 @@ export class DurableRedis {
         const durable = ['--appendonly', 'yes', '--appendfsync', this.fsync];
         this.child = spawn('redis-server', [...settings, ...durable].map(String), { stdio: 'ignore' });
         this.exited = new Promise((resolve) => this.child.once('exit', resolve));
-        process.once('exit', () => this.child.kill('SIGKILL'));
+        this.kill = () => this.child.kill('SIGKILL');
+        process.once('exit', this.kill);
         const deadline = performance.now() + START_MS;
         while (!(await accepts(this.port))) {
             if (performance.now() > deadline) throw new Error('Redis did not start');
@@ -52,9 +55,16 @@ export class DurableRedis {
         return result;
     }
 
+    /** Adds so many jobs and does them: {jobs, per_second}. */
+    async doJobs(jobs, concurrency) {
+        const args = [WORKER, this.port, jobs, concurrency].map(String);
+        return JSON.parse((await run(process.execPath, args, { timeout: WORK_MS })).stdout);
+    }
+
     async stop() {
         this.child.kill('SIGTERM');
         await this.exited;
+        process.off('exit', this.kill);
         removeDir(this.dir);
     }
 }
