@@ -15,6 +15,8 @@ import { parseArgs } from 'node:util';
 import { isMet, markdownTable, medianLine, textTable, writeBetweenMarks } from './support/report.mjs';
 import { endAll } from './support/processes.mjs';
 import * as clientGone from './rows/client-gone.mjs';
+import * as consume from './rows/consume.mjs';
+import * as enqueue from './rows/enqueue.mjs';
 import * as firstToken from './rows/first-token.mjs';
 import * as graph from './rows/graph.mjs';
 import * as idleStreams from './rows/idle-streams.mjs';
@@ -33,6 +35,8 @@ const ROWS = [
     storeRead,
     storeWrite,
     storeSize,
+    enqueue,
+    consume,
     relay,
     firstToken,
     idleStreams,

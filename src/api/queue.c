@@ -200,6 +200,8 @@ static reply retry(struct request *rq)
         return reply_field_error(rq, ERR_JOB_NOT_FAILED, "jobId", "Only media jobs can be tried again");
     if (r < 0 && r != -ENOENT)
         return reply_queue_error(rq, r);
+    if (r == 0 && info.media_job_id) /* by an earlier run, too */
+        who.id = info.media_job_id;
     r = media_retry(rq->app->media, &who, settle, &s, &rq->arena, &answer);
     return reply_queued(rq, r, &answer, &s);
 }

@@ -131,9 +131,10 @@ static int start_chat(struct services *s)
                                         .db = app->db,
                                         .llm = app->llm,
                                         .retrieval = app->retrieval,
+                                        .skills = app->skills,
                                         .taxonomy = app->taxonomy,
                                         .quota = app->quota,
-                                         .media = app->media},
+                                        .media = app->media},
                                 .flows = app->flows,
                                 .quota = app->quota,
                                 .events = app->events};

@@ -27,6 +27,7 @@ import {
     uploadId,
     workDirs,
 } from '../support/jobs.mjs';
+import { Listener } from '../support/listener.mjs';
 import { startModel } from '../support/model.mjs';
 import { film, gradient, noise, picture, sizeOf } from '../support/pictures.mjs';
 import { chat } from '../support/sse.mjs';
@@ -358,5 +359,46 @@ describe('a job in work', () => {
         assert.match(job.error, /room/);
         assert.equal(storedFiles(server).length, 2);
         assert.equal(await unitsOf(server, user), 0);
+    });
+});
+
+describe('what a job takes from the web', () => {
+    let site, server, user;
+
+    before(async () => {
+        const clip = film(1);
+        site = new Listener((request, response) => {
+            const [type, bytes] =
+                { '/a.png': ['image/png', gradient(60, 40)], '/clip.mp4': ['video/mp4', clip] }[request.url] ?? [];
+            response.writeHead(bytes ? 200 : 404, { 'Content-Type': type ?? 'text/plain' });
+            response.end(request.method === 'HEAD' ? undefined : (bytes ?? 'nothing here'));
+        });
+        await site.start();
+        server = await startGenie({ env: { ALLOW_PRIVATE_URLS: 'true', LOG_LEVEL: 'info' } });
+        user = await server.addUser({ tier: 'studio' });
+    });
+    after(async () => await stopAll(server, site));
+
+    async function begin(operation, input_url, params = {}) {
+        const id = await newJob(server, user, { operation });
+        await enqueued(server, user, { jobId: id, operation, input_url, params });
+        return await ended(server, user, id);
+    }
+
+    test('a picture by its address', async () => {
+        const job = await begin('resize_image', `${site.url}/a.png`, { width: 30 });
+        assert.equal(job.result?.outputs[0].width, 30, JSON.stringify(job));
+        const none = await begin('resize_image', `${site.url}/none.png`, { width: 30 });
+        assert.deepEqual([none.state, /404/.test(none.error)], ['failed', true], JSON.stringify(none));
+    });
+
+    test('a video through yt-dlp, and what it says of it', async () => {
+        const before = await unitsOf(server, user);
+        const job = await begin('download_video', `${site.url}/clip.mp4`);
+        assert.deepEqual([job.state, job.result?.outputs[0].kind], ['completed', 'video'], JSON.stringify(job));
+        const info = await begin('ytdlp_info', `${site.url}/clip.mp4`);
+        assert.equal(info.state, 'completed', JSON.stringify(info));
+        assert.deepEqual(info.result.outputs, []);
+        assert.equal(await unitsOf(server, user), before, 'both are free');
     });
 });
