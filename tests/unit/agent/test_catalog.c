@@ -57,7 +57,7 @@ static void a_fresh_installation_offers_what_works(void **state)
     struct world *w = *state;
     _cleanup_(flow_catalog_closeP) struct flow_catalog *catalog = open_catalog(w);
     assert_offered(catalog, &w->anna,
-                   "memory-recall message-generate post-create scout-analyze taxonomy-tag ");
+                   "media-process memory-recall message-generate post-create scout-analyze taxonomy-tag ");
     w->bert.read_only = true;
     assert_offered(catalog, &w->bert, "memory-recall message-generate scout-analyze taxonomy-tag ");
 }
