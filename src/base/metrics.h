@@ -37,6 +37,23 @@
       "Identities answered from memory") \
     X(METRIC_IDENTITY_MISSES, "genie_identity_cache_misses_total", "", "counter", \
       "Identities read from the store") \
+    X(METRIC_JOBS_ADDED, "genie_jobs_added_total", "", "counter", "Jobs that were put into the queues here") \
+    X(METRIC_JOBS_CLAIMED, "genie_jobs_claimed_total", "", "counter", "Attempts at jobs that were begun here") \
+    X(METRIC_JOBS_WAITING, "genie_jobs", "state=\"waiting\"", "gauge", \
+      "Jobs in the queues that haven't ended, as a server with a worker last saw them") \
+    X(METRIC_JOBS_DELAYED, "genie_jobs", "state=\"delayed\"", "gauge", "") \
+    X(METRIC_JOBS_ACTIVE, "genie_jobs", "state=\"active\"", "gauge", "") \
+    X(METRIC_JOBS_RUNNING, "genie_jobs_running", "", "gauge", "Jobs that run here") \
+    X(METRIC_JOBS_COMPLETED, "genie_jobs_ended_total", "how=\"completed\"", "counter", \
+      "Ends of jobs' attempts that were settled here, by how they ended") \
+    X(METRIC_JOBS_FAILED, "genie_jobs_ended_total", "how=\"failed\"", "counter", "") \
+    X(METRIC_JOBS_CANCELLED, "genie_jobs_ended_total", "how=\"cancelled\"", "counter", "") \
+    X(METRIC_JOBS_RETRIED, "genie_jobs_ended_total", "how=\"retried\"", "counter", "") \
+    X(METRIC_JOBS_RETURNED, "genie_jobs_ended_total", "how=\"returned\"", "counter", "") \
+    X(METRIC_JOBS_STALLED, "genie_jobs_stalled_total", "", "counter", \
+      "Jobs whose worker died, found and taken back here") \
+    X(METRIC_JOBS_LOST, "genie_jobs_lost_total", "", "counter", \
+      "Attempts whose lease was lost, so that nothing of them counts") \
     X(METRIC_LEADER, "genie_leader", "", "gauge", "1 while this server does the periodic duties") \
     X(METRIC_DUTIES, "genie_duties_total", "", "counter", "Runs of periodic duties that were done") \
     X(METRIC_DUTIES_FAILED, "genie_duties_failed_total", "", "counter", \

@@ -202,6 +202,11 @@ int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, s
     return 0;
 }
 
+const char *db_sql(struct db_conn *c, const char *sqlite, const char *postgres)
+{
+    return c->engine == &postgres_engine ? postgres : sqlite;
+}
+
 int db_has_table(struct db_conn *c, const char *name)
 {
     int64_t one;

@@ -165,6 +165,10 @@ char *db_text_dup(struct db_rows *rows, int col, struct arena *a);
 /* Runs a query that yields at most one row of one integer: 1 and *ret, 0 no row, or negative errno. */
 int db_query_int(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret);
 
+/* The one of two texts that the unit's engine speaks, for what the common subset lacks: rows that others hold
+ * can be passed over only where there are such locks. */
+const char *db_sql(struct db_conn *c, const char *sqlite, const char *postgres);
+
 /* Whether there is a table of this name: 1, 0, or negative errno. */
 int db_has_table(struct db_conn *c, const char *name);
 
