@@ -18,6 +18,7 @@ struct config {
     const char *database_url;
     int64_t database_connections;
     int64_t leader_lease_s;
+    const char *redis_url;
     const char *directus_url;
     const char *directus_admin_token;
     int64_t directus_timeout_s;

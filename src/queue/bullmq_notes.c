@@ -65,18 +65,24 @@ void bull_tell_lines(struct bullmq *b, const struct queue_claim *claim, const ch
     }
 }
 
+/* Whether the store has to hear of it; a cancel is heard of from Redis. */
+static bool says_something(const struct queue_note *n)
+{
+    return !n->lost && (n->renew || n->percent >= 0 || n->n_lines > 0);
+}
+
 /* The notes whose locks hold go to the store, with what they say; the answers come back to where they were. */
 static int note_held(struct queue *q, struct queue_note *notes, size_t n)
 {
     struct queue_note held[QUEUE_BATCH];
     size_t n_held = 0;
     for (size_t i = 0; i < n; i++)
-        if (!notes[i].lost)
+        if (says_something(&notes[i]))
             held[n_held++] = notes[i];
     int r = n_held > 0 ? embedded_notes(q, held, n_held) : 0;
     n_held = 0;
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        if (notes[i].lost)
+        if (!says_something(&notes[i]))
             continue;
         notes[i].lost = held[n_held].lost;
         notes[i].cancelled |= held[n_held++].cancelled;
@@ -96,7 +102,8 @@ static int note_some(struct queue *q, struct queue_note *notes, size_t n)
     for (size_t i = 0; i < n && r >= 0; i++) {
         if (notes[i].lost)
             continue;
-        notes[i].claim->good_until_ms = asked_ms + QUEUE_LEASE_MS;
+        if (notes[i].renew)
+            notes[i].good_until_ms = asked_ms + QUEUE_LEASE_MS;
         if (notes[i].percent >= 0)
             tell_progress(b, &notes[i]);
         bull_tell_lines(b, notes[i].claim, notes[i].lines, notes[i].n_lines);
@@ -107,8 +114,6 @@ static int note_some(struct queue *q, struct queue_note *notes, size_t n)
 int bull_notes(struct queue *q, struct queue_note *notes, size_t n)
 {
     int r = 0;
-    for (size_t i = 0; i < n; i++)
-        notes[i].renew = true; /* a look at the lock renews it */
     for (size_t at = 0; at < n && r == 0; at += QUEUE_BATCH)
         r = note_some(q, notes + at, n - at < QUEUE_BATCH ? n - at : QUEUE_BATCH);
     return r;

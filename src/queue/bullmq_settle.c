@@ -180,21 +180,17 @@ static int settle_unit(struct db_conn *c, void *arg)
 static void send_settled(struct bullmq *b, enum queue_name queue, const struct queue_settle *e)
 {
     char token[QUEUE_TOKEN_SIZE + 8];
-    char *result = NULL;
     bull_token(e->claim, token);
-    if (e->made == QUEUE_COMPLETED && e->result)
-        result = json_dumps(e->result, JSON_COMPACT | JSON_ENCODE_ANY);
     const char *error = e->made == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : e->error;
     bull_send(b, &(struct bull_end){
                      .queue = queue,
                      .id = (char *)(uintptr_t)bull_redis_id(queue, e->claim->job.id),
                      .token = token,
-                     .value = e->made == QUEUE_COMPLETED ? result : (char *)(uintptr_t)error,
+                     .value = (char *)(uintptr_t)(e->made == QUEUE_COMPLETED ? e->result_text : error),
                      .move = e->made,
                      .opts = *bull_opts_of(e->claim),
                      .delay_ms = e->delay_ms,
                  });
-    free(result);
     bull_tell_lines(b, e->claim, e->lines, e->n_lines);
 }
 

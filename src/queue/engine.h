@@ -35,6 +35,7 @@ struct queue_claim {
     struct arena arena;
     char token[QUEUE_TOKEN_SIZE];
     int64_t good_until_ms; /* by clock_monotonic_ms(), as claimed: the lease counts as lost from then on */
+    const void *details;   /* the engine's own, in the arena; may be NULL */
     const char *unfit;     /* why it can't run (its data are no object), for its owner; else NULL */
 };
 
@@ -130,7 +131,7 @@ struct queue_engine {
     int64_t (*version)(struct queue *q);
 };
 
-extern const struct queue_engine queue_embedded;
+extern const struct queue_engine queue_embedded, queue_bullmq;
 
 struct queue {
     const struct queue_engine *engine;

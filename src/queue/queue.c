@@ -83,7 +83,7 @@ int queue_open(const struct config *cfg, struct db *db, struct queue **ret)
     if (!q)
         return log_error(-ENOMEM, "open the queues");
     q->cfg = cfg, q->db = db;
-    q->engine = &queue_embedded;
+    q->engine = cfg->redis_url ? &queue_bullmq : &queue_embedded;
     uuid_make(q->owner);
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->worker_lock, NULL);
