@@ -25,6 +25,7 @@
 #define BULL_ID_MOST QUEUE_ID_MAX              /* of a job that others added, with its queue's name */
 #define BULL_LOOK_MOST 20                     /* jobs a look */
 #define BULL_UNSENT_MOST 1024
+#define BULL_TIME_MOST_MS INT64_C(253402300799999) /* the end of 9999 */
 
 enum bull_script {
     BULL_ADD,
@@ -133,8 +134,9 @@ void bull_end_free(struct bull_end *end);
 int bull_notes(struct queue *q, struct queue_note *notes, size_t n);
 int bull_upkeep(struct queue *q, struct queue_upkeep *u);
 
-/* A line for BullMQ's own log of the job. */
-void bull_tell_lines(struct bullmq *b, const struct queue_claim *claim, const char *const *lines, size_t n);
+/* Progress (-1: none) and log lines that the store has, for those who look at Redis. */
+void bull_tell_notes(struct bullmq *b, const struct queue_claim *claim, int percent, const char *const *lines,
+                     size_t n);
 
 /* --- bullmq.c */
 

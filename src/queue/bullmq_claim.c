@@ -77,7 +77,7 @@ static int64_t time_item(const redisReply *reply, size_t i)
 {
     const char *text = bull_text(reply, i, NULL);
     int64_t n;
-    return text && parse_int(text, 0, INT64_C(253402300799999), &n) == 0 ? n : 0;
+    return text && parse_int(text, 0, BULL_TIME_MOST_MS, &n) == 0 ? n : 0;
 }
 
 static const char *dead_text(struct arena *a, const redisReply *reply)

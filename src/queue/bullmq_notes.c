@@ -40,20 +40,23 @@ static int renew_of(struct bullmq *b, enum queue_name queue, struct queue_note *
     return r;
 }
 
-static void tell_progress(struct bullmq *b, const struct queue_note *n)
+static void tell_progress(struct bullmq *b, const struct queue_claim *claim, int percent)
 {
     char token[QUEUE_TOKEN_SIZE + 8];
     struct redis_args args = {0};
     int64_t answer;
-    bull_token(n->claim, token);
-    redis_arg(&args, bull_redis_id(n->claim->job.queue, n->claim->job.id));
+    bull_token(claim, token);
+    redis_arg(&args, bull_redis_id(claim->job.queue, claim->job.id));
     redis_arg(&args, token);
-    redis_arg_int(&args, n->percent);
-    (void)bull_eval_int(b, BULL_PROGRESS, n->claim->job.queue, &args, &answer); /* the record has it */
+    redis_arg_int(&args, percent);
+    (void)bull_eval_int(b, BULL_PROGRESS, claim->job.queue, &args, &answer); /* the record has it */
 }
 
-void bull_tell_lines(struct bullmq *b, const struct queue_claim *claim, const char *const *lines, size_t n)
+void bull_tell_notes(struct bullmq *b, const struct queue_claim *claim, int percent, const char *const *lines,
+                     size_t n)
 {
+    if (percent >= 0)
+        tell_progress(b, claim, percent);
     for (size_t i = 0; i < n; i++) {
         struct redis_args args = {0};
         int64_t answer;
@@ -104,9 +107,7 @@ static int note_some(struct queue *q, struct queue_note *notes, size_t n)
             continue;
         if (notes[i].renew)
             notes[i].good_until_ms = asked_ms + QUEUE_LEASE_MS;
-        if (notes[i].percent >= 0)
-            tell_progress(b, &notes[i]);
-        bull_tell_lines(b, notes[i].claim, notes[i].lines, notes[i].n_lines);
+        bull_tell_notes(b, notes[i].claim, notes[i].percent, notes[i].lines, notes[i].n_lines);
     }
     return r < 0 ? r : 0;
 }

@@ -181,6 +181,7 @@ static void send_settled(struct bullmq *b, enum queue_name queue, const struct q
 {
     char token[QUEUE_TOKEN_SIZE + 8];
     bull_token(e->claim, token);
+    bull_tell_notes(b, e->claim, e->percent, e->lines, e->n_lines);
     const char *error = e->made == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : e->error;
     bull_send(b, &(struct bull_end){
                      .queue = queue,
@@ -191,7 +192,6 @@ static void send_settled(struct bullmq *b, enum queue_name queue, const struct q
                      .opts = *bull_opts_of(e->claim),
                      .delay_ms = e->delay_ms,
                  });
-    bull_tell_lines(b, e->claim, e->lines, e->n_lines);
 }
 
 int bull_settle(struct bullmq *b, struct queue_step *step)

@@ -33,6 +33,7 @@ struct sight {
     enum seen seen;
     const char *value; /* of an end, or the last failure */
     int progress, attempts;
+    int64_t started_ms; /* 0: not known */
 };
 
 /* --- reading records ------------------------------------------------------------------------------------ */
@@ -114,6 +115,9 @@ static struct sight sight_of(const redisReply *job, const struct bull_hint *hint
                       .progress = number_of(job, 1, -1),
                       .attempts = number_of(job, 4, 0)};
     s.value = bull_text(job, s.seen == SEEN_COMPLETED ? 2 : 3, NULL);
+    const char *started = bull_text(job, 5, NULL);
+    if (started && parse_int(started, 0, BULL_TIME_MOST_MS, &s.started_ms) < 0)
+        s.started_ms = 0;
     if (s.seen == SEEN_ACTIVE && !theirs)
         s.seen = SEEN_NOTHING;
     if (s.seen != SEEN_MISSING || !hint->end)
@@ -232,33 +236,43 @@ static int read_job(struct db_conn *c, const struct follower *f, struct arena *a
     return r < 0 ? r : 1;
 }
 
+/* Redis counts those that were made. */
+static int attempts_of(const struct change *k)
+{
+    if (k->sight.attempts < 0)
+        return k->f->attempts;
+    return k->sight.attempts + (k->sight.seen == SEEN_ACTIVE);
+}
+
 static int write_end(struct db_conn *c, const struct change *k, const char *now, struct arena *a)
 {
+    char started[ISO_TIME_LEN];
+    bool done = k->move == QUEUE_COMPLETED;
     char *result = k->result ? json_text(a, k->result) : NULL;
     if (k->result && !result)
         return -ENOMEM;
     int r = db_exec(c, "DELETE FROM queue_outbox WHERE job_id = ?1", DB_ARGS(DB_TEXT(k->f->id)), NULL);
     if (r < 0)
         return r;
+    clock_format_iso(k->sight.started_ms, started);
     return db_exec(c,
                    "UPDATE queue_jobs SET state = ?2, result = ?3, error = ?4, finished_at = ?5, run_at = NULL,"
-                   " lease_owner = NULL, lease_until = NULL, progress = CASE WHEN ?6 = 1 THEN 100 ELSE progress END"
-                   " WHERE id = ?1",
+                   " lease_owner = NULL, lease_until = NULL, attempts = ?6, started_at = coalesce(started_at, ?7),"
+                   " progress = CASE WHEN ?8 = 1 THEN 100 ELSE progress END WHERE id = ?1",
                    DB_ARGS(DB_TEXT(k->f->id), DB_TEXT(k->state), DB_TEXT(result),
-                           DB_TEXT(k->move == QUEUE_COMPLETED ? NULL : k->error), DB_TEXT(now),
-                           DB_INT(k->move == QUEUE_COMPLETED)),
+                           DB_TEXT(done ? NULL : k->error), DB_TEXT(now), DB_INT(attempts_of(k)),
+                           DB_TEXT(k->sight.started_ms ? started : NULL), DB_INT(done)),
                    NULL);
 }
 
 static int write_state(struct db_conn *c, const struct change *k, const char *now)
 {
     bool starts = k->move == QUEUE_STARTED && k->moves;
-    int attempts = k->sight.attempts < 0 ? k->f->attempts : k->sight.attempts + (k->sight.seen == SEEN_ACTIVE);
     return db_exec(c,
                    "UPDATE queue_jobs SET state = ?2, attempts = ?3, error = coalesce(?4, error),"
                    " progress = ?5, started_at = coalesce(started_at, ?6), lease_owner = NULL, lease_until = NULL"
                    " WHERE id = ?1",
-                   DB_ARGS(DB_TEXT(k->f->id), DB_TEXT(k->state), DB_INT(attempts),
+                   DB_ARGS(DB_TEXT(k->f->id), DB_TEXT(k->state), DB_INT(attempts_of(k)),
                            DB_TEXT(k->error[0] ? k->error : NULL),
                            DB_INT(k->sight.progress >= 0 && k->sight.progress <= 100 ? k->sight.progress
                                                                                      : k->f->progress),
@@ -287,8 +301,7 @@ static int write_change(struct db_conn *c, const struct change *k, struct arena 
         return write_again(c, k);
     bool ends = k->sight.seen == SEEN_COMPLETED || k->sight.seen == SEEN_FAILED;
     r = ends ? write_end(c, k, now, a) : write_state(c, k, now);
-    if (r == 0 && k->sight.seen == SEEN_ACTIVE)
-        job->attempt = k->sight.attempts + 1;
+    job->attempt = attempts_of(k);
     if (r == 0 && k->moves)
         r = queue_moved(k->b->q, c, job, k->move, k->result, k->error[0] ? k->error : NULL, NULL);
     if (r == 0 && !ends && k->sight.progress > 0 && k->sight.progress <= 100 &&
