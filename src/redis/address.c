@@ -25,7 +25,8 @@ static int percent_decode(char *s)
             *to++ = *s;
             continue;
         }
-        if (!s[1] || !s[2] || hex_decode(s + 1, &byte, 1) < 0 || byte == 0)
+        char digits[3] = {s[1], s[1] ? s[2] : '\0'};
+        if (hex_decode(digits, &byte, 1) < 0 || byte == 0)
             return -EINVAL;
         *to++ = (char)byte;
         s += 2;
