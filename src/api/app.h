@@ -21,6 +21,7 @@ struct app {
     struct event_hub *events;
     struct chat *chat;
     struct goose *goose;
+    struct queue *queue;
     struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
     struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model or
                                          * for Directus gives up */

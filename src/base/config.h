@@ -36,6 +36,9 @@ struct config {
     const char *metrics_token;
     int64_t http_threads;
     int64_t worker_threads;
+    int64_t worker_concurrency_media;
+    int64_t worker_concurrency_scrape;
+    int64_t worker_concurrency_onboarding;
     int64_t max_connections;
     int64_t request_timeout_s;
     int64_t max_upload_mb;

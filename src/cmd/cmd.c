@@ -16,7 +16,14 @@
 #define READ_CONNECTIONS 8
 
 static const struct cmd commands[] = {
-    {"serve", cmd_serve, "genie serve [--port N] [--data DIR] [--demo]", "Run the server"},
+    {"serve", cmd_serve, "genie serve [--port N] [--data DIR] [--demo] [--no-worker]", "Run the server"},
+    {"worker", cmd_worker, "genie worker [--queues media-jobs,scrape-jobs,onboarding-jobs] [--data DIR]",
+     "Do the queues' jobs without a server"},
+    {"queue", cmd_queue,
+     "genie queue stats [--json]\n"
+     "       genie queue jobs [--queue Q] [--state S] [--limit 50] [--json]\n"
+     "       genie queue pause|resume media-jobs|scrape-jobs|onboarding-jobs [--json]",
+     "Show what is in the queues, and stop one for a while"},
     {"migrate", cmd_migrate, "genie migrate [--data DIR]", "Bring the database's schema up to date"},
     {"user", cmd_user,
      "genie user add --email E [--password-stdin | --password P] [--role Creator] [--tier starter]\n"

@@ -56,6 +56,8 @@ int cmd_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
     "       genie import embedded DIR [--json]"
 
 int cmd_serve(struct cmd_env *env, int argc, char **argv);
+int cmd_worker(struct cmd_env *env, int argc, char **argv);
+int cmd_queue(struct cmd_env *env, int argc, char **argv);
 int cmd_migrate(struct cmd_env *env, int argc, char **argv);
 int cmd_credentials(struct cmd_env *env, int argc, char **argv);
 int cmd_invite(struct cmd_env *env, int argc, char **argv);

@@ -13,6 +13,7 @@
 #include "cmd/cmd.h"
 #include "cmd/demo.h"
 #include "cmd/duties.h"
+#include "cmd/handlers.h"
 #include "directus/registration.h"
 #include "files/files.h"
 #include "goose/goose.h"
@@ -23,6 +24,7 @@
 #include "llm/llm.h"
 #include "onboarding/exports.h"
 #include "posts/posts.h"
+#include "queue/worker.h"
 #include "quota/quota.h"
 #include "retrieval/retrieval.h"
 #include "vault/vault.h"
@@ -33,6 +35,9 @@
 #include <string.h>
 
 #define STOP_LIMIT_MS 10000
+/* What jobs have to end once nobody is served any more, and what then remains to hand them back. */
+#define JOBS_PATIENCE_MS 5000
+#define JOBS_LIMIT_MS 15000
 #define WORKS_WAITING_MOST 4096
 #define MODEL_WORKS_WAITING_MOST 64
 
@@ -43,6 +48,8 @@ struct services {
     struct limits *limits;
     struct http_server *server;
     struct schedule *schedule;
+    struct handlers *handlers;
+    struct queue_worker *worker; /* NULL: --no-worker */
 };
 
 static int auth_lookup_hook(void *ctx, const char *token, struct identity **ret, enum error_id *ret_error)
@@ -140,6 +147,32 @@ static int start_schedule(struct services *s)
     return schedule_start(&options, &s->schedule);
 }
 
+static int start_jobs(struct services *s, bool work)
+{
+    const struct app *app = &s->app;
+    struct job_services services = {
+        .cfg = app->cfg,
+        .db = app->db,
+        .queue = app->queue,
+        .quota = app->quota,
+        .files = app->files,
+        .llm = app->llm,
+        .retrieval = app->retrieval,
+        .vault = app->vault,
+    };
+    int r = handlers_open(&services, &s->handlers);
+    return r == 0 && work ? handlers_start_worker(&services, (1U << QUEUES) - 1, &s->worker) : r;
+}
+
+/* Nobody adds or cancels any more, and what the handlers use is still there. */
+static void stop_jobs(struct services *s)
+{
+    if (s->worker && queue_worker_stop(s->worker, JOBS_PATIENCE_MS, JOBS_LIMIT_MS) < 0)
+        _exit(CMD_FAILED); /* whatever still runs is in no state to be taken apart */
+    handlers_close(s->handlers);
+    queue_close(s->app.queue);
+}
+
 /* Directus needn't be up now; but its database is this one. */
 static int start_upstream(struct app *app)
 {
@@ -151,7 +184,7 @@ static int start_upstream(struct app *app)
     return r < 0 ? r : directus_upstream_open(app->cfg, &app->upstream);
 }
 
-static int start_services(struct services *s)
+static int start_services(struct services *s, bool work)
 {
     struct app *app = &s->app;
     int r = pool_start("genie-worker", (int)app->cfg->worker_threads, WORKS_WAITING_MOST, &s->workers);
@@ -177,6 +210,8 @@ static int start_services(struct services *s)
     if (r == 0)
         r = flow_catalog_open(app->db, &app->flows);
     if (r == 0)
+        r = queue_open(app->cfg, app->db, &app->queue);
+    if (r == 0)
         r = start_upstream(app);
     if (r < 0)
         return r;
@@ -187,6 +222,8 @@ static int start_services(struct services *s)
     if (r == 0)
         r = goose_open(app->cfg, app->db, app->events, &app->goose);
     if (r == 0)
+        r = start_jobs(s, work);
+    if (r == 0)
         r = start_http(s);
     return r == 0 ? start_schedule(s) : r;
 }
@@ -196,6 +233,8 @@ static void stop_services(struct services *s)
     struct app *app = &s->app;
     if (s->schedule) /* another server may lead while this one still answers */
         schedule_stop(s->schedule);
+    if (s->worker)
+        queue_worker_quiesce(s->worker);
     cancel_raise(&s->model_stop);
     if (app->chat)
         chat_quiesce(app->chat);
@@ -211,6 +250,7 @@ static void stop_services(struct services *s)
         chat_close(app->chat);
     if (app->goose)
         goose_close(app->goose);
+    stop_jobs(s);
     if (app->events)
         event_hub_stop(app->events);
     db_on_user_change(app->db, NULL, NULL);
@@ -264,7 +304,7 @@ static void sweep_exports(const struct app *app)
         log_event(LOG_INFO, "exports that no job wants are removed", LOG_N("files", removed));
 }
 
-static int serve(struct cmd_env *env, bool demo)
+static int serve(struct cmd_env *env, bool demo, bool work)
 {
     struct services s = {.app.cfg = &env->load.config};
     sigset_t signals;
@@ -288,7 +328,7 @@ static int serve(struct cmd_env *env, bool demo)
         return CMD_FAILED;
     s.app.vault = vault;
     sweep_exports(&s.app);
-    int r = start_services(&s);
+    int r = start_services(&s, work);
     if (r == 0) {
         log_event(LOG_INFO, "serving", LOG_S("address", s.app.cfg->bind_address),
                   LOG_N("port", http_port(s.server)));
@@ -302,14 +342,16 @@ static int serve(struct cmd_env *env, bool demo)
 
 int cmd_serve(struct cmd_env *env, int argc, char **argv)
 {
-    bool demo = false;
+    bool demo = false, work = true;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--demo") == 0)
             demo = true;
+        else if (strcmp(argv[i], "--no-worker") == 0)
+            work = false;
         else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
             cmd_override(env, "SERVER_PORT", argv[++i]);
         else
             return cmd_usage_error("unknown option '%s'", argv[i]);
     }
-    return serve(env, demo);
+    return serve(env, demo, work);
 }
