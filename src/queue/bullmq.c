@@ -53,7 +53,7 @@ static void close_bullmq(struct queue *q)
     struct bullmq *b = bullmq_of(q);
     if (!b)
         return;
-    bull_stop(b);
+    bull_stop(q);
     bull_send_rest(b);
     for (size_t i = 0; i < b->n_unsent; i++)
         bull_end_free(&b->unsent[i]);
@@ -247,6 +247,7 @@ const struct queue_engine queue_bullmq = {
     .open = open_bullmq,
     .close = close_bullmq,
     .start = bull_start,
+    .stop = bull_stop,
     .ready = ready,
     .add_in = bull_add_in,
     .confirm = bull_confirm,

@@ -162,6 +162,6 @@ int bull_sync_all(struct bullmq *b);
 /* --- bullmq_threads.c */
 
 int bull_start(struct queue *q);
-void bull_stop(struct bullmq *b);
+void bull_stop(struct queue *q);
 
 #endif

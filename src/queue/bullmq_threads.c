@@ -390,11 +390,14 @@ int bull_start(struct queue *q)
     return r;
 }
 
-void bull_stop(struct bullmq *b)
+void bull_stop(struct queue *q)
 {
+    struct bullmq *b = bullmq_of(q);
     cancel_raise(&b->closing);
     if (b->listening)
         pthread_join(b->listener, NULL);
     if (b->following)
         pthread_join(b->follower, NULL);
+    b->listening = b->following = false;
+    atomic_store(&b->closing.raised, false);
 }

@@ -99,9 +99,9 @@ struct queue_engine {
 
     int (*open)(struct queue *q); /* sets q->state */
     void (*close)(struct queue *q);
-    /* Threads that only a process with a server or worker needs: begun at the first worker or watch. May be
-     * NULL. */
+    /* Threads that only a process with a server or worker needs, and their end: they call hooks. May be NULL. */
     int (*start)(struct queue *q);
+    void (*stop)(struct queue *q);
 
     /* Those of queue.h. */
     int (*ready)(struct queue *q);
@@ -175,8 +175,5 @@ void queue_wake(struct queue *q, unsigned queues);
 
 /* The job is to end: raises the cancel of its run, if that is in this process. */
 void queue_cancel_here(struct queue *q, const char *id);
-
-/* Calls engine->start once. */
-int queue_start(struct queue *q);
 
 #endif

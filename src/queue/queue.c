@@ -130,6 +130,16 @@ int queue_start(struct queue *q)
     return r;
 }
 
+void queue_stop(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool started = q->started;
+    q->started = false;
+    pthread_mutex_unlock(&q->lock);
+    if (started && q->engine->stop)
+        q->engine->stop(q); /* without the lock, which its threads take */
+}
+
 /* ---- handlers */
 
 const struct queue_handler *queue_handler_of(const struct queue *q, enum queue_name queue,
