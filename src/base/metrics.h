@@ -38,7 +38,8 @@
     X(METRIC_IDENTITY_MISSES, "genie_identity_cache_misses_total", "", "counter", \
       "Identities read from the store") \
     X(METRIC_JOBS_ADDED, "genie_jobs_added_total", "", "counter", "Jobs that were put into the queues here") \
-    X(METRIC_JOBS_CLAIMED, "genie_jobs_claimed_total", "", "counter", "Attempts at jobs that were begun here") \
+    X(METRIC_JOBS_CLAIMED, "genie_jobs_claimed_total", "", "counter", \
+      "Attempts at jobs that were begun here") \
     X(METRIC_JOBS_WAITING, "genie_jobs", "state=\"waiting\"", "gauge", \
       "Jobs in the queues that haven't ended, as a server with a worker last saw them") \
     X(METRIC_JOBS_DELAYED, "genie_jobs", "state=\"delayed\"", "gauge", "") \

@@ -54,6 +54,15 @@ void handlers_close(struct handlers *h)
     free(h);
 }
 
+/* Jobs of a queue for which there is no handler at all wait for a program that has one. */
+static unsigned known_queues(void)
+{
+    unsigned known = 0;
+    for (size_t i = 0; i + 1 < KINDS; i++)
+        known |= 1U << kinds[i].handler.queue;
+    return known;
+}
+
 int handlers_start_worker(const struct job_services *services, unsigned queues, struct queue_worker **ret)
 {
     const struct config *cfg = services->cfg;
@@ -63,6 +72,7 @@ int handlers_start_worker(const struct job_services *services, unsigned queues, 
         [QUEUE_ONBOARDING] = cfg->worker_concurrency_onboarding,
     };
     struct queue_worker_options options = {.queue = services->queue};
+    queues &= known_queues();
     for (int i = 0; i < QUEUES; i++)
         options.concurrency[i] = queues & (1U << i) ? (int)concurrency[i] : 0;
     return queue_worker_start(&options, ret);

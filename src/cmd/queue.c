@@ -42,10 +42,11 @@ static int print_stats_json(const struct queue_counts *counts)
     _cleanup_json_ json_t *all = json_object();
     for (int i = 0; i < QUEUES; i++) {
         const struct queue_counts *c = &counts[i];
-        json_t *one = json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "waiting", (json_int_t)waiting(c), "active",
-                                (json_int_t)c->state[JOB_ACTIVE], "completed",
-                                (json_int_t)c->state[JOB_COMPLETED], "failed", (json_int_t)c->state[JOB_FAILED],
-                                "delayed", (json_int_t)c->state[JOB_DELAYED], "paused", c->paused);
+        json_t *one =
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "waiting", (json_int_t)waiting(c), "active",
+                      (json_int_t)c->state[JOB_ACTIVE], "completed", (json_int_t)c->state[JOB_COMPLETED],
+                      "failed", (json_int_t)c->state[JOB_FAILED], "delayed",
+                      (json_int_t)c->state[JOB_DELAYED], "paused", c->paused);
         if (json_object_set_new(all, queue_name_text((enum queue_name)i), one) < 0)
             return cmd_fail("out of memory");
     }
@@ -66,7 +67,8 @@ static int stats(struct cmd_env *env, int argc, char **argv)
         return fail_queues(r);
     if (env->json)
         return print_stats_json(counts);
-    printf("%-16s  %8s  %8s  %8s  %9s  %8s\n", "QUEUE", "WAITING", "ACTIVE", "DELAYED", "COMPLETED", "FAILED");
+    printf("%-16s  %8s  %8s  %8s  %9s  %8s\n", "QUEUE", "WAITING", "ACTIVE", "DELAYED", "COMPLETED",
+           "FAILED");
     for (int i = 0; i < QUEUES; i++)
         printf("%-16s  %8lld  %8lld  %8lld  %9lld  %8lld%s\n", queue_name_text((enum queue_name)i),
                (long long)waiting(&counts[i]), (long long)counts[i].state[JOB_ACTIVE],
@@ -86,8 +88,8 @@ static int set_paused(struct cmd_env *env, int argc, char **argv, bool paused)
     if (argc != 1)
         return cmd_usage_error("queue %s wants one queue", verb);
     if (queue_name_parse(argv[0], &queue) < 0)
-        return cmd_usage_error("there is no queue '%s'; there are media-jobs, scrape-jobs and onboarding-jobs",
-                               argv[0]);
+        return cmd_usage_error(
+            "there is no queue '%s'; there are media-jobs, scrape-jobs and onboarding-jobs", argv[0]);
     if (open_queue(env, &db, &q) != CMD_OK)
         return CMD_FAILED;
     int r = paused ? queue_pause(q, queue) : queue_resume(q, queue);
@@ -97,7 +99,8 @@ static int set_paused(struct cmd_env *env, int argc, char **argv, bool paused)
         _cleanup_json_ json_t *said = json_pack("{s:s, s:b}", "queue", argv[0], "paused", paused);
         return print_json(said);
     }
-    printf(paused ? "No job of %s is begun until it is resumed.\n" : "Jobs of %s are begun again.\n", argv[0]);
+    printf(paused ? "No job of %s is begun until it is resumed.\n" : "Jobs of %s are begun again.\n",
+           argv[0]);
     return CMD_OK;
 }
 
@@ -130,10 +133,11 @@ static int read_filter(int argc, char **argv, struct queue_filter *ret)
         *to = argv[i];
     }
     if (queue && queue_name_parse(queue, &q) < 0)
-        return cmd_usage_error("there is no queue '%s'; there are media-jobs, scrape-jobs and onboarding-jobs",
-                               queue);
+        return cmd_usage_error(
+            "there is no queue '%s'; there are media-jobs, scrape-jobs and onboarding-jobs", queue);
     if (state && job_state_parse(state, &s) < 0)
-        return cmd_usage_error("--state wants one of waiting, prioritized, delayed, active, completed, failed");
+        return cmd_usage_error(
+            "--state wants one of waiting, prioritized, delayed, active, completed, failed");
     ret->queue = queue ? (int)q : -1;
     ret->state = state ? (int)s : -1;
     if (parse_int(limit, 1, QUEUE_LIST_MAX, &ret->limit) < 0)
@@ -143,8 +147,8 @@ static int read_filter(int argc, char **argv, struct queue_filter *ret)
 
 static json_t *describe(const struct queue_info *i)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:i, s:i, s:i, s:i, s:s?, s:s, s:s?, s:s?, s:s?}", "id", i->id,
-                     "queue", queue_name_text(i->queue), "operation", i->operation, "state",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:i, s:i, s:i, s:i, s:s?, s:s, s:s?, s:s?, s:s?}",
+                     "id", i->id, "queue", queue_name_text(i->queue), "operation", i->operation, "state",
                      job_state_text(i->state), "user_id", i->user_id, "media_job_id", i->media_job_id,
                      "priority", i->priority, "progress", i->progress, "attempts", i->attempts,
                      "max_attempts", i->max_attempts, "error", i->error, "created_at", i->created_at,

@@ -159,8 +159,9 @@ static int read_queues(const char *list, unsigned *ret)
     while (list_next(&list, &name, &len)) {
         int queue = find_queue(name, len);
         if (queue < 0)
-            return cmd_usage_error("there is no queue '%.*s'; there are media-jobs, scrape-jobs and onboarding-jobs",
-                                   (int)len, name);
+            return cmd_usage_error(
+                "there is no queue '%.*s'; there are media-jobs, scrape-jobs and onboarding-jobs", (int)len,
+                name);
         *ret |= 1U << queue;
     }
     return *ret ? CMD_OK : cmd_usage_error("--queues wants a comma list of queues");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The queues as rows of the store. A state is a column, a claim is a row's `lease_owner` and `lease_until`, and
- * each move is an UPDATE that says under which claim it is made: where that touches no row, the claim is gone.
+/* The queues as rows of the store. A state is a column, a claim is a row's `lease_owner` and `lease_until`,
+ * and each move is an UPDATE that says under which claim it is made: where that touches no row, the claim is
+ * gone.
  *
  * A step settles and claims in one unit, so a worker pays one commit for a batch of ends and beginnings. On
- * PostgreSQL the claim passes over rows that others hold (SKIP LOCKED), and stands first in its unit, close to
- * the snapshot: what another claimed in between makes the unit run again. SQLite has one writer at a time. */
+ * PostgreSQL the claim passes over rows that others hold (SKIP LOCKED), and stands first in its unit, close
+ * to the snapshot: what another claimed in between makes the unit run again. SQLite has one writer at a time.
+ */
 #include "queue/embedded.h"
 
 #include "base/clock.h"
@@ -15,7 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define POSTPONE_MS 5000 /* of a job whose beginning its handler refuses */
+#define POSTPONE_MS 5000                   /* of a job whose beginning its handler refuses */
 #define DATA_READ_MAX (2 * QUEUE_DATA_MAX) /* jsonb writes spaces */
 
 /* ---- adding */
@@ -112,8 +114,8 @@ static void insert_in_order(struct stepping *s, struct queue_claim *claim, int p
 {
     struct queue_step *step = s->step;
     size_t at = step->n_claimed++;
-    for (; at > 0 && (s->priorities[at - 1] > priority ||
-                      (s->priorities[at - 1] == priority && s->seqs[at - 1] > seq));
+    for (; at > 0 &&
+           (s->priorities[at - 1] > priority || (s->priorities[at - 1] == priority && s->seqs[at - 1] > seq));
          at--) {
         step->claimed[at] = step->claimed[at - 1];
         s->priorities[at] = s->priorities[at - 1];
@@ -194,9 +196,10 @@ static int store_lines(struct db_conn *c, const char *id, const char *now, const
                   : 0;
     for (size_t i = 0; i < n && r >= 0 && had < QUEUE_LOG_LINES; i++, had++) {
         bool last = had == QUEUE_LOG_LINES - 1;
-        r = db_exec(c, "INSERT INTO queue_job_logs (job_id, line, date_created) VALUES (?1, ?2, ?3)",
-                    DB_ARGS(DB_TEXT(id), DB_TEXT(last ? "Further lines are left out" : lines[i]), DB_TEXT(now)),
-                    NULL);
+        r = db_exec(
+            c, "INSERT INTO queue_job_logs (job_id, line, date_created) VALUES (?1, ?2, ?3)",
+            DB_ARGS(DB_TEXT(id), DB_TEXT(last ? "Further lines are left out" : lines[i]), DB_TEXT(now)),
+            NULL);
     }
     return r < 0 ? r : 0;
 }
@@ -258,8 +261,9 @@ static int settle_held(const struct queue *q, struct db_conn *c, const struct em
     if (r < 0 || e->lost)
         return r;
     r = store_lines(c, e->claim->job.id, t->now, e->lines, e->n_lines);
-    return r < 0 ? r : queue_moved(q, c, &e->claim->job, e->made, e->result,
-                                   e->made == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : e->error, e->finish);
+    return r < 0 ? r
+                 : queue_moved(q, c, &e->claim->job, e->made, e->result,
+                               e->made == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : e->error, e->finish);
 }
 
 int embedded_settle(const struct queue *q, struct db_conn *c, const struct embedded_times *t,
@@ -308,14 +312,16 @@ static int postpone_unit(struct db_conn *c, void *arg)
     if (r < 0)
         return r;
     clock_format_iso(now_ms + p->delay_ms, run_at);
-    return db_exec(c, "UPDATE queue_jobs SET state = 'delayed', run_at = ?2 WHERE id = ?1 AND state = 'waiting'",
+    return db_exec(c,
+                   "UPDATE queue_jobs SET state = 'delayed', run_at = ?2 WHERE id = ?1 AND state = 'waiting'",
                    DB_ARGS(DB_TEXT(p->id), DB_TEXT(run_at)), NULL);
 }
 
 static void postpone(struct queue *q, const char *id, int why)
 {
     struct postponing p = {id, POSTPONE_MS};
-    log_event(LOG_ERROR, "a job can't begin, and is put off", LOG_S("job", id), LOG_S("error", strerror(-why)));
+    log_event(LOG_ERROR, "a job can't begin, and is put off", LOG_S("job", id),
+              LOG_S("error", strerror(-why)));
     (void)db_write(q->db, postpone_unit, &p); /* else it is tried again at once, which is no worse */
 }
 
@@ -350,13 +356,14 @@ struct noting {
     size_t n;
 };
 
-static int note_progress(struct db_conn *c, const struct queue *q, const struct queue_note *n, const char *now)
+static int note_progress(struct db_conn *c, const struct queue *q, const struct queue_note *n,
+                         const char *now)
 {
     int64_t changed = 0;
-    int r = db_exec(c, "UPDATE queue_jobs SET progress = ?4" HELD,
-                    DB_ARGS(DB_TEXT(n->claim->job.id), DB_TEXT(n->claim->token), DB_TEXT(now),
-                            DB_INT(n->percent)),
-                    &changed);
+    int r = db_exec(
+        c, "UPDATE queue_jobs SET progress = ?4" HELD,
+        DB_ARGS(DB_TEXT(n->claim->job.id), DB_TEXT(n->claim->token), DB_TEXT(now), DB_INT(n->percent)),
+        &changed);
     return r < 0 || changed == 0 ? r : queue_progressed(q, c, &n->claim->job, n->percent);
 }
 
@@ -430,10 +437,10 @@ static int cancel_job(struct db_conn *c, const struct cancelling *k, const struc
         return cancel_waiting(c, k, job, now);
     bool active = str_equal(state, "active");
     *k->ret = active ? QUEUE_CANCEL_ASKED : QUEUE_CANCEL_OVER;
-    return active ? db_exec(c,
-                            "UPDATE queue_jobs SET cancelled_at = coalesce(cancelled_at, ?2) WHERE id = ?1",
-                            DB_ARGS(DB_TEXT(job->id), DB_TEXT(now)), NULL)
-                  : 0;
+    return active
+               ? db_exec(c, "UPDATE queue_jobs SET cancelled_at = coalesce(cancelled_at, ?2) WHERE id = ?1",
+                         DB_ARGS(DB_TEXT(job->id), DB_TEXT(now)), NULL)
+               : 0;
 }
 
 static int read_for_cancel(struct db_conn *c, const char *id, struct arena *a, struct queue_job *job,

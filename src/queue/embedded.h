@@ -11,8 +11,8 @@
 int embedded_look(struct queue *q, const char *id, struct arena *a, struct queue_info *ret);
 int embedded_lines(struct queue *q, const char *id, struct arena *a, size_t limit, struct queue_line **ret,
                    size_t *ret_n);
-int embedded_list(struct queue *q, const struct queue_filter *filter, struct arena *a, struct queue_info **ret,
-                  size_t *ret_n);
+int embedded_list(struct queue *q, const struct queue_filter *filter, struct arena *a,
+                  struct queue_info **ret, size_t *ret_n);
 int embedded_count(struct queue *q, struct queue_counts ret[QUEUES]);
 
 /* upkeep of the engine. */

@@ -11,8 +11,17 @@
     "SELECT id, operation, user_id, media_job_id, data, result, error, created_at, started_at, finished_at," \
     " run_at, queue, state, priority, progress, attempts, max_attempts, stalled_count," \
     " CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END FROM queue_jobs"
-enum { TEXTS = 11, QUEUE_COL = TEXTS, STATE_COL, PRIORITY_COL, PROGRESS_COL, ATTEMPTS_COL, MOST_COL, STALLED_COL,
-       CANCELLED_COL };
+enum {
+    TEXTS = 11,
+    QUEUE_COL = TEXTS,
+    STATE_COL,
+    PRIORITY_COL,
+    PROGRESS_COL,
+    ATTEMPTS_COL,
+    MOST_COL,
+    STALLED_COL,
+    CANCELLED_COL
+};
 
 static int read_state(const char *text, int priority, enum job_state *ret)
 {
@@ -24,8 +33,8 @@ static int read_state(const char *text, int priority, enum job_state *ret)
 
 static int read_info(struct db_rows *rows, struct arena *a, struct queue_info *ret)
 {
-    const char **texts[TEXTS] = {&ret->id,     &ret->operation,  &ret->user_id,    &ret->media_job_id,
-                                 &ret->data,   &ret->result,     &ret->error,      &ret->created_at,
+    const char **texts[TEXTS] = {&ret->id,         &ret->operation,   &ret->user_id, &ret->media_job_id,
+                                 &ret->data,       &ret->result,      &ret->error,   &ret->created_at,
                                  &ret->started_at, &ret->finished_at, &ret->run_at};
     for (int i = 0; i < TEXTS; i++)
         if (!(*texts[i] = db_text_dup(rows, i, a)) && !db_is_null(rows, i))
@@ -79,9 +88,9 @@ static int lines_unit(struct db_conn *c, void *arg)
 {
     struct reading *k = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT date_created, line FROM queue_job_logs WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2",
-                     DB_ARGS(DB_TEXT(k->id), DB_INT(k->most)), &rows);
+    int r = db_query(
+        c, "SELECT date_created, line FROM queue_job_logs WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2",
+        DB_ARGS(DB_TEXT(k->id), DB_INT(k->most)), &rows);
     k->n = 0;
     while (r == 0 && k->n < k->most && (r = db_next(rows)) > 0) {
         struct queue_line *line = &k->lines[k->n++];
@@ -129,11 +138,11 @@ static const char *list_sql(const struct queue_filter *f, struct arena *a)
         [JOB_COMPLETED] = " AND state = 'completed'",
         [JOB_FAILED] = " AND state = 'failed'",
     };
-    return arena_printf(a, INFO " WHERE TRUE%s%s%s ORDER BY seq DESC LIMIT ?1 OFFSET ?2",
-                        f->user_id ? " AND user_id = ?3" : "",
-                        f->queue >= 0 && f->queue < QUEUES ? (f->user_id ? " AND queue = ?4" : " AND queue = ?3")
-                                                           : "",
-                        f->state >= 0 && f->state < JOB_STATES ? states[f->state] : "");
+    return arena_printf(
+        a, INFO " WHERE TRUE%s%s%s ORDER BY seq DESC LIMIT ?1 OFFSET ?2",
+        f->user_id ? " AND user_id = ?3" : "",
+        f->queue >= 0 && f->queue < QUEUES ? (f->user_id ? " AND queue = ?4" : " AND queue = ?3") : "",
+        f->state >= 0 && f->state < JOB_STATES ? states[f->state] : "");
 }
 
 static int list_unit(struct db_conn *c, void *arg)
@@ -154,8 +163,8 @@ static int list_unit(struct db_conn *c, void *arg)
     return r < 0 ? r : 0;
 }
 
-int embedded_list(struct queue *q, const struct queue_filter *filter, struct arena *a, struct queue_info **ret,
-                  size_t *ret_n)
+int embedded_list(struct queue *q, const struct queue_filter *filter, struct arena *a,
+                  struct queue_info **ret, size_t *ret_n)
 {
     struct reading k = {.filter = filter, .a = a, .most = (size_t)filter->limit};
     k.infos = arena_alloc(a, (k.most + 1) * sizeof *k.infos);
@@ -178,13 +187,14 @@ static int count_unit(struct db_conn *c, void *arg)
 {
     struct reading *k = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT 'waiting', queue, CASE WHEN priority > 0 THEN 1 ELSE 0 END, count(*)"
-                     " FROM queue_jobs WHERE state = 'waiting' GROUP BY 2, 3"
-                     " UNION ALL " COUNT_OF("delayed") " UNION ALL " COUNT_OF("active")
-                     " UNION ALL " COUNT_OF("completed") " UNION ALL " COUNT_OF("failed")
-                     " UNION ALL SELECT 'paused', queue, 0, 1 FROM queue_pauses",
-                     DB_NO_ARGS, &rows);
+    int r =
+        db_query(c,
+                 "SELECT 'waiting', queue, CASE WHEN priority > 0 THEN 1 ELSE 0 END, count(*)"
+                 " FROM queue_jobs WHERE state = 'waiting' GROUP BY 2, 3"
+                 " UNION ALL " COUNT_OF("delayed") " UNION ALL " COUNT_OF("active") " UNION ALL " COUNT_OF(
+                     "completed") " UNION ALL " COUNT_OF("failed") " UNION ALL SELECT 'paused', queue, 0, 1 "
+                                                                   "FROM queue_pauses",
+                 DB_NO_ARGS, &rows);
     memset(k->counts, 0, QUEUES * sizeof *k->counts);
     while (r == 0 && (r = db_next(rows)) > 0) {
         enum queue_name queue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What time brings to the queues' rows: delayed jobs become due, leases end, finished jobs have been kept long
- * enough. Any worker does it for all. */
+/* What time brings to the queues' rows: delayed jobs become due, leases end, finished jobs have been kept
+ * long enough. Any worker does it for all. */
 #include "queue/embedded.h"
 
 #include "base/clock.h"
@@ -85,7 +85,8 @@ static int64_t ms_until(const struct keeping *k, const char *at)
 
 #define DUE(pick_before, pick_after) \
     "UPDATE queue_jobs SET state = 'waiting', run_at = NULL WHERE seq " pick_before \
-    "SELECT seq FROM queue_jobs WHERE state = 'delayed' AND run_at <= ?1 ORDER BY run_at LIMIT ?2" pick_after
+    "SELECT seq FROM queue_jobs WHERE state = 'delayed' AND run_at <= ?1 ORDER BY run_at LIMIT " \
+    "?2" pick_after
 
 static int due_unit(struct db_conn *c, void *arg)
 {
@@ -138,12 +139,13 @@ static int take_back(struct db_conn *c, struct keeping *k, const struct queue_jo
 {
     const char *error = k->move == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : QUEUE_ERROR_STALLED;
     bool ends = k->move != QUEUE_RETURNED;
-    int r = db_exec(c,
-                    "UPDATE queue_jobs SET state = ?2, error = ?3, finished_at = ?4, attempts = attempts - 1,"
-                    " stalled_count = stalled_count + 1, lease_owner = NULL, lease_until = NULL WHERE seq = ?1",
-                    DB_ARGS(DB_INT(k->seq), DB_TEXT(ends ? "failed" : "waiting"), DB_TEXT(error),
-                            DB_TEXT(ends ? k->now : NULL)),
-                    NULL);
+    int r =
+        db_exec(c,
+                "UPDATE queue_jobs SET state = ?2, error = ?3, finished_at = ?4, attempts = attempts - 1,"
+                " stalled_count = stalled_count + 1, lease_owner = NULL, lease_until = NULL WHERE seq = ?1",
+                DB_ARGS(DB_INT(k->seq), DB_TEXT(ends ? "failed" : "waiting"), DB_TEXT(error),
+                        DB_TEXT(ends ? k->now : NULL)),
+                NULL);
     return r < 0 ? r : queue_moved(k->q, c, job, k->move, NULL, error, NULL);
 }
 
@@ -169,8 +171,9 @@ static int stalled_unit(struct db_conn *c, void *arg)
 static void tell_stalled(struct keeping *k)
 {
     metric_add(METRIC_JOBS_STALLED, 1);
-    log_event(LOG_WARN, k->move == QUEUE_RETURNED ? "a job whose worker is gone goes back to its queue"
-                                                  : "a job whose worker is gone has ended",
+    log_event(LOG_WARN,
+              k->move == QUEUE_RETURNED ? "a job whose worker is gone goes back to its queue"
+                                        : "a job whose worker is gone has ended",
               LOG_S("job", k->id));
     queue_made(k->q, k->id, k->move);
     k->u->fresh |= k->u->queues;

@@ -47,7 +47,7 @@ DEFINE_CLEANUP(struct queue_claim *, queue_claim_free);
 struct queue_settle {
     struct queue_claim *claim;
     enum queue_move move;
-    int64_t delay_ms;     /* of QUEUE_RETRIED and QUEUE_RETURNED */
+    int64_t delay_ms;        /* of QUEUE_RETRIED and QUEUE_RETURNED */
     const json_t *result;    /* may be NULL */
     const char *result_text; /* the same as text */
     const char *error;       /* may be NULL */

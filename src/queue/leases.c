@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What must go on while jobs run, whatever their handlers do: leases are renewed, progress and log lines are
- * carried, cancels are heard of, and the queues are kept up. Each round takes what it needs of the works under
- * the lock, asks the engine without it, and tells the works under it again. */
+ * carried, cancels are heard of, and the queues are kept up. Each round takes what it needs of the works
+ * under the lock, asks the engine without it, and tells the works under it again. */
 #include "queue/work.h"
 
 #include "base/clock.h"
@@ -12,12 +12,12 @@
 #include <string.h>
 #include <utlist.h>
 
-#define TICK_MS 250          /* between rounds: how late another process's news may be */
-#define NOTE_EVERY_MS 500    /* a job's notes */
-#define AGAIN_MS 1000        /* after a failure */
-#define UNSETTLED_MS 60000   /* what can't be settled for so long is given up */
+#define TICK_MS 250        /* between rounds: how late another process's news may be */
+#define NOTE_EVERY_MS 500  /* a job's notes */
+#define AGAIN_MS 1000      /* after a failure */
+#define UNSETTLED_MS 60000 /* what can't be settled for so long is given up */
 #define TRIM_EVERY_MS 60000
-#define TRIM_AFTER 500       /* or after so many ends */
+#define TRIM_AFTER 500 /* or after so many ends */
 #define GAUGES_EVERY_MS 10000
 
 struct lease_round {
@@ -44,7 +44,8 @@ static void take_leases(struct lease_round *k)
     struct work *w;
     k->n = 0;
     pthread_mutex_lock(&k->worker->lock);
-    DL_FOREACH2 (k->worker->works, w, all_next) {
+    DL_FOREACH2(k->worker->works, w, all_next)
+    {
         bool renew = wants_renewal(k, w), seen = w->seen_in_round == k->number;
         if (k->n == QUEUE_BATCH || seen || w->place == WORK_SETTLING || !(renew || k->news))
             continue;
@@ -86,9 +87,9 @@ static void drop_late(struct lease_round *k)
 {
     struct work *w;
     pthread_mutex_lock(&k->worker->lock);
-    DL_FOREACH2 (k->worker->works, w, all_next)
-        if (clock_monotonic_ms() >= w->good_until_ms)
-            work_stop(w, WHY_LOST);
+    DL_FOREACH2(k->worker->works, w, all_next)
+    if (clock_monotonic_ms() >= w->good_until_ms)
+        work_stop(w, WHY_LOST);
     pthread_mutex_unlock(&k->worker->lock);
 }
 
@@ -108,8 +109,10 @@ static void take_notes(struct lease_round *k)
     struct work *w;
     k->n = 0;
     pthread_mutex_lock(&k->worker->lock);
-    DL_FOREACH2 (k->worker->works, w, all_next) {
-        if (k->n == QUEUE_BATCH || w->place != WORK_RUNNING || k->now_ms < w->note_at_ms || !work_has_notes(w))
+    DL_FOREACH2(k->worker->works, w, all_next)
+    {
+        if (k->n == QUEUE_BATCH || w->place != WORK_RUNNING || k->now_ms < w->note_at_ms ||
+            !work_has_notes(w))
             continue;
         struct work_notes *carried = &k->carried[k->n];
         work_take_notes(w, carried);

@@ -275,9 +275,9 @@ int queue_resume(struct queue *q, enum queue_name queue)
 void queue_made(struct queue *q, const char *id, enum queue_move move)
 {
     static const int counted[] = {
-        [QUEUE_STARTED] = METRIC_JOBS_CLAIMED,     [QUEUE_RETRIED] = METRIC_JOBS_RETRIED,
-        [QUEUE_RETURNED] = METRIC_JOBS_RETURNED,   [QUEUE_COMPLETED] = METRIC_JOBS_COMPLETED,
-        [QUEUE_FAILED] = METRIC_JOBS_FAILED,       [QUEUE_CANCELLED] = METRIC_JOBS_CANCELLED,
+        [QUEUE_STARTED] = METRIC_JOBS_CLAIMED,   [QUEUE_RETRIED] = METRIC_JOBS_RETRIED,
+        [QUEUE_RETURNED] = METRIC_JOBS_RETURNED, [QUEUE_COMPLETED] = METRIC_JOBS_COMPLETED,
+        [QUEUE_FAILED] = METRIC_JOBS_FAILED,     [QUEUE_CANCELLED] = METRIC_JOBS_CANCELLED,
     };
     metric_add((enum metric)counted[move], 1);
     queue_changed(q, id);

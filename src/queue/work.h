@@ -29,8 +29,8 @@ struct work {
     struct cancel cancel;
     int refs;
     enum work_place place;
-    int64_t placed_ms;        /* when it came there */
-    int64_t good_until_ms;    /* of its lease */
+    int64_t placed_ms;     /* when it came there */
+    int64_t good_until_ms; /* of its lease */
     int64_t renew_at_ms, note_at_ms, settle_at_ms;
     uint64_t seen_in_round;
     bool noting; /* the lease thread carries notes of it: it isn't settled before */
@@ -78,8 +78,8 @@ struct queue_worker {
 
 /* A work for a claim, which it owns from then on: one reference. NULL without memory. */
 struct work *work_new(struct queue *q, struct queue_claim *claim);
-struct work *work_ref(struct work *w);   /* with the worker's lock */
-void work_unref(struct work *w);         /* with it; calls no handler */
+struct work *work_ref(struct work *w); /* with the worker's lock */
+void work_unref(struct work *w);       /* with it; calls no handler */
 
 /* Runs the handler, or says why it can't run. On a runner's thread, without the lock. */
 void work_run(struct work *w);

@@ -253,8 +253,8 @@ static void note_failure(struct lane *lane, int r)
     }
     pthread_mutex_unlock(&lane->worker->lock);
     if (first)
-        log_event(LOG_WARN, "jobs can't be moved now; trying again", LOG_S("queue", queue_name_text(lane->queue)),
-                  LOG_S("error", strerror(-r)));
+        log_event(LOG_WARN, "jobs can't be moved now; trying again",
+                  LOG_S("queue", queue_name_text(lane->queue)), LOG_S("error", strerror(-r)));
 }
 
 /* Those whose lease is lost aren't settled any more. */
@@ -379,9 +379,9 @@ void queue_cancel_here(struct queue *q, const char *id)
     struct queue_worker *worker = q->worker;
     if (worker) {
         pthread_mutex_lock(&worker->lock);
-        DL_FOREACH2 (worker->works, w, all_next)
-            if (strcmp(w->shown.job.id, id) == 0)
-                work_stop(w, WHY_ASKED);
+        DL_FOREACH2(worker->works, w, all_next)
+        if (strcmp(w->shown.job.id, id) == 0)
+            work_stop(w, WHY_ASKED);
         pthread_mutex_unlock(&worker->lock);
     }
     pthread_mutex_unlock(&q->worker_lock);
@@ -507,9 +507,9 @@ void queue_worker_hasten(struct queue_worker *worker)
     struct work *w;
     pthread_mutex_lock(&worker->lock);
     worker->hastened = true;
-    DL_FOREACH2 (worker->works, w, all_next)
-        if (w->place == WORK_RUNNING)
-            work_stop(w, WHY_STOPPED);
+    DL_FOREACH2(worker->works, w, all_next)
+    if (w->place == WORK_RUNNING)
+        work_stop(w, WHY_STOPPED);
     pthread_cond_broadcast(&worker->quiet);
     pthread_mutex_unlock(&worker->lock);
 }

@@ -45,8 +45,8 @@ static inline void set_up_jobs(struct jobs *k, const struct queue_handler *handl
     assert_int_equal(store_set_up_migrated((void **)&k->store), 0);
     log_configure(LOG_ERROR, true);
     k->db = k->store->db;
-    assert_int_equal(store_exec(k->db, "CREATE TABLE moves (job TEXT NOT NULL, move TEXT NOT NULL, error TEXT)"),
-                     0);
+    assert_int_equal(
+        store_exec(k->db, "CREATE TABLE moves (job TEXT NOT NULL, move TEXT NOT NULL, error TEXT)"), 0);
     assert_int_equal(queue_open(&k->cfg, k->db, &k->q), 0);
     queue_set_handlers(k->q, handlers);
 }
@@ -98,7 +98,9 @@ static inline void add_many(struct jobs *k, const char *prefix, const char *oper
         size_t count = 0;
         for (; count < 100 && i < n; count++, i++) {
             (void)snprintf(ids[count], sizeof ids[count], "%s-%d", prefix, i);
-            jobs[count] = (struct queue_add){.id = ids[count], .queue = QUEUE_MEDIA, .operation = operation,
+            jobs[count] = (struct queue_add){.id = ids[count],
+                                             .queue = QUEUE_MEDIA,
+                                             .operation = operation,
                                              .priority = QUEUE_PRIORITY_DEFAULT};
         }
         assert_int_equal(add_all(k->q, k->db, jobs, count), 0);

@@ -161,8 +161,12 @@ static void lower_priorities_come_first_and_equal_ones_in_order(void **state)
 static void a_job_carries_what_it_was_given(void **state)
 {
     struct jobs *k = *state;
-    struct queue_add job = {.id = "a-1", .queue = QUEUE_MEDIA, .operation = "resize_image", .max_attempts = 5,
-                            .priority = 7, .data = "{\"jobId\":\"x\",\"params\":{\"width\":640}}"};
+    struct queue_add job = {.id = "a-1",
+                            .queue = QUEUE_MEDIA,
+                            .operation = "resize_image",
+                            .max_attempts = 5,
+                            .priority = 7,
+                            .data = "{\"jobId\":\"x\",\"params\":{\"width\":640}}"};
     struct arena a;
     arena_init(&a, 1 << 20);
     assert_int_equal(add_all(k->q, k->db, &job, 1), 0);
@@ -173,7 +177,10 @@ static void a_job_carries_what_it_was_given(void **state)
     assert_int_equal(claim->job.max_attempts, 5);
     assert_int_equal(json_int(json_object_get(claim->job.data, "params"), "width", 0), 640);
     json_t *result = json_pack("{s:i}", "bytes", 17);
-    struct queue_settle settle = {.claim = claim, .move = QUEUE_COMPLETED, .percent = -1, .result = result,
+    struct queue_settle settle = {.claim = claim,
+                                  .move = QUEUE_COMPLETED,
+                                  .percent = -1,
+                                  .result = result,
                                   .result_text = "{\"bytes\":17}"};
     assert_int_equal(settle_by(k, &settle), 0);
     queue_claim_free(claim);
@@ -412,7 +419,10 @@ static void a_retry_is_an_attempt_and_a_return_is_none(void **state)
     struct jobs *k = *state;
     add(k, "a-1", "x", 10);
     struct queue_claim *claim = claim_one(k);
-    struct queue_settle settle = {.claim = claim, .move = QUEUE_RETRIED, .delay_ms = 60000, .percent = -1,
+    struct queue_settle settle = {.claim = claim,
+                                  .move = QUEUE_RETRIED,
+                                  .delay_ms = 60000,
+                                  .percent = -1,
                                   .error = "the network is down"};
     assert_int_equal(settle_by(k, &settle), 0);
     queue_claim_free(claim);
@@ -561,7 +571,10 @@ static void counts_and_lists_tell_states_apart(void **state)
         {{.queue = -1, .state = JOB_DELAYED, .limit = 1}, 1, "later-1"},
         {{.queue = QUEUE_ONBOARDING, .state = -1, .limit = 10}, 0, NULL},
         {{.queue = -1, .state = -1, .limit = 10, .user_id = "6f1b3b8e-0000-4000-8000-000000000000"}, 0, NULL},
-        {{.queue = QUEUE_MEDIA, .state = JOB_FAILED, .limit = 10, .user_id = "6f1b3b8e-0000-4000-8000-000000000000"},
+        {{.queue = QUEUE_MEDIA,
+          .state = JOB_FAILED,
+          .limit = 10,
+          .user_id = "6f1b3b8e-0000-4000-8000-000000000000"},
          0,
          NULL},
     };
@@ -579,10 +592,9 @@ static void counts_and_lists_tell_states_apart(void **state)
 static void finished_jobs_are_kept_in_bounds(void **state)
 {
     struct jobs *k = *state;
-    run_sql(k->db,
-            "INSERT INTO queue_jobs (id, queue, operation, state, finished_at)"
-            " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1205)"
-            " SELECT 'done-' || i, 'media-jobs', 'x', 'completed', '2999-01-01T00:00:00.000Z' FROM n");
+    run_sql(k->db, "INSERT INTO queue_jobs (id, queue, operation, state, finished_at)"
+                   " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1205)"
+                   " SELECT 'done-' || i, 'media-jobs', 'x', 'completed', '2999-01-01T00:00:00.000Z' FROM n");
     static const char *const others[][3] = {{"old-1", "completed", "2020-01-01T00:00:00.000Z"},
                                             {"old-2", "failed", "2020-01-01T00:00:00.000Z"},
                                             {"new-1", "failed", "2999-01-01T00:00:00.000Z"}};
