@@ -50,6 +50,8 @@ struct chat_refusal {
 int chat_begin(struct chat *chat, const struct chat_message *message, struct event_stream **ret,
                struct chat_refusal *ret_refusal);
 
+#define CHAT_STREAM "chat" /* the kind of its streams */
+
 /* Stops the turn of a stream (found with event_stream_find). False if its end was decided before. Any thread.
  */
 bool chat_stop(struct event_stream *stream);

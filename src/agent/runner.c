@@ -27,10 +27,11 @@ struct run {
     struct cancel cancel; /* the client's, and the flow's deadline */
     struct interpolate_scope scope;
     struct stagehand_sessions sessions;
-    json_t *audit; /* of the steps */
-    int n_steps;   /* begun so far */
-    size_t bytes;  /* of the results */
-    bool ended;    /* cancelled or out of time: on_error has no say */
+    bool side_effects; /* the flow's row allows them */
+    json_t *audit;     /* of the steps */
+    int n_steps;       /* begun so far */
+    size_t bytes;      /* of the results */
+    bool ended;        /* cancelled or out of time: on_error has no say */
     int64_t begun_ms;
 };
 
@@ -154,6 +155,7 @@ static int work(struct run *run, const struct step_type *type, const json_t *con
         .cancel = &cancel,
         .deadline_ms = limit < run->call->deadline_ms ? limit : run->call->deadline_ms,
         .sessions = &run->sessions,
+        .side_effects = run->side_effects,
     };
     _cleanup_json_ json_t *filled = NULL;
     int r = type->unavailable ? step_unavailable(&step, type->unavailable)
@@ -302,6 +304,7 @@ static bool admit(const struct action_env *env, const struct action_call *call, 
 static void run_flow(struct run *run, const struct flow *flow)
 {
     struct action_result *result = run->result;
+    run->side_effects = flow->allow_side_effects;
     tell(run->call, -1, ACTION_RUNNING, 0, NULL);
     int r = run->audit ? run_list(run, flow->steps, result->error, sizeof result->error) : -ENOMEM;
     result->status = r < 0 ? ACTION_ERROR : ACTION_SUCCESS;

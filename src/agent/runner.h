@@ -10,12 +10,15 @@
 #include "llm/llm.h"
 #include "retrieval/retrieval.h"
 
+struct media_jobs;
+
 /* What steps work with. */
 struct action_env {
     const struct config *cfg;
     struct db *db;
     struct llm *llm;
     struct retrieval *retrieval;
+    const struct media_jobs *media; /* NULL: there is no queue */
 };
 
 enum action_status { ACTION_RUNNING, ACTION_SUCCESS, ACTION_ERROR, ACTION_MISS };

@@ -39,6 +39,7 @@ struct step_run {
     struct cancel *cancel; /* raised by the client, the step's time limit, or the flow's */
     int64_t deadline_ms;   /* the sooner of the two limits, clock_monotonic_ms() */
     struct stagehand_sessions *sessions;
+    bool side_effects; /* the flow's row allows them */
     char error[STEP_ERROR_MAX];
 };
 
@@ -80,6 +81,8 @@ unsigned step_directus_effects(const json_t *config);
 
 int step_llm_generate(struct step_run *run, const json_t *config, json_t **ret);
 int step_memory_recall(struct step_run *run, const json_t *config, json_t **ret);
+
+int step_bullmq_enqueue(struct step_run *run, const json_t *config, json_t **ret);
 
 int step_http_request(struct step_run *run, const json_t *config, json_t **ret);
 

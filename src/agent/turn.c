@@ -49,7 +49,7 @@ static void release(void *ctx)
     free(t);
 }
 
-static const struct event_ops stream_ops = {pause_model, abandoned, release};
+static const struct event_ops stream_ops = {CHAT_STREAM, pause_model, abandoned, release};
 
 static void show_visible(void *ctx, const char *text, size_t len)
 {

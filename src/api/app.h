@@ -7,6 +7,11 @@
 #include "base/config.h"
 #include "http/route.h"
 
+/* Of the taxonomy's look-ups. */
+struct cache_counts {
+    int64_t hits, misses, size;
+};
+
 struct app {
     const struct config *cfg;
     struct db *db;
@@ -22,6 +27,9 @@ struct app {
     struct chat *chat;
     struct goose *goose;
     struct queue *queue;
+    const struct media_jobs *media;
+    struct job_watches *watches;
+    void (*taxonomy_cache)(const struct app *app, struct cache_counts *ret); /* NULL: there is none */
     struct directus_upstream *upstream; /* NULL: /api/directus is served from the store */
     struct cancel *model_stop;          /* raised when the server ends: whatever waits for a model or
                                          * for Directus gives up */

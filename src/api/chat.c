@@ -70,7 +70,7 @@ static reply resume(struct request *rq, const char *stream_id, const char *last_
     if (stream_id && id[0] && strcmp(stream_id, id) != 0)
         return no_stream(rq);
     _cleanup_(event_stream_unrefP) struct event_stream *stream =
-        event_stream_find(rq->app->events, stream_id ? stream_id : id, rq->who->user_id);
+        event_stream_find(rq->app->events, CHAT_STREAM, stream_id ? stream_id : id, rq->who->user_id);
     return stream ? reply_events(rq, stream, after) : no_stream(rq);
 }
 
@@ -99,7 +99,7 @@ static reply chat_resume(struct request *rq)
 static reply chat_end(struct request *rq)
 {
     _cleanup_(event_stream_unrefP) struct event_stream *stream =
-        event_stream_find(rq->app->events, rq->params[0], rq->who->user_id);
+        event_stream_find(rq->app->events, CHAT_STREAM, rq->params[0], rq->who->user_id);
     if (!stream)
         return reply_error(rq, ERR_NOT_FOUND, "There is no such stream");
     return reply_json(rq, 200, "{s:b, s:b}", "ok", 1, "stopped", chat_stop(stream));

@@ -15,7 +15,6 @@
 #define TIMEOUT_DEFAULT_S 300
 #define TIMEOUT_MOST_S 3600
 #define RECIPE_NAME_MAX 64
-#define EVENT_STREAM "text/event-stream"
 
 struct goose_body {
     const char *action, *instructions, *recipe, *run_id;
@@ -121,12 +120,6 @@ static reply status(struct request *rq, const struct goose_body *in)
                       "runs", runs);
 }
 
-static bool wants_events(struct request *rq)
-{
-    const char *accept = request_header(rq, "Accept");
-    return accept && strcasestr(accept, EVENT_STREAM) != NULL;
-}
-
 /* A client that lost its connection sends its request again with the last event it saw: never a second run.
  */
 static reply resume(struct request *rq, const char *last_event_id)
@@ -135,7 +128,7 @@ static reply resume(struct request *rq, const char *last_event_id)
     int64_t after = 0;
     _cleanup_(event_stream_unrefP) struct event_stream *stream = NULL;
     if (event_id_parse(last_event_id, id, &after) == 0 && id[0])
-        stream = event_stream_find(rq->app->events, id, rq->who->user_id);
+        stream = event_stream_find(rq->app->events, GOOSE_STREAM, id, rq->who->user_id);
     if (!stream)
         return reply_error(rq, ERR_NOT_FOUND, "There is no such stream to resume");
     return reply_events(rq, stream, after);
@@ -152,7 +145,7 @@ static reply run(struct request *rq, const struct goose_body *in)
                             .instructions = in->instructions,
                             .recipe = in->recipe,
                             .timeout_s = in->timeout_s,
-                            .stream = wants_events(rq)};
+                            .stream = request_wants_events(rq)};
     int r = goose_run(rq->app->goose, &ask, id, &stream);
     if (r != GOOSE_OK)
         return refuse(rq, r);

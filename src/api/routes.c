@@ -15,6 +15,7 @@
     onboarding_routes, \
     posts_routes, \
     profile_routes, \
+    queue_routes, \
     rbac_routes, \
     register_routes, \
     system_routes, \

@@ -16,6 +16,7 @@ extern const struct route impersonate_routes[];    /* impersonate.c */
 extern const struct route onboarding_routes[];     /* onboarding.c */
 extern const struct route posts_routes[];          /* posts.c */
 extern const struct route profile_routes[];        /* profile.c */
+extern const struct route queue_routes[];          /* queue.c */
 extern const struct route rbac_routes[];           /* rbac.c */
 extern const struct route register_routes[];       /* register.c */
 extern const struct route system_routes[];         /* system.c */

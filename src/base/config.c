@@ -96,6 +96,7 @@ const struct setting settings[] = {
         "Most MiB that the files of one user may take together; 0: no limit"),
     TEXT("MEDIA_TMP_DIR", media_tmp_dir, NULL,
          "Directory for files that are arriving or in work. Unset: tmp in the data directory"),
+    INT("MEDIA_THREADS", media_threads, "2", 1, 64, "Threads of each program that a media job runs"),
     CHOICE("LOG_LEVEL", log_level, "info", "debug|info|warn|error", "Least level that is logged"),
     CHOICE("LOG_FORMAT", log_format, "json", "json|text", "Form of a log line"),
 
@@ -145,11 +146,13 @@ const struct setting settings[] = {
         "Runs of Goose at a time, on all servers of the store together"),
     TEXT("GOOSE_ENV", goose_env, "GOOSE_PROVIDER,GOOSE_MODEL,GOOSE_MODE,OLLAMA_HOST",
          "Variables of the server's environment that Goose gets, comma separated"),
+    TEXT("YTDLP_BIN", ytdlp_bin, "yt-dlp",
+         "The yt-dlp that download_video and ytdlp_info run: a path, or a name that is looked for in PATH"),
     TEXT("HTTP_REQUEST_HOSTS", http_request_hosts, NULL,
          "Hosts that the http_request step may call, comma separated, as host or host:port (without one: the "
          "scheme's own port alone); unset allows none"),
     BOOL("ALLOW_PRIVATE_URLS", allow_private_urls, "false",
-         "Lets flows call private addresses; only for tests"),
+         "Lets flows and media jobs reach private addresses; only for tests"),
     {.name = NULL},
 };
 

@@ -44,6 +44,7 @@ struct config {
     int64_t max_upload_mb;
     int64_t max_storage_mb_per_user;
     const char *media_tmp_dir;
+    int64_t media_threads;
     const char *log_level;
     const char *log_format;
 
@@ -77,6 +78,7 @@ struct config {
     const char *goose_bin;
     int64_t goose_max_runs;
     const char *goose_env;
+    const char *ytdlp_bin;
     const char *http_request_hosts;
     bool allow_private_urls;
 };

@@ -13,6 +13,7 @@
     X(ERR_MISSING_FIELD, 400, "missing_field", "Missing required fields") \
     X(ERR_INVALID_FIELD, 400, "invalid_field", "A field has an invalid value") \
     X(ERR_INVALID_QUERY, 400, "invalid_query", "A query parameter has an invalid value") \
+    X(ERR_URL_REFUSED, 400, "url_not_allowed", "The address must be a public one, http or https") \
     X(ERR_EMPTY_MESSAGE, 400, "empty_message", "The message is empty") \
     X(ERR_ATTACHMENT_UNSUPPORTED, 400, "attachment_unsupported", \
       "The model can't read an attachment of this kind") \
@@ -35,6 +36,9 @@
     X(ERR_EMAIL_EXISTS, 409, "email_exists", "Email already exists") \
     X(ERR_ILLEGAL_TRANSITION, 409, "illegal_transition", "Onboarding can't go from its state to this one") \
     X(ERR_ONBOARDING_RUNNING, 409, "onboarding_in_progress", "An export is being processed already") \
+    X(ERR_JOB_QUEUED, 409, "job_already_queued", "This job is queued, in work or done already") \
+    X(ERR_JOB_NOT_FAILED, 409, "job_not_failed", "Only a job that has failed can be tried again") \
+    X(ERR_JOB_ENDED, 409, "job_ended", "This job has ended already") \
     X(ERR_GOOSE_BUSY, 409, "goose_busy", "As many runs of Goose as may are running already") \
     X(ERR_IDEMPOTENCY_IN_PROGRESS, 409, "idempotency_in_progress", \
       "A request with this Idempotency-Key is still being worked on") \
@@ -59,6 +63,10 @@
     X(ERR_WORKSPACE_MISSING, 503, "workspace_missing", \
       "The account setup is incomplete: it has no workspace") \
     X(ERR_STORE_UNAVAILABLE, 503, "store_unavailable", "The data store is unavailable, try again shortly") \
+    X(ERR_QUEUE_UNAVAILABLE, 503, "queue_unavailable", \
+      "The job queue can't be reached, try again shortly; nothing was queued") \
+    X(ERR_QUEUE_UNCONFIRMED, 503, "queue_unconfirmed", \
+      "The job is kept and will be queued as soon as the queue can be reached; asking again is safe") \
     X(ERR_STORAGE_FULL, 503, "storage_full", "There is no room left for files") \
     X(ERR_MODEL_BUSY, 503, "model_busy", "The language model is busy, try again shortly") \
     X(ERR_MODEL_UNAVAILABLE, 503, "model_unavailable", \

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -92,4 +94,16 @@ int keep_file(int fd, const char *path)
     if (r < 0)
         (void)unlink(path);
     return r;
+}
+
+void keep_remove_tree(const char *path)
+{
+    char *const roots[] = {(char *)(uintptr_t)path, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTSENT *at;
+    while (walk && (at = fts_read(walk)))
+        if (at->fts_info != FTS_D)
+            (void)(at->fts_info == FTS_DP ? rmdir(at->fts_accpath) : unlink(at->fts_accpath));
+    if (walk)
+        (void)fts_close(walk);
 }

@@ -21,4 +21,7 @@ int keep_directory(const char *path);
 /* The same for the directory that holds the path. */
 int keep_directory_of(const char *path);
 
+/* Removes a directory with all in it, as far as that can be done; links are removed, not followed. */
+void keep_remove_tree(const char *path);
+
 #endif

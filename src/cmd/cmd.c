@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "net/guard.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -125,6 +126,7 @@ int cmd_config(struct cmd_env *env)
         if (strcmp(levels[i], env->load.config.log_level) == 0)
             level = (enum log_level)i;
     log_configure(level, strcmp(env->load.config.log_format, "json") == 0);
+    guard_allow_private(env->load.config.allow_private_urls);
     return 0;
 }
 

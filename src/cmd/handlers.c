@@ -3,6 +3,8 @@
 #include "cmd/handlers.h"
 
 #include "base/log.h"
+#include "media/settle.h"
+#include "media/work.h"
 #include "queue/worker.h"
 
 #include <errno.h>
@@ -15,7 +17,33 @@ struct kind {
     struct queue_handler handler; /* but for its context */
 };
 
+/* ---- media-jobs */
+
+static int open_media(const struct job_services *services, void **ret_ctx)
+{
+    struct media_worker *w = malloc(sizeof *w);
+    if (!w)
+        return log_error(-ENOMEM, "open the handler of media jobs");
+    *w = (struct media_worker){.cfg = services->cfg, .db = services->db, .files = services->files};
+    *ret_ctx = w;
+    return 0;
+}
+
+static void close_media(void *ctx)
+{
+    free(ctx);
+}
+
+/* ---- all of them */
+
 static const struct kind kinds[] = {
+    {open_media,
+     close_media,
+     {.queue = QUEUE_MEDIA,
+      .run = media_work_run,
+      .moved = media_moved,
+      .progressed = media_progressed,
+      .done = media_work_done}},
     {.handler = {.queue = QUEUES}},
 };
 
@@ -75,5 +103,7 @@ int handlers_start_worker(const struct job_services *services, unsigned queues, 
     queues &= known_queues();
     for (int i = 0; i < QUEUES; i++)
         options.concurrency[i] = queues & (1U << i) ? (int)concurrency[i] : 0;
+    if (options.concurrency[QUEUE_MEDIA] > 0)
+        media_work_sweep(cfg);
     return queue_worker_start(&options, ret);
 }

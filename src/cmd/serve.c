@@ -4,6 +4,7 @@
 #include "agent/chat.h"
 #include "api/app.h"
 #include "api/directus_proxy.h"
+#include "api/job_watch.h"
 #include "auth/identity.h"
 #include "auth/logins.h"
 #include "base/cancel.h"
@@ -22,6 +23,7 @@
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
+#include "media/jobs.h"
 #include "onboarding/exports.h"
 #include "posts/posts.h"
 #include "queue/worker.h"
@@ -48,6 +50,7 @@ struct services {
     struct limits *limits;
     struct http_server *server;
     struct schedule *schedule;
+    struct media_jobs media;
     struct handlers *handlers;
     struct queue_worker *worker; /* NULL: --no-worker */
 };
@@ -117,7 +120,7 @@ static int start_chat(struct services *s)
     if (r < 0)
         return r;
     struct chat_options chat = {
-        {app->cfg, app->db, app->llm, app->retrieval}, app->flows, app->quota, app->events};
+        {app->cfg, app->db, app->llm, app->retrieval, app->media}, app->flows, app->quota, app->events};
     return chat_open(&chat, &app->chat);
 }
 
@@ -222,7 +225,11 @@ static int start_services(struct services *s, bool work)
     posts_set_rules(app->quota);
     items_on_change(rows_changed, app);
     db_on_user_change(app->db, user_changed, app);
+    s->media = (struct media_jobs){app->cfg, app->db, app->queue, app->quota};
+    app->media = &s->media;
     r = start_chat(s);
+    if (r == 0)
+        r = job_watches_start(app, &app->watches);
     if (r == 0)
         r = goose_open(app->cfg, app->db, app->events, &app->goose);
     if (r == 0)
@@ -254,9 +261,13 @@ static void stop_services(struct services *s)
         chat_close(app->chat);
     if (app->goose)
         goose_close(app->goose);
+    if (app->watches)
+        job_watches_stop(app->watches);
     stop_jobs(s);
     if (app->events)
         event_hub_stop(app->events);
+    if (app->watches)
+        job_watches_free(app->watches);
     db_on_user_change(app->db, NULL, NULL);
     if (app->upstream)
         directus_upstream_close(app->upstream);

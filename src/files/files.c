@@ -122,12 +122,6 @@ int file_look(int fd, struct file_kind *ret)
 
 /* ---- storing */
 
-struct putting {
-    const struct files *files;
-    const struct file_new *in;
-    const char *id;
-};
-
 /* A write to the owner's row, so that two files that come at once are counted one behind the other. */
 static int lock_owner(struct db_conn *c, const char *owner)
 {
@@ -137,28 +131,43 @@ static int lock_owner(struct db_conn *c, const char *owner)
     return r < 0 ? r : changed == 1 ? 0 : -ENOENT;
 }
 
-static int check_room(struct db_conn *c, const struct putting *p)
+static int check_room(const struct files *files, struct db_conn *c, const char *owner, int64_t bytes)
 {
     int64_t used = 0;
-    if (p->files->most_bytes == 0)
+    if (files->most_bytes == 0)
         return 0;
     int r = db_query_int(
         c, "SELECT CAST(coalesce(sum(filesize), 0) AS BIGINT) FROM directus_files WHERE uploaded_by = ?1",
-        DB_ARGS(DB_TEXT(p->in->owner)), &used);
+        DB_ARGS(DB_TEXT(owner)), &used);
     if (r < 0)
         return r;
-    return p->in->kind.bytes > p->files->most_bytes - used ? -EDQUOT : 0;
+    return bytes > files->most_bytes - used ? -EDQUOT : 0;
 }
 
-static int put_unit(struct db_conn *c, void *arg)
+struct room {
+    const struct files *files;
+    const char *owner;
+    int64_t bytes;
+};
+
+static int room_unit(struct db_conn *c, void *arg)
 {
-    const struct putting *p = arg;
-    const struct file_new *in = p->in;
+    const struct room *room = arg;
+    return check_room(room->files, c, room->owner, room->bytes);
+}
+
+int file_room(struct files *files, const char *owner, int64_t bytes)
+{
+    return db_read(files->db, room_unit, &(struct room){files, owner, bytes});
+}
+
+int file_add_in(struct files *files, struct db_conn *c, const char *id, const struct file_new *in)
+{
     char now[ISO_TIME_LEN];
     clock_format_iso(clock_now_ms(), now);
     int r = lock_owner(c, in->owner);
-    if (r == 0)
-        r = check_room(c, p);
+    if (r == 0 && !in->room_known)
+        r = check_room(files, c, in->owner, in->kind.bytes);
     if (r == 0)
         r = db_exec(
             c,
@@ -166,13 +175,13 @@ static int put_unit(struct db_conn *c, void *arg)
             " uploaded_by, created_on, uploaded_on, modified_by, modified_on, filesize, width, height,"
             " description, tags)"
             " VALUES (?1, 'local', ?12, ?2, ?3, ?4, ?5, ?6, ?6, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            DB_ARGS(DB_TEXT(p->id), DB_TEXT(in->name), DB_TEXT(in->title), DB_TEXT(in->kind.type),
+            DB_ARGS(DB_TEXT(id), DB_TEXT(in->name), DB_TEXT(in->title), DB_TEXT(in->kind.type),
                     DB_TEXT(in->owner), DB_TEXT(now), DB_INT(in->kind.bytes),
                     in->kind.width ? DB_INT(in->kind.width) : DB_NULL,
                     in->kind.height ? DB_INT(in->kind.height) : DB_NULL, DB_TEXT(in->description),
-                    DB_TEXT(in->tags), DB_TEXT(p->id)),
+                    DB_TEXT(in->tags), DB_TEXT(id)),
             NULL);
-    return r == 0 && in->also ? in->also(c, p->id, in->arg) : r;
+    return r == 0 && in->also ? in->also(c, id, in->arg) : r;
 }
 
 /* The sweep goes by the time of the last write, and what a job made may have lain about. */
@@ -181,15 +190,36 @@ static int touch(int fd)
     return futimens(fd, NULL) < 0 ? -errno : 0;
 }
 
-int file_put(struct files *files, const struct file_new *in, char *ret_id)
+int file_stage(struct files *files, int fd, char *ret_id)
 {
     char path[PATH_MAX], id[UUID_SIZE];
     uuid_make(id);
     int r = files_path(files, id, path, sizeof path);
     if (r == 0)
-        r = touch(in->fd);
+        r = touch(fd);
     if (r == 0)
-        r = keep_file(in->fd, path);
+        r = keep_file(fd, path);
+    if (r == 0)
+        memcpy(ret_id, id, sizeof id);
+    return r;
+}
+
+struct putting {
+    struct files *files;
+    const struct file_new *in;
+    const char *id;
+};
+
+static int put_unit(struct db_conn *c, void *arg)
+{
+    const struct putting *p = arg;
+    return file_add_in(p->files, c, p->id, p->in);
+}
+
+int file_put(struct files *files, const struct file_new *in, char *ret_id)
+{
+    char id[UUID_SIZE];
+    int r = file_stage(files, in->fd, id);
     if (r < 0)
         return r;
     r = db_write(files->db, put_unit, &(struct putting){files, in, id});

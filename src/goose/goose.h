@@ -13,6 +13,7 @@
 #include "goose/rows.h"
 #include "http/events.h"
 
+#define GOOSE_STREAM "goose" /* the kind of a run's stream */
 #define GOOSE_VERSION_SIZE 128
 #define GOOSE_INSTRUCTIONS_MAX ((size_t)64 * 1024) /* bytes */
 

@@ -45,7 +45,7 @@ static void valve_release(void *ctx)
 
 int run_open_stream(struct run *run, struct event_hub *hub, const char *owner)
 {
-    static const struct event_ops ops = {valve_pause, valve_abandoned, valve_release};
+    static const struct event_ops ops = {GOOSE_STREAM, valve_pause, valve_abandoned, valve_release};
     struct valve *v = calloc(1, sizeof *v);
     int r = v ? event_stream_new(hub, run->id, owner, &ops, v, &run->stream) : -ENOMEM;
     if (r < 0)

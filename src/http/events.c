@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "base/text.h"
 #include "base/uuid.h"
+#include "http/answer.h"
 #include "http/exchange.h"
 #include "http/reader.h"
 
@@ -233,13 +234,14 @@ void event_stream_end(struct event_stream *s)
     }
 }
 
-struct event_stream *event_stream_find(struct event_hub *hub, const char *id, const char *owner)
+struct event_stream *event_stream_find(struct event_hub *hub, const char *kind, const char *id,
+                                       const char *owner)
 {
     struct event_stream *s;
     pthread_mutex_lock(&hub->lock);
     HASH_FIND_STR(hub->by_id, id, s);
     if (s)
-        s = strcmp(s->owner, owner) == 0 ? event_stream_ref(s) : NULL;
+        s = strcmp(s->owner, owner) == 0 && strcmp(s->ops->kind, kind) == 0 ? event_stream_ref(s) : NULL;
     pthread_mutex_unlock(&hub->lock);
     return s;
 }
@@ -403,6 +405,12 @@ static bool attach(struct event_stream *s, struct reading *g, int64_t after)
     return at >= 0;
 }
 
+bool request_wants_events(const struct request *rq)
+{
+    const char *accept = request_header(rq, "Accept");
+    return accept && strcasestr(accept, EVENTS_TYPE) != NULL;
+}
+
 reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
 {
     struct reading *g = calloc(1, sizeof *g);
@@ -418,7 +426,7 @@ reply reply_events(struct request *rq, struct event_stream *s, int64_t after)
         reader_unref(reader);
         return reply_error(rq, ERR_NOT_FOUND, "There is no such stream to resume");
     }
-    reply_header(rq, "Content-Type", "text/event-stream");
+    reply_header(rq, "Content-Type", EVENTS_TYPE);
     reply_header(rq, "Cache-Control", "no-cache");
     reply_header(rq, "X-Accel-Buffering", "no");
     return reply_stream(rq, 200, reader, -1);

@@ -32,6 +32,8 @@ int event_hub_start(const struct event_hub_options *options, struct event_hub **
 void event_hub_stop(struct event_hub *hub);
 
 struct event_ops {
+    const char
+        *kind; /* what it streams: who looks for one kind finds no other, whose ctx is something else */
     void (*pause)(void *ctx, bool paused);
     void (*abandoned)(void *ctx);
     void (*release)(void *ctx); /* the last reference is gone */
@@ -54,14 +56,18 @@ struct event_stream *event_stream_ref(struct event_stream *s);
 void event_stream_unref(struct event_stream *s);
 DEFINE_CLEANUP(struct event_stream *, event_stream_unref);
 
-/* The stream with that id if it is still kept and `owner` began it: a reference, or NULL. */
-struct event_stream *event_stream_find(struct event_hub *hub, const char *id, const char *owner);
+/* The stream of that kind and id if it is still kept and `owner` began it: a reference, or NULL. */
+struct event_stream *event_stream_find(struct event_hub *hub, const char *kind, const char *id,
+                                       const char *owner);
 
 void *event_stream_ctx(struct event_stream *s);
 bool event_stream_ended(struct event_stream *s);
 
 /* Reads "<uuid>:<n>" (ret_id, UUID_SIZE bytes, may be NULL) or "<n>" (ret_id becomes ""): 0 or -EINVAL. */
 int event_id_parse(const char *text, char *ret_id, int64_t *ret_n);
+
+/* Whether the client accepts an event stream. */
+bool request_wants_events(const struct request *rq);
 
 /* Answers with the stream from the event after number `after` (0 = from its beginning); an earlier reader is
  * ended. 404 if what should come next is no longer kept. */

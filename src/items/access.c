@@ -68,7 +68,7 @@
 
 #define NAME_MAX_BYTES 255
 #define LINE_MAX_BYTES 1024
-#define URL_MAX_BYTES 4096
+#define URL_MAX_BYTES 2048
 #define TEXT_MAX_BYTES (64 * 1024)
 #define JSON_MAX (64 * 1024)
 #define COUNT_MAX 9007199254740991.0 /* what a double, and so every client, holds exactly */
@@ -83,7 +83,7 @@ static const struct column media_jobs[] = {
     CHOICE("status", ONCE, "pending|queued|processing|completed|failed", .user_choices = "pending|queued",
            .stored_as = "pending"),
     UUID("input_file_id", ONCE | NULLABLE, REFERS("directus_files")),
-    TEXT("input_url", ONCE | NULLABLE, URL_MAX_BYTES),
+    TEXT("input_url", ONCE | NULLABLE | WEB_URL, URL_MAX_BYTES),
     INT("priority", SHOWN, 0, 2097151),
     UUID("creator_profile_id", ONCE | NULLABLE, REFERS("creator_profiles")),
     UUID("media_id", ONCE | NULLABLE, REFERS("media_assets")),

@@ -33,6 +33,7 @@ enum column_flag {
     EXTENDED = 32,    /* users: only in the tiers pro and studio */
     FIXED = 64,       /* set by the engine; not even admins write it */
     EMBEDDED = 128,   /* what the collection's `stale` column is worked out from */
+    WEB_URL = 256,    /* a text that is opened later: http or https, and no private address (net/guard.h) */
 };
 
 struct column {

@@ -114,6 +114,9 @@ static void add_notes(struct buf *out)
                 (void)buf_addf(out, ", stored as `%s`", col->stored_as);
             if (col->user_choices)
                 (void)buf_adds(out, ".\n");
+            if (col->flags & WEB_URL)
+                (void)buf_addf(out, "- `%s.%s` must be a http or https address, and no private one.\n",
+                               c->name, col->name);
             if (col->alias)
                 (void)buf_addf(out, "- `%s.%s` may be called `%s`.\n", c->name, col->name, col->alias);
         }

@@ -3,6 +3,7 @@
 #include "items/values.h"
 
 #include "base/text.h"
+#include "net/guard.h"
 
 #include <errno.h>
 #include <math.h>
@@ -61,6 +62,10 @@ static int read_text(const struct reading *r)
         return refuse(r, arena_printf(r->scope->arena, "must have at most %.0f bytes", r->column->max));
     if (!r->comparing && (r->column->flags & NEEDED) && str_is_blank(text))
         return refuse(r, "must not be blank");
+    int url = !r->comparing && (r->column->flags & WEB_URL) ? guard_check_url(text) : 0;
+    if (url < 0)
+        return refuse(r, url == -EACCES ? "leads to an address that is not public"
+                                        : "must be a http or https address");
     return set_text(r, text);
 }
 

@@ -29,6 +29,8 @@ struct transfer {
     curl_off_t form_at; /* of the file: what was read */
     bool guarded;       /* the guard refused an address */
     bool too_large;
+    size_t sunk;   /* bytes that the sink has taken */
+    int sink_said; /* what it ended the transfer with */
 };
 
 void fetch_response_free(struct fetch_response *response)
@@ -41,9 +43,19 @@ static void init_curl(void)
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+static bool sink(struct transfer *t, const char *data, size_t len)
+{
+    t->too_large = len > t->response->body.max - t->sunk;
+    t->sink_said = t->too_large ? 0 : t->request->sink(t->request->sink_ctx, data, len);
+    t->sunk += t->too_large ? 0 : len;
+    return !t->too_large && t->sink_said == 0;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct transfer *t = arg;
+    if (t->request->sink)
+        return sink(t, data, size * n) ? size * n : CURL_WRITEFUNC_ERROR;
     if (buf_add(&t->response->body, data, size * n) == 0)
         return size * n;
     t->too_large = true;
@@ -179,6 +191,8 @@ static void set_limits(struct transfer *t)
     int64_t timeout_ms = request->timeout_ms ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
     (void)curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     (void)curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    (void)curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, (long)(request->idle_ms / 1000));
     (void)curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, request->max_redirects > 0 ? 1L : 0L);
     (void)curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, (long)request->max_redirects);
     (void)curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -248,7 +262,7 @@ static int errno_of(const struct transfer *t, CURLcode result)
     case CURLE_OUT_OF_MEMORY:
         return -ENOMEM;
     case CURLE_WRITE_ERROR:
-        return t->too_large ? -EMSGSIZE : -EIO;
+        return t->too_large ? -EMSGSIZE : t->sink_said < 0 ? t->sink_said : -EIO;
     default:
         return -EIO;
     }

@@ -29,9 +29,14 @@ struct fetch_request {
     int64_t connect_timeout_ms;    /* 0 = 5 s */
     int64_t timeout_ms;            /* of the whole; 0 = 30 s */
     size_t max_body;               /* bytes of the answer; 0 = 1 MiB; more is -EMSGSIZE */
-    int max_redirects;             /* 0 = none are followed */
-    bool public_only;              /* the guard applies, to each redirect too */
-    struct cancel *cancel;         /* may be NULL */
+    int64_t idle_ms;               /* in which nothing comes; whole seconds; 0 = the whole's limit alone */
+    /* Takes the answer's body as it comes, instead of response->body: 0, or a negative errno that ends it.
+     * Whatever its status is; NULL = none. */
+    int (*sink)(void *ctx, const char *data, size_t len);
+    void *sink_ctx;
+    int max_redirects;     /* 0 = none are followed */
+    bool public_only;      /* the guard applies, to each redirect too */
+    struct cancel *cancel; /* may be NULL */
 };
 
 struct fetch_response {
@@ -43,9 +48,9 @@ struct fetch_response {
 
 void fetch_response_free(struct fetch_response *response);
 
-/* 0 whatever the HTTP status; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused), -EMSGSIZE, -EINVAL (bad
- * URL), -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in every case. The process
- * must ignore SIGPIPE. */
+/* 0 whatever the HTTP status; what the sink returned; -ECANCELED, -ETIMEDOUT, -EACCES (the guard refused),
+ * -EMSGSIZE, -EINVAL (bad URL), -ECONNREFUSED, -ENOMEM or -EIO (everything else). response may be freed in
+ * every case. The process must ignore SIGPIPE. */
 int fetch(const struct fetch_request *request, struct fetch_response *response);
 
 #endif

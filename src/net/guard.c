@@ -10,6 +10,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
@@ -162,4 +163,46 @@ int guard_parse_url(const char *url, char *ret_host)
     if (ret_host)
         copy_host(host, ret_host);
     return 0;
+}
+
+/* ---- where a URL comes in */
+
+static bool private_allowed; /* set before threads start */
+
+void guard_allow_private(bool allow)
+{
+    private_allowed = allow;
+}
+
+static bool is_localhost(const char *host)
+{
+    static const char name[] = "localhost";
+    size_t len = strlen(host), tail = sizeof name - 1;
+    if (len > 0 && host[len - 1] == '.')
+        len--;
+    return len >= tail && strncmp(host + len - tail, name, tail) == 0 &&
+           (len == tail || host[len - tail - 1] == '.');
+}
+
+/* A name has no address here; what is one is read as connect() would. */
+static bool is_private_address(const char *host)
+{
+    struct addrinfo *list = NULL;
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    if (getaddrinfo(host, NULL, &hints, &list) != 0)
+        return false;
+    bool found = false;
+    for (const struct addrinfo *at = list; at; at = at->ai_next)
+        found = found || !guard_address_is_public(at->ai_addr);
+    freeaddrinfo(list);
+    return found;
+}
+
+int guard_check_url(const char *url)
+{
+    char host[HOST_MAX + 1];
+    int r = guard_parse_url(url, host);
+    if (r < 0 || private_allowed)
+        return r;
+    return is_localhost(host) || is_private_address(host) ? -EACCES : 0;
 }

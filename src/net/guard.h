@@ -17,6 +17,14 @@ bool guard_address_is_public(const struct sockaddr *address);
  * (may be NULL, else of 256 bytes) gets the host in lower case without brackets. */
 int guard_parse_url(const char *url, char *ret_host);
 
+/* ALLOW_PRIVATE_URLS, for guard_check_url: once, at the start of the process, before there are threads. */
+void guard_allow_private(bool allow);
+
+/* What can be said of a user's URL where it comes in, without looking anything up: 0; -EINVAL it is not of
+ * good form; -EACCES its host is written as an address that isn't public, in whatever way (2130706433), or is
+ * "localhost" or below. What a name leads to is checked when it is connected to. */
+int guard_check_url(const char *url);
+
 /* Who a URL (of good form) speaks to, as lists of hosts name it: the host in lower case (IPv6 in brackets),
  * and
  * ":port" where that isn't the scheme's own. ret: GUARD_AUTHORITY_SIZE bytes. 0 or -EINVAL. */

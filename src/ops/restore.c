@@ -16,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,18 +120,6 @@ static int take_target(struct run *run)
 
 /* ---- directories of ours beside it */
 
-static void remove_tree(const char *path)
-{
-    char *const roots[] = {(char *)(uintptr_t)path, NULL};
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    FTSENT *at;
-    while (walk && (at = fts_read(walk)))
-        if (at->fts_info != FTS_D)
-            (void)(at->fts_info == FTS_DP ? rmdir(at->fts_accpath) : unlink(at->fts_accpath));
-    if (walk)
-        (void)fts_close(walk);
-}
-
 /* Removes what a killed restore began: its marker is there, and nobody holds it. */
 static void remove_unfinished(const struct run *run, const char *name)
 {
@@ -141,7 +128,7 @@ static void remove_unfinished(const struct run *run, const char *name)
     (void)snprintf(marker, sizeof marker, "%s/" MARKER, path);
     _cleanup_close_ int fd = open(marker, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-        remove_tree(path);
+        keep_remove_tree(path);
 }
 
 static void remove_leftovers(const struct run *run)
@@ -328,7 +315,7 @@ int restore_run(const struct restore_options *options, struct restore_summary *r
     if (r == 0)
         r = put_in_place(&run);
     if (r < 0 && run.fresh[0])
-        remove_tree(run.fresh);
+        keep_remove_tree(run.fresh);
     if (r == 0) {
         summarize(&run);
         *ret = summary;

@@ -67,7 +67,9 @@ describe('docs/api.md', () => {
 
     before(async () => {
         model = await startModel({ formats: ['ollama'] });
-        genie = await startGenie({ args: ['--demo'], env: CONNECT.ollama(model) });
+        // no worker: what the book shows of a job doesn't depend on how fast it is
+        const settings = { ...CONNECT.ollama(model), WORKER_CONCURRENCY_MEDIA: '0' };
+        genie = await startGenie({ args: ['--demo'], env: settings });
         cwd = tempDir('genie-book-');
         symlinkSync(GENIE_BIN, join(cwd, 'genie'));
         env = { ...genie.env, PATH: `${cwd}:${process.env.PATH}`, ANSWER: join(cwd, 'answer') };

@@ -45,6 +45,13 @@ const ROUTES = {
     'GET /api/posts/{id}': { path: 'post' },
     'PATCH /api/posts/{id}': { path: 'post', body: { media_id: 'asset' }, more: { content_text: 'ho' } },
     'DELETE /api/posts/{id}': { path: 'post' },
+    'POST /api/queue/media': {
+        body: { jobId: 'job', input_file_id: 'file', creator_profile_id: 'profile' },
+        more: { operation: 'resize_image', params: { width: 10 } },
+    },
+    'POST /api/queue/retry/{jobId}': { path: 'run' },
+    'GET /api/queue/jobs/{jobId}': { path: 'run' },
+    'DELETE /api/queue/jobs/{jobId}': { path: 'run' },
     'POST /api/usage/increment': { body: { userId: 'user' }, more: { operation: 'post_creations' } },
     'PATCH /api/onboarding': { body: { userId: 'user' }, more: { state: 'COMPLETE' } },
     'PATCH /api/onboarding/state': { body: { userId: 'user' }, more: { state: 'COMPLETE' } },
@@ -105,7 +112,7 @@ describe('ids and fields that are not the caller\'s', () => {
 
     before(async () => {
         model = await startModel({ formats: ['ollama'] });
-        genie = await startGenie({ env: CONNECT.ollama(model) });
+        genie = await startGenie({ env: { ...CONNECT.ollama(model), WORKER_CONCURRENCY_MEDIA: '0' } });
         catalogue = catalogueOf(genie);
         [own, other] = [await person(), await person()];
     });
@@ -126,12 +133,27 @@ describe('ids and fields that are not the caller\'s', () => {
             `INSERT INTO media_assets (id, user_id, title) VALUES (${quoted(asset)}, ${quoted(user.id)}, 'one')`,
         );
         const files = [await upload(genie, user, gif()), await upload(genie, user, gif())];
+        const newJob = async () =>
+            (await post('/api/directus/items/media_jobs', { operation: 'strip_metadata' })).data.id;
+        const [job, run] = [await newJob(), await newJob()];
+        await post('/api/queue/media', {
+            jobId: run,
+            operation: 'resize_image',
+            input_file_id: files[0].json.data.id,
+            params: { width: 10 },
+        });
+        await genie.request(`/api/queue/jobs/${run}`, { method: 'DELETE', token });
         const seen = await chat(genie, token, { message: 'hello' });
         const nodes = ['one', 'two'].map((title) => addNode(genie, user, title, 'A note.'));
         return {
             token,
             user: user.id,
             asset,
+            job,
+            run,
+            profile: (
+                await post('/api/directus/items/creator_profiles', { platform: 'x', username: 'anna' })
+            ).data.id,
             nodes,
             node: nodes[0],
             file: files[0].json.data.id,
@@ -165,6 +187,8 @@ describe('ids and fields that are not the caller\'s', () => {
         const tables = {
             user_nodes: who.nodes,
             media_assets: [who.asset],
+            media_jobs: [who.job, who.run],
+            creator_profiles: [who.profile],
             platform_connections: [who.connection],
             fan_profiles: [who.fan],
             scheduled_posts: [who.post],

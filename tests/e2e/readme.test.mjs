@@ -43,7 +43,7 @@ describe('README.md', () => {
     test('has its commands where they are tried', () => {
         assert.deepEqual(
             blocks.map(({ heading }) => heading),
-            ['Start', 'A tour in five lines', 'With a model'],
+            ['Start', 'A tour in five lines', 'A picture through the queue', 'With a model'],
         );
         assert.equal(lines(under('A tour in five lines')[0]).length, 5);
     });
@@ -87,6 +87,29 @@ describe('README.md', () => {
             assert.equal(JSON.parse(history).data.length, 2);
             assert.equal(JSON.parse(nodes).data.length, 3);
             assert.deepEqual(Object.keys(JSON.parse(nodes).data[0]).sort(), ['tags', 'title']);
+        });
+    });
+
+    describe('its picture', () => {
+        test('is uploaded, marked by a job that is followed, and downloaded', async () => {
+            const dir = source();
+            const genie = await new Genie({ args: ['--demo'], secrets: ON_POSTGRES ? 'given' : 'none' }).start();
+            writeFileSync(join(dir, '.curlrc'), 'silent\nshow-error\n');
+            const shell = new Shell({ cwd: dir, env: { ...genie.env, CURL_HOME: dir } });
+            try {
+                const [token] = lines(under('A tour in five lines')[0]);
+                const shown = [];
+                for (const line of [token, ...lines(under('A picture through the queue')[0])])
+                    shown.push(await shell.run(line.replace('127.0.0.1:3001', `127.0.0.1:${genie.port}`)));
+                const [, , , , , queued, followed, file] = shown;
+                assert.equal(JSON.parse(queued).ok, true);
+                assert.equal(eventsOf(followed).at(-1).state, 'completed', followed);
+                assert.match(file, /marked\.png: PNG image data, 1200 x 800/);
+            } finally {
+                shell.stop();
+                await genie.stop();
+                removeDir(dir);
+            }
         });
     });
 

@@ -85,7 +85,7 @@ const VALUES = {
     bigint: () => '1',
     bytea: () => 'NULL',
     json: (mark, column) => quoted(JSON.stringify(column === 'tags' ? [mark] : { mark })),
-    text: (mark) => quoted(mark),
+    text: (mark, column) => quoted(column.endsWith('_url') ? `https://example.com/${mark}` : mark),
 };
 VALUES.jsonb = VALUES.json;
 

@@ -54,12 +54,12 @@ static void on_release(void *ctx)
     atomic_fetch_add(&((struct heard *)ctx)->released, 1);
 }
 
-static const struct event_ops ops = {on_pause, on_abandoned, on_release};
+static const struct event_ops ops = {"test", on_pause, on_abandoned, on_release};
 
 static reply read_stream(struct request *rq)
 {
     int64_t after;
-    struct event_stream *s = event_stream_find(rq->app->hub, rq->params[0], OWNER);
+    struct event_stream *s = event_stream_find(rq->app->hub, "test", rq->params[0], OWNER);
     if (!s)
         return reply_error(rq, ERR_NOT_FOUND, NULL);
     reply answer;
@@ -270,8 +270,9 @@ static void positions_that_never_were_are_404(void **state)
         answer_free(&a);
         client_close(&c);
     }
-    assert_null(event_stream_find(p.app.hub, m.id, "22222222-2222-4222-8222-222222222222"));
-    assert_null(event_stream_find(p.app.hub, "22222222-2222-4222-8222-222222222222", OWNER));
+    assert_null(event_stream_find(p.app.hub, "other", m.id, OWNER));
+    assert_null(event_stream_find(p.app.hub, "test", m.id, "22222222-2222-4222-8222-222222222222"));
+    assert_null(event_stream_find(p.app.hub, "test", "22222222-2222-4222-8222-222222222222", OWNER));
     end(&m);
     leave(&p);
     assert_int_equal(atomic_load(&m.heard.released), 1); /* the refused readers held nothing back */
@@ -476,7 +477,7 @@ static void an_ended_stream_is_not_abandoned(void **state)
 
 static bool is_kept(struct place *p, const struct producer *m)
 {
-    struct event_stream *s = event_stream_find(p->app.hub, m->id, OWNER);
+    struct event_stream *s = event_stream_find(p->app.hub, "test", m->id, OWNER);
     if (s)
         event_stream_unref(s);
     return s != NULL;

@@ -67,7 +67,8 @@ static inline json_t *good_value(struct rows_world *w, const struct column *c, c
             uuid_make(text);
         return json_string(c->refers ? insert_row(w, access_collection(c->refers), owner) : text);
     case COLUMN_TEXT:
-        (void)snprintf(text, sizeof text, "t%d", ++w->made);
+        (void)snprintf(text, sizeof text, "%st%d", c->flags & WEB_URL ? "https://example.com/" : "",
+                       ++w->made);
         return json_string(text);
     case COLUMN_INT:
         return json_integer((json_int_t)c->min);

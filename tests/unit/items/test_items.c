@@ -217,6 +217,34 @@ static void jobs_begin_pending(void **state)
     }
 }
 
+static void jobs_take_public_urls_alone(void **state)
+{
+    static const struct {
+        const char *url, *sentence;
+    } refused[] = {
+        {"file:///etc/passwd", "input_url must be a http or https address"},
+        {"/etc/passwd", "input_url must be a http or https address"},
+        {"http://127.0.0.1:3001/", "input_url leads to an address that is not public"},
+        {"http://[::1]/", "input_url leads to an address that is not public"},
+        {"http://169.254.169.254/latest/", "input_url leads to an address that is not public"},
+        {"http://2130706433/", "input_url leads to an address that is not public"},
+    };
+    struct rows_world *w = *state;
+    struct items_error error;
+    json_t *row;
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        _cleanup_json_ json_t *values =
+            json_pack("{s:s, s:s}", "operation", "download_video", "input_url", refused[i].url);
+        assert_int_equal(items_create(w->db, &w->people[ANNA], "media_jobs", values, &row, &error), -EINVAL);
+        assert_string_equal(error.field, "input_url");
+        assert_string_equal(error.sentence, refused[i].sentence);
+    }
+    json_t *values =
+        json_pack("{s:s, s:s}", "operation", "download_video", "input_url", "https://example.com/v");
+    assert_int_equal(create(w, ANNA, "media_jobs", values, &row, &error), 0);
+    json_decref(row);
+}
+
 static void jobs_in_work_stay(void **state)
 {
     struct rows_world *w = *state;
@@ -558,6 +586,7 @@ int main(void)
         WORLD_TEST(several_rows_or_none),
         WORLD_TEST(references_must_be_own),
         WORLD_TEST(jobs_begin_pending),
+        WORLD_TEST(jobs_take_public_urls_alone),
         WORLD_TEST(jobs_in_work_stay),
         WORLD_TEST(resolving_is_stamped),
         WORLD_TEST(a_changed_node_loses_its_vector),

@@ -249,6 +249,44 @@ static void proxies_of_the_environment_are_ignored(void **state)
     unsetenv("ALL_PROXY");
 }
 
+struct taken {
+    size_t bytes, most;
+};
+
+static int take(void *ctx, const char *data, size_t len)
+{
+    struct taken *t = ctx;
+    (void)data;
+    t->bytes += len;
+    return t->bytes > t->most ? -ENOSPC : 0;
+}
+
+static void a_sink_takes_the_body_as_it_comes(void **state)
+{
+    struct taken all = {.most = SIZE_MAX}, some = {.most = 100000}, limited = {.most = SIZE_MAX};
+    struct fetch_response response;
+    struct fetch_request request = {
+        .url = at(*state, "127.0.0.1", "/hop"), .max_redirects = 1, .sink = take, .sink_ctx = &all};
+    assert_int_equal(fetch(&request, &response), 0);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.body.len, 0);
+    assert_true(all.bytes > 20);
+    fetch_response_free(&response);
+    request = (struct fetch_request){
+        .url = at(*state, "127.0.0.1", "/large"), .sink = take, .sink_ctx = &some, .max_body = SIZE_MAX};
+    assert_int_equal(outcome(&request), -ENOSPC);
+    request.sink_ctx = &limited;
+    request.max_body = 100000;
+    assert_int_equal(outcome(&request), -EMSGSIZE);
+    assert_true(limited.bytes <= 100000);
+}
+
+static void silence_has_a_limit(void **state)
+{
+    struct fetch_request request = {.url = at(*state, "127.0.0.1", "/stall"), .idle_ms = 1000};
+    assert_int_equal(outcome(&request), -ETIMEDOUT);
+}
+
 static void *raise_when_stalled(void *cancel)
 {
     (void)gate_wait(&arrived);
@@ -281,6 +319,8 @@ int main(void)
         TEST(the_guard_looks_at_the_socket),
         TEST(redirects_are_followed_only_so_far),
         TEST(proxies_of_the_environment_are_ignored),
+        TEST(a_sink_takes_the_body_as_it_comes),
+        TEST(silence_has_a_limit),
         TEST(a_cancel_ends_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

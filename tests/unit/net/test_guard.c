@@ -247,6 +247,41 @@ static void who_a_url_speaks_to(void **state)
     }
 }
 
+static void what_a_url_says_itself_is_checked_where_it_comes_in(void **state)
+{
+    static const struct {
+        const char *url;
+        int r;
+    } cases[] = {
+        {"https://example.com/a", 0},
+        {"http://93.184.216.34:8080/", 0},
+        {"http://[2606:2800:220:1::1]/", 0},
+        {"http://localhost.example.com/", 0},
+        {"ftp://example.com/", -EINVAL},
+        {"file:///etc/passwd", -EINVAL},
+        {"http://u:p@example.com/", -EINVAL},
+        {"http://127.0.0.1/", -EACCES},
+        {"http://2130706433/", -EACCES},
+        {"http://0x7f.1/", -EACCES},
+        {"http://0177.0.0.1:8055/", -EACCES},
+        {"http://10.0.0.1/", -EACCES},
+        {"http://169.254.169.254/latest/meta-data/", -EACCES},
+        {"http://[::1]/", -EACCES},
+        {"http://[::ffff:127.0.0.1]/", -EACCES},
+        {"http://[fd00::1]/", -EACCES},
+        {"http://localhost:3001/", -EACCES},
+        {"http://LocalHost./", -EACCES},
+        {"http://any.localhost/", -EACCES},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(guard_check_url(cases[i].url), cases[i].r);
+    guard_allow_private(true);
+    assert_int_equal(guard_check_url("http://127.0.0.1/"), 0);
+    assert_int_equal(guard_check_url("file:///etc/passwd"), -EINVAL);
+    guard_allow_private(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +291,7 @@ int main(void)
         cmocka_unit_test(urls_have_one_form),
         cmocka_unit_test(long_urls_and_hosts_are_refused),
         cmocka_unit_test(who_a_url_speaks_to),
+        cmocka_unit_test(what_a_url_says_itself_is_checked_where_it_comes_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

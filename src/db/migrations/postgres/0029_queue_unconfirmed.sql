@@ -1,0 +1,4 @@
+-- SPDX-License-Identifier: MIT
+-- Runs whose enqueuing could not be confirmed to who asked for it: asked again, he hears of the same run.
+
+ALTER TABLE queue_jobs ADD COLUMN unconfirmed boolean NOT NULL DEFAULT FALSE;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* What a file told before is asked for again, of ExifTool and of ffprobe. */
+#include "media.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TELL \
+    "exiftool -q -overwrite_original -GPSLatitude=52.5 -GPSLatitudeRef=N -EXIF:Artist=me -XMP:Creator=me "
+
+/* A sum over the decoded pixels. */
+static char *pixels_of(const struct media *m, const char *path)
+{
+    char words[PATH_MAX + 64];
+    (void)snprintf(words, sizeof words, "identify -format %%# %s", path);
+    return media_tool_output(m, words);
+}
+
+static char *left_in(const struct media *m, const char *path)
+{
+    char words[PATH_MAX + 128];
+    (void)snprintf(words, sizeof words,
+                   "exiftool -s -G1 -EXIF:all -XMP:all -IPTC:all -GPS:all -Comment -Author %s", path);
+    return media_tool_output(m, words);
+}
+
+static void assert_stripped(struct media *m, const char *name)
+{
+    _cleanup_free_ char *told = left_in(m, media_path(m, name));
+    _cleanup_free_ char *before = pixels_of(m, media_path(m, name));
+    assert_non_null(strstr(told, "me"));
+    assert_int_equal(media_operate(m, "strip_metadata", "{}", name, NULL), 0);
+    _cleanup_free_ char *left = left_in(m, media_result(m)->path);
+    _cleanup_free_ char *after = pixels_of(m, media_result(m)->path);
+    assert_string_equal(left, "");
+    assert_string_equal(after, before);
+    assert_int_equal(media_result(m)->width, 64);
+}
+
+static void pictures_tell_nothing_and_keep_every_pixel(void **state)
+{
+    struct media *m = *state;
+    media_do(m, "convert -size 64x48 gradient:red-blue p.jpg");
+    media_do(m, "convert -size 64x48 gradient:red-blue p.png");
+    media_do(m, "convert -size 64x48 gradient:red-blue p.webp");
+    media_do(m, TELL "-IPTC:By-line=me -Comment=me p.jpg");
+    media_do(m, TELL "-PNG:Author=me p.png");
+    media_do(m, TELL "p.webp");
+    assert_stripped(m, "p.jpg");
+    assert_string_equal(media_result(m)->type, "image/jpeg");
+    assert_stripped(m, "p.png");
+    assert_stripped(m, "p.webp");
+}
+
+static void hostile_texts_in_tags_do_no_harm(void **state)
+{
+    struct media *m = *state;
+    media_do(m, "convert -size 64x48 gradient:red-blue p.jpg");
+    static const char args[] =
+        "-EXIF:Artist=me$(touch${IFS}pwned)`touch pwned`';--\n-XMP:Creator=%n%s{}[]\\\"@/etc/passwd me\n"
+        "-XMP:Title=-o/tmp/x\n-overwrite_original\n-q\np.jpg\n";
+    media_write(m, "args", args, strlen(args));
+    media_do(m, "exiftool -@ args");
+    assert_stripped(m, "p.jpg");
+    assert_int_equal(media_operate(m, "resize_image", "{\"width\":32}", "p.jpg", NULL), 0);
+}
+
+static void films_tell_nothing_and_keep_every_frame(void **state)
+{
+    static const char *const names[] = {"film.mp4", "film.mov", "film.mkv"};
+    struct media *m = *state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char words[PATH_MAX + 256];
+        media_make_film(m, "plain.mp4", "64x48", "1");
+        (void)snprintf(
+            words, sizeof words,
+            "ffmpeg -v error -i plain.mp4 -c copy -metadata title=secret -metadata location=+52.5+013.4/ "
+            "-metadata creation_time=2026-01-01T00:00:00Z -metadata:s:v:0 handler_name=Canon "
+            "-metadata:s:a:0 title=secret %s",
+            names[i]);
+        media_do(m, words);
+        assert_int_equal(media_operate(m, "strip_metadata", "{}", names[i], NULL), 0);
+        const struct media_output *out = media_result(m);
+        assert_string_equal(out->type, m->run.inputs[0].type);
+        (void)snprintf(words, sizeof words, "ffprobe -v error -show_format -show_streams %s", out->path);
+        _cleanup_free_ char *told = media_tool_output(m, words);
+        assert_null(strstr(told, "secret"));
+        assert_null(strstr(told, "52.5"));
+        assert_null(strstr(told, "Canon"));
+        assert_null(strstr(told, "creation_time"));
+        (void)snprintf(words, sizeof words, "ffmpeg -v error -i %s -map 0:v -f md5 -", out->path);
+        _cleanup_free_ char *after = media_tool_output(m, words);
+        _cleanup_free_ char *before = media_tool_output(m, "ffmpeg -v error -i plain.mp4 -map 0:v -f md5 -");
+        assert_string_equal(after, before);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, media_setup, media_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(pictures_tell_nothing_and_keep_every_pixel),
+        TEST(hostile_texts_in_tags_do_no_harm),
+        TEST(films_tell_nothing_and_keep_every_frame),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
