@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Finds jobs whose worker is gone: those that were active at the last check and whose lock has run out since. They
 -- wait again, or, after too many times, are to fail by whoever takes them next (`defa`), which is BullMQ's way too.
--- ARGV: now in ms, ms between checks, most times a job may stall. Gives the ids that it moved; workers of all kinds
--- share the checks.
-if not call('SET', key('stalled-check'), ARGV[1], 'PX', ARGV[2], 'NX') then
+-- ARGV: now in ms, ms between checks, most times a job may stall. Gives the ids that it moved. The checks have a key of
+-- their own: BullMQ's workers, who check every 30 s, don't hold them up; and one that comes sooner harms nobody, since
+-- only a job without a lock is moved.
+if not call('SET', key('genie-stalled-check'), ARGV[1], 'PX', ARGV[2], 'NX') then
     return {}
 end
 local moved = {}

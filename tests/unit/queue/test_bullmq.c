@@ -112,7 +112,7 @@ static void let_stall(struct fixture *f, const char *id)
     struct queue_upkeep u = {.queues = 1U << QUEUE_MEDIA};
     server_number(&f->server, "DEL " KEY "%s:lock", id);
     for (int i = 0; i < 2; i++) {
-        server_number(&f->server, "DEL " KEY "stalled-check");
+        server_number(&f->server, "DEL " KEY "genie-stalled-check");
         assert_int_equal(f->jobs.q->engine->upkeep(f->jobs.q, &u), 0);
     }
 }
