@@ -227,5 +227,6 @@ void demo_print_tour(const struct config *cfg, int port)
     print_question(base, "What do my fans in Berlin like?");
     print_question(base, "Recall your memory of the launch plan");
     printf("  curl -H \"Authorization: Bearer $TOKEN\" %s/api/genie/history\n\n", base);
+    printf("README.md goes on with a picture through the job queue.\n\n");
     (void)fflush(stdout);
 }

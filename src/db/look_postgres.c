@@ -71,6 +71,15 @@ static int ask_schema(struct look *l, int64_t *ret)
     return r == 0 && there ? ask_int(l, "SELECT coalesce(max(version), 0) FROM schema_version", ret) : r;
 }
 
+static int ask_queues(struct look *l, struct look_queues *ret)
+{
+    char counts[128];
+    int r = ask(l, LOOK_QUEUES_SQL, counts, sizeof counts);
+    if (r == 0)
+        look_queues_read(counts, ret);
+    return r;
+}
+
 static int ask_directus(struct look *l, const char *const *tables, struct look_postgres *ret)
 {
     int64_t there, known = 0, all = 0;
@@ -133,6 +142,8 @@ static int look_around(struct look *l, const char *const *tables, struct look_po
         r = ask_clock(l, &ret->clock_ms);
     if (r == 0)
         r = ask_schema(l, &ret->schema);
+    if (r == 0 && ret->schema >= LOOK_QUEUES_SINCE)
+        r = ask_queues(l, &ret->queues);
     return r == 0 ? ask_directus(l, tables, ret) : r;
 }
 

@@ -52,6 +52,16 @@ static int fail(int rc, struct db_why *why)
     return rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT ? -EBADMSG : -EIO;
 }
 
+/* What can't be read (in time) is the check's to tell. */
+static void look_at_queues(sqlite3 *handle, struct look_queues *ret)
+{
+    char counts[128];
+    if (ask(handle, LOOK_QUEUES_SQL, counts, sizeof counts) == SQLITE_OK)
+        look_queues_read(counts, ret);
+    else
+        ret->waiting = -1;
+}
+
 int db_look_sqlite(const char *path, int limit_ms, struct look_sqlite *ret, struct db_why *ret_why)
 {
     _cleanup_(close_handleP) sqlite3 *handle = NULL;
@@ -81,6 +91,8 @@ int db_look_sqlite(const char *path, int limit_ms, struct look_sqlite *ret, stru
     if (rc != SQLITE_OK)
         return fail(rc, ret_why);
     look.schema = strtoll(version, NULL, 10);
+    if (look.schema >= LOOK_QUEUES_SINCE)
+        look_at_queues(handle, &look.queues);
     rc = ask(handle, "PRAGMA quick_check(1)", look.damage, sizeof look.damage);
     if (rc != SQLITE_OK && rc != SQLITE_INTERRUPT)
         return fail(rc, ret_why);

@@ -2,14 +2,19 @@
 /* ImageMagick is always told which coder reads a file, by what the file's bytes say: it doesn't look itself,
  * and so doesn't come upon a language in a picture's clothes. */
 #include "media/internal.h"
+#include "media/png.h"
 #include "media/policy.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define FAILED "The picture is damaged: it can't be decoded"
 
@@ -54,8 +59,7 @@ void media_convert_output(struct media_args *args, const char *format, int64_t q
 {
     if (str_equal(format, "jpeg"))
         media_add(args, "-background", "white", "-alpha", "remove", "-alpha", "off", "-interlace", "JPEG");
-    media_add(args, "+repage", "+profile", "!icc,*", "-set", "comment", "", "+set", "date:create", "+set",
-              "date:modify", "-define", "png:exclude-chunks=date,time,tEXt,zTXt,iTXt,eXIf", "-quality");
+    media_add(args, "+repage", "+profile", "!icc,*", "-set", "comment", "", "-quality");
     media_argf(args, "%lld", str_equal(format, "png") ? 92 : (long long)quality);
     media_argf(args, "%s:%s", format, name);
 }
@@ -173,6 +177,25 @@ int media_look_image(struct media_run *run, size_t input, struct media_size *ret
     return 0;
 }
 
+/* Of a PNG; other formats have no place for the texts that ImageMagick hands on. */
+static int clean_png(struct media_run *run, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int r = media_work_path(run, name, path, sizeof path);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size == 0)
+        return media_fail(run, -EINVAL, FAILED);
+    uint8_t *data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED)
+        return media_fail(run, -ENOMEM, "There is not enough memory");
+    size_t len = media_png_compact(data, (size_t)st.st_size);
+    (void)munmap(data, (size_t)st.st_size);
+    return len > 0 && ftruncate(fd, (off_t)len) == 0 ? 0 : media_fail(run, -EINVAL, FAILED);
+}
+
 int media_output_image(struct media_run *run, const char *name, const char *format, const char *file_name)
 {
     char orientation[32];
@@ -181,7 +204,9 @@ int media_output_image(struct media_run *run, const char *name, const char *form
     const char *type = arena_printf(run->arena, "image/%s", format);
     if (!picture || !type)
         return media_fail(run, -ENOMEM, "There is not enough memory");
-    int r = identify(run, picture, &size, orientation);
+    int r = str_equal(format, "png") ? clean_png(run, name) : 0;
+    if (r == 0)
+        r = identify(run, picture, &size, orientation);
     if (r < 0)
         return r;
     struct media_output *out;

@@ -166,22 +166,20 @@ static int take_part(struct media_run *run, const char *folder, const char *name
     struct media_input *in = &run->inputs[run->n_inputs];
     if (snprintf(from, sizeof from, "%s/%s", folder, name) >= (int)sizeof from)
         return media_fail(run, -ENAMETOOLONG, "The directory's path is too long");
-    int r = media_work_path(run, media_input_name(run, run->n_inputs), in->path, sizeof in->path);
-    if (r < 0)
-        return r;
     _cleanup_close_ int fd = open(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return media_fail(run, -EINVAL, "What was taken is no file");
-    *left -= st.st_size;
-    r = file_look(fd, &kind);
-    if (r == 0 && rename(from, in->path) < 0)
-        r = -errno;
+    int r = file_look(fd, &kind);
     if (r < 0)
         return media_fail(run, r, "What was taken can't be read: %s", strerror(-r));
-    in->type = kind.type;
+    in->type = kind.type; /* its name depends on it */
     in->bytes = kind.bytes;
-    run->n_inputs++;
-    return 0;
+    *left -= kind.bytes;
+    r = media_work_path(run, media_input_name(run, run->n_inputs), in->path, sizeof in->path);
+    if (r == 0 && rename(from, in->path) < 0)
+        r = media_fail(run, -errno, "What was taken can't be put in place: %s", strerror(errno));
+    run->n_inputs += r == 0;
+    return r;
 }
 
 static int take_parts(struct download *d, const char *folder)

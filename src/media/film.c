@@ -139,6 +139,9 @@ static int probe(struct media_run *run, const struct media_args *args, struct me
         return media_fail(run, -EINVAL, "The video has too many parts");
     if (media_film_parse(buf_str(&answer), answer.len, ret, &why) < 0)
         return media_fail(run, -EINVAL, "The video %s", why);
+    if (!config_list_has(media_decoders, ret->video_codec))
+        return media_fail(run, -EINVAL, "The video is of a kind that isn't decoded here: %s",
+                          ret->video_codec);
     return 0;
 }
 

@@ -305,17 +305,28 @@ static int write_data(struct enqueuing *e)
 
 /* ---- the unit */
 
-#define RUN_VALUES \
-    DB_TEXT(e->op->name), DB_TEXT(e->params_text), DB_TEXT(e->input_file_id), DB_TEXT(e->input_url), \
-        DB_TEXT(e->creator_profile_id), DB_INT(e->ask->priority), DB_TEXT(e->ret->run_id), DB_TEXT(now)
-
 static int new_row(struct db_conn *c, const struct enqueuing *e, const char *now)
 {
     return db_exec(c,
                    "INSERT INTO media_jobs (id, user_id, status, operation, params, input_file_id, input_url,"
                    " creator_profile_id, priority, bull_job_id, date_created, date_updated)"
-                   " VALUES (?9, ?10, 'queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
-                   DB_ARGS(RUN_VALUES, DB_TEXT(e->ret->job_id), DB_TEXT(e->ask->user_id)), NULL);
+                   " VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                   DB_ARGS(DB_TEXT(e->ret->job_id), DB_TEXT(e->ask->user_id), DB_TEXT(e->op->name),
+                           DB_TEXT(e->params_text), DB_TEXT(e->input_file_id), DB_TEXT(e->input_url),
+                           DB_TEXT(e->creator_profile_id), DB_INT(e->ask->priority), DB_TEXT(e->ret->run_id),
+                           DB_TEXT(now)),
+                   NULL);
+}
+
+/* Columns that refer to others are costly to set: only where they change. */
+static int set_references(struct db_conn *c, const struct enqueuing *e)
+{
+    if (str_equal(e->input_file_id, e->row.input_file_id) &&
+        str_equal(e->creator_profile_id, e->row.creator_profile_id))
+        return 0;
+    return db_exec(c, "UPDATE media_jobs SET input_file_id = ?1, creator_profile_id = ?2 WHERE id = ?3",
+                   DB_ARGS(DB_TEXT(e->input_file_id), DB_TEXT(e->creator_profile_id), DB_TEXT(e->row.id)),
+                   NULL);
 }
 
 /* -EALREADY where it isn't as it was seen. */
@@ -324,15 +335,18 @@ static int claim_row(struct db_conn *c, const struct enqueuing *e, const char *n
     int64_t changed = 0;
     int r = db_exec(
         c,
-        "UPDATE media_jobs SET status = 'queued', operation = ?1, params = ?2, input_file_id = ?3,"
-        " input_url = ?4, creator_profile_id = ?5, priority = ?6, bull_job_id = ?7, progress = 0,"
-        " result = NULL, error_message = NULL, retry_count = 0, started_at = NULL, completed_at = NULL,"
-        " date_updated = ?8 WHERE id = ?9 AND user_id = ?10 AND status = ?11"
-        " AND coalesce(bull_job_id, '') = ?12",
-        DB_ARGS(RUN_VALUES, DB_TEXT(e->row.id), DB_TEXT(e->ask->user_id), DB_TEXT(e->row.status),
+        "UPDATE media_jobs SET status = 'queued', operation = ?1, params = ?2, input_url = ?3, priority = ?4,"
+        " bull_job_id = ?5, progress = 0, result = NULL, error_message = NULL, retry_count = 0,"
+        " started_at = NULL, completed_at = NULL, date_updated = ?6 WHERE id = ?7 AND user_id = ?8"
+        " AND status = ?9 AND coalesce(bull_job_id, '') = ?10",
+        DB_ARGS(DB_TEXT(e->op->name), DB_TEXT(e->params_text), DB_TEXT(e->input_url),
+                DB_INT(e->ask->priority), DB_TEXT(e->ret->run_id), DB_TEXT(now), DB_TEXT(e->row.id),
+                DB_TEXT(e->ask->user_id), DB_TEXT(e->row.status),
                 DB_TEXT(e->row.run_id ? e->row.run_id : "")),
         &changed);
-    return r == 0 && changed == 0 ? -EALREADY : r;
+    if (r == 0 && changed == 0)
+        return -EALREADY;
+    return r < 0 ? r : set_references(c, e);
 }
 
 /* -EDQUOT where the plan has none left. */

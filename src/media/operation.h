@@ -106,9 +106,9 @@ int media_params_bind(const struct media_operation *op, const json_t *params, st
 size_t media_params_files(const struct media_operation *op, const void *params, const char **ret);
 
 /* Runs it: 0 with outputs and result, or a negative errno with run->error and run->may_pass: -ECANCELED,
- * -ETIMEDOUT, -ENOENT (a program isn't installed), -EINVAL (these inputs, or these params with them),
- * -ENOSPC, -EFBIG (the output) or another. Blocks for up to op->limit_ms; any thread, several at a time.
- * Nothing that it started runs when it returns. */
+ * -ETIMEDOUT, -ENOENT (a program isn't installed, or an input is gone), -EINVAL (these inputs, or these
+ * params with them), -ENOSPC, -EFBIG (the output) or another. Blocks for up to op->limit_ms; any thread,
+ * several at a time. Nothing that it started runs when it returns. */
 int media_run_operation(const struct media_operation *op, struct media_run *run);
 
 /* The directory of a run, below MEDIA_TMP_DIR (or tmp in the data directory). Locked for as long as the

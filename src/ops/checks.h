@@ -42,6 +42,7 @@ bool check_postgres_settings(const struct checkup *c, struct finding *f);
 bool check_postgres_connections(const struct checkup *c, struct finding *f);
 bool check_postgres_clock(const struct checkup *c, struct finding *f);
 bool check_postgres_listen(const struct checkup *c, struct finding *f);
+bool check_queues(const struct checkup *c, struct finding *f);
 bool check_directus_database(const struct checkup *c, struct finding *f);
 bool check_collections(const struct checkup *c, struct finding *f);
 

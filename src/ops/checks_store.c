@@ -14,6 +14,7 @@
 
 #define QUICK_CHECK_MS 15000
 #define POSTGRES_MS 12000
+#define QUEUES_MS 3000
 #define LOG_WARN_BYTES (INT64_C(1) << 30)
 #define CLOCK_WARN_MS 2000
 #define TABLES_MAX 64
@@ -217,4 +218,35 @@ bool check_collections(const struct checkup *c, struct finding *f)
         return found(f, CHECK_OK, "Directus knows every table of ours");
     (void)found(f, CHECK_WARN, "Directus doesn't know %lld tables of ours", (long long)seen->not_collections);
     return mend(f, "genie migrate registers them; then restart Directus");
+}
+
+/* ---- what is in it */
+
+static bool find_queues(const struct checkup *c, struct look_queues *ret)
+{
+    struct look_sqlite seen;
+    struct db_why why = {0};
+    const struct look_postgres *there = postgres(c);
+    if (checkup_setting(c, "REDIS_URL")) /* they are there */
+        return false;
+    if (there && there->schema == db_schema_newest())
+        *ret = there->queues;
+    else if (!c->cfg->database_url && look(c, QUEUES_MS, &seen, &why) == 0 &&
+             seen.schema == db_schema_newest())
+        *ret = seen.queues;
+    else
+        return false;
+    return ret->waiting >= 0;
+}
+
+bool check_queues(const struct checkup *c, struct finding *f)
+{
+    struct look_queues q;
+    if (!find_queues(c, &q))
+        return false;
+    if (q.paused == 0)
+        return found(f, CHECK_OK, "%lld jobs wait, %lld run, %lld failed", q.waiting, q.active, q.failed);
+    (void)found(f, CHECK_WARN, "%lld of the queues are paused; %lld jobs wait, %lld run, %lld failed",
+                q.paused, q.waiting, q.active, q.failed);
+    return mend(f, "genie queue stats shows which; genie queue resume QUEUE lets its jobs begin");
 }

@@ -195,11 +195,17 @@ void queue_claim_free(struct queue_claim *claim)
 
 /* ---- adding, cancelling, looking */
 
+/* BullMQ refuses those; that of a UUID may have no letter. */
+static bool is_integer(const char *id)
+{
+    return str_only(id[0] == '-' ? id + 1 : id, "0123456789");
+}
+
 static bool id_fits(const char *id)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     size_t len = id ? strlen(id) : 0;
-    return len > 0 && len <= QUEUE_ID_MAX && str_only(id, allowed) && !str_only(id, "0123456789-");
+    return len > 0 && len <= QUEUE_ID_MAX && str_only(id, allowed) && !is_integer(id);
 }
 
 static bool job_fits(const struct queue_add *job)

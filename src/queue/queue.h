@@ -161,7 +161,7 @@ int queue_count(struct queue *q, struct queue_counts ret[QUEUES]);
 
 /* ---- stopping a queue for a while */
 
-/* No job of a paused queue begins, in any process; those that run go on. Idempotent. */
+/* No more jobs of a paused queue are claimed, in any process; those that are go on. Idempotent. */
 int queue_pause(struct queue *q, enum queue_name queue);
 int queue_resume(struct queue *q, enum queue_name queue);
 

@@ -185,7 +185,7 @@ void queue_progress(struct queue_work *shown, int percent)
     pthread_mutex_unlock(&w->notes_lock);
 }
 
-static char *make_line(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *make_line(const char *fmt, va_list ap)
 {
     char text[LINE_MAX_BYTES + 4];
     int n = vsnprintf(text, sizeof text, fmt, ap);

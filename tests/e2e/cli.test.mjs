@@ -20,12 +20,12 @@ describe('the command line', () => {
 
     it('without a command prints the list and is a usage error', async () => {
         const { stdout } = await genie.cli([], { expect: 2 });
-        for (const name of ['serve', 'migrate', 'user', 'invite', 'backup', 'restore', 'doctor', 'config', 'openapi', 'version'])
+        for (const name of ['serve', 'worker', 'queue', 'migrate', 'user', 'invite', 'backup', 'restore', 'doctor', 'config', 'openapi', 'version'])
             assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
     });
 
     it('takes --help before and after other options, for every command', async () => {
-        for (const name of ['serve', 'migrate', 'user', 'invite', 'backup', 'restore', 'doctor', 'config', 'openapi', 'version'])
+        for (const name of ['serve', 'worker', 'queue', 'migrate', 'user', 'invite', 'backup', 'restore', 'doctor', 'config', 'openapi', 'version'])
             for (const args of [
                 [name, '--help'],
                 ['--help', name],

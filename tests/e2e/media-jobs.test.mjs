@@ -85,7 +85,7 @@ describe('media jobs', () => {
 
         const { row, outputs, assets } = stored(server, id);
         assert.deepEqual([row.status, row.error_message], ['completed', null]);
-        assert.deepEqual(JSON.parse(row.result), job.result);
+        assert.deepEqual(row.result, job.result);
         assert.ok(row.started_at <= row.completed_at);
         const [output] = job.result.outputs;
         assert.deepEqual([outputs.length, outputs[0].file_id, Number(outputs[0].width)], [1, output.file_id, 300]);

@@ -219,9 +219,9 @@ describe('the queue', () => {
                 [row.status, row.operation, row.bull_job_id, row.input_file_id, Number(row.priority)],
                 ['queued', 'apply_watermark', `${id}-1`, photo, 10],
             );
-            assert.deepEqual(JSON.parse(row.params), { watermark_file_id: mark, opacity: 50 });
+            assert.deepEqual(row.params, { watermark_file_id: mark, opacity: 50 });
             assert.equal(runs.length, 1);
-            const data = JSON.parse(runs[0].data);
+            const data = runs[0].data;
             assert.deepEqual(
                 [data.jobId, data.operation, data.input_file_id, data.user_id],
                 [id, 'apply_watermark', photo, anna.id],
@@ -239,8 +239,8 @@ describe('the queue', () => {
             const params = { width: 33 };
             const id = await newJob(server, anna, { operation: 'resize_image', input_file_id: photo, params });
             await enqueued(server, anna, { jobId: id, operation: 'resize_image' });
-            assert.deepEqual(JSON.parse(stored(server, id).runs[0].data).params, params);
-            assert.equal(JSON.parse(stored(server, id).runs[0].data).input_file_id, photo);
+            assert.deepEqual(stored(server, id).runs[0].data.params, params);
+            assert.equal(stored(server, id).runs[0].data.input_file_id, photo);
         });
 
         test('what is free counts nothing', async () => {
@@ -318,7 +318,7 @@ describe('the queue', () => {
                 ['failed', 10],
                 ['waiting', 5],
             ]);
-            assert.equal(JSON.parse(runs[1].data).previous_error, 'cancelled');
+            assert.equal(runs[1].data.previous_error, 'cancelled');
             for (const key of [id, `${id}-2`])
                 assertRefused(await retry(server, anna, key), 409, 'job_not_failed', undefined);
             assertRefused(await retry(server, anna, run), 404, 'not_found', 'jobId'); // another has taken its place

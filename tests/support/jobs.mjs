@@ -77,9 +77,14 @@ export const follow = (server, user, id, options = {}) =>
 
 export const download = (server, user, id) => server.request(`/api/directus/assets/${id}`, { token: user.token });
 
-/** The row, its outputs and its assets, as the store has them. */
+/** The row, its outputs, its assets and its runs, as the store has them; JSON as values. */
 export function stored(server, id) {
-    const rows = (text) => sql(server, text);
+    const value = (field) => (typeof field === 'string' ? JSON.parse(field) : field);
+    const parsed = (row) => {
+        for (const name of ['params', 'result', 'data']) if (name in row) row[name] = value(row[name]);
+        return row;
+    };
+    const rows = (text) => sql(server, text).map(parsed);
     return {
         row: rows(`SELECT * FROM media_jobs WHERE id = ${quoted(id)}`)[0],
         outputs: rows(`SELECT * FROM media_job_outputs WHERE media_job_id = ${quoted(id)}`),

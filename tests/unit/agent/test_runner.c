@@ -283,7 +283,7 @@ static void absent_subsystems_are_unavailable_steps(void **state)
 {
     struct world *w = *state;
     static const char *const steps[] = {
-        "[{'type':'bullmq_enqueue','config':{'queue':'media-jobs','operation':'x','params':'$input.x'}}]",
+        "[{'type':'bullmq_enqueue','config':{'queue':'media-jobs','operation':'x'}}]",
         "[{'type':'skills_activate','config':{'query':'x'}}]",
         "[{'type':'taxonomy_tag','config':{'text':'x'}}]",
         "[{'type':'directus_trigger','config':{'id':'x'}}]",

@@ -76,6 +76,52 @@ static int put(struct place *p, const struct account *owner, const char *text, c
     return put_with(p, owner, text, strlen(text), NULL, ret_id);
 }
 
+/* ---- bytes first, the row with others */
+
+struct adding {
+    struct files *files;
+    const char *id;
+    struct file_new in;
+    int r;
+};
+
+static int add_unit(struct db_conn *c, void *arg)
+{
+    const struct adding *a = arg;
+    int r = file_add_in(a->files, c, a->id, &a->in);
+    return r < 0 ? r : a->r;
+}
+
+static void bytes_may_come_first_and_their_row_with_others(void **state)
+{
+    struct place p;
+    char id[UUID_SIZE];
+    prepare(&p, state);
+    _cleanup_close_ int fd = open(p.dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "bytes", 5), 5);
+    assert_int_equal(file_stage(p.files, fd, id), 0);
+    assert_int_equal(count(&p), 1);
+    assert_int_equal(file_open(p.files, p.anna.user_id, id, NULL, NULL), -ENOENT);
+
+    struct adding a = {p.files, id, {.owner = p.anna.user_id, .name = "a.txt"}, -ECANCELED};
+    assert_int_equal(file_look(fd, &a.in.kind), 0);
+    assert_int_equal(db_write(p.store->db, add_unit, &a), -ECANCELED);
+    assert_int_equal(file_open(p.files, p.anna.user_id, id, NULL, NULL), -ENOENT);
+    a.r = 0;
+    assert_int_equal(db_write(p.store->db, add_unit, &a), 0);
+    _cleanup_close_ int kept = file_open(p.files, p.anna.user_id, id, NULL, NULL);
+    assert_true(kept >= 0);
+
+    assert_int_equal(file_room(p.files, p.anna.user_id, 2 * MIB - 5), 0);
+    assert_int_equal(file_room(p.files, p.anna.user_id, 2 * MIB - 4), -EDQUOT);
+    assert_int_equal(file_stage(p.files, fd, id), 0);
+    a.in.kind.bytes = 2 * MIB;
+    assert_int_equal(db_write(p.store->db, add_unit, &a), -EDQUOT);
+    a.in.room_known = true;
+    assert_int_equal(db_write(p.store->db, add_unit, &a), 0);
+    leave(&p);
+}
+
 static void what_is_put_is_there(void **state)
 {
     struct place p;
@@ -242,6 +288,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, people_set_up, store_tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(bytes_may_come_first_and_their_row_with_others),
         TEST(what_is_put_is_there),
         TEST(no_other_name_leads_to_bytes),
         TEST(a_unit_that_fails_leaves_nothing),

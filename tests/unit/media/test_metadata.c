@@ -70,7 +70,7 @@ static void hostile_texts_in_tags_do_no_harm(void **state)
 
 static void films_tell_nothing_and_keep_every_frame(void **state)
 {
-    static const char *const names[] = {"film.mp4", "film.mov", "film.mkv"};
+    static const char *const names[] = {"film.mov", "film.mkv"};
     struct media *m = *state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char words[PATH_MAX + 256];

@@ -37,7 +37,7 @@ static void script(struct tcp_peer *p, void *ctx)
             (void)peer_puts(p, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         } else if (peer_path_is(p, "/large")) {
             (void)peer_puts(p, "HTTP/1.1 200 OK\r\n\r\n");
-            (void)peer_flood(p, "0123456789abcdef0123456789abcdef", (size_t)64 * 1024 * 1024);
+            peer_pour(p, (size_t)64 * 1024 * 1024);
             return;
         } else if (peer_path_is(p, "/cut")) {
             (void)peer_puts(p, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");

@@ -34,7 +34,7 @@ static void script(struct tcp_peer *p, void *ctx)
             peer_puts(p, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope");
         } else if (peer_path_is(p, "/large")) {
             peer_puts(p, OK_HEAD "\r\n");
-            (void)peer_flood(p, "0123456789abcdef", (size_t)64 * 1024 * 1024);
+            peer_pour(p, (size_t)64 * 1024 * 1024);
             return;
         } else if (peer_path_is(p, "/hop")) {
             peer_puts(p, "HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");

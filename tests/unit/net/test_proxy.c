@@ -56,6 +56,11 @@ static void script(struct tcp_peer *p, void *ctx)
             gate_set(&go_on);
             return;
         }
+        if (peer_path_is(p, "/endless")) {
+            (void)peer_puts(p, FLOOD_HEAD);
+            peer_pour(p, FLOOD_MOST);
+            return;
+        }
         if (peer_path_is(p, "/some")) {
             (void)peer_puts(p, FLOOD_HEAD);
             atomic_store(&flooded, peer_flood(p, piece, SOME_MOST));
@@ -530,7 +535,7 @@ static void more_bytes_than_allowed_end_it(void **state)
     _cleanup_(proxy_closeP) struct proxy *p = open_with((struct proxy_options){
         .allow_private = true, .resolve = resolve, .max_bytes = (int64_t)1024 * 1024, .ended = &ended});
     _cleanup_buf_ struct buf got = BUF_INIT(ANSWER_MAX);
-    _cleanup_close_ int fd = ask(p, "GET", url("site.example", "/flood"), "");
+    _cleanup_close_ int fd = ask(p, "GET", url("site.example", "/endless"), "");
     hear(fd, "", &got);
     assert_true(got.len <= (size_t)1024 * 1024);
     assert_true(report_of(p).spent);

@@ -201,6 +201,13 @@ bool peer_wait_closed(struct tcp_peer *p)
     return false;
 }
 
+void peer_pour(struct tcp_peer *p, size_t most)
+{
+    static const char piece[16384];
+    for (size_t sent = 0; sent < most && peer_send(p, piece, sizeof piece);)
+        sent += sizeof piece;
+}
+
 size_t peer_flood(struct tcp_peer *p, const char *piece, size_t most)
 {
     size_t sent = 0, len = strlen(piece), at = 0;

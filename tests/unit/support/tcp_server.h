@@ -33,6 +33,9 @@ bool peer_path_is(const struct tcp_peer *p, const char *path);
 bool peer_send(struct tcp_peer *p, const char *data, size_t len); /* false when the client left */
 bool peer_puts(struct tcp_peer *p, const char *text);
 
+/* Sends zeros until the client leaves, or `most` bytes were sent. */
+void peer_pour(struct tcp_peer *p, size_t most);
+
 /* Waits until the client has closed the connection; false after ten seconds. */
 bool peer_wait_closed(struct tcp_peer *p);
 
