@@ -43,7 +43,8 @@ const struct setting settings[] = {
     INT("LEADER_LEASE_S", leader_lease_s, "30", 3, 300,
         "Seconds after which another server takes over the periodic duties of one that died"),
     SECRET("REDIS_URL", redis_url,
-           "Address of a Redis (redis://[user:password@]host[:port][/db]), which then holds the queues in BullMQ's "
+           "Address of a Redis (redis://[user:password@]host[:port][/db]), which then holds the queues in "
+           "BullMQ's "
            "layout. Unset: they are in the store"),
     TEXT(
         "DIRECTUS_URL", directus_url, NULL,

@@ -75,8 +75,8 @@ static int64_t version(struct queue *q)
 
 /* --- looking -------------------------------------------------------------------------------------------- */
 
-/* Has the record follow first, so that what a BullMQ worker did just now is seen; without Redis it is as it was
- * last known. */
+/* Has the record follow first, so that what a BullMQ worker did just now is seen; without Redis it is as it
+ * was last known. */
 static int look(struct queue *q, const char *id, struct arena *a, struct queue_info *ret)
 {
     int r = embedded_look(q, id, a, ret);
@@ -125,7 +125,8 @@ static int lines_there(struct queue *q, const struct queue_info *info, struct ar
     redis_arg_int(&args, -(int64_t)limit);
     redis_arg(&args, "-1");
     int r = redis_call(bullmq_of(q)->redis, REDIS_COMMAND_MS, &args, &reply);
-    return r < 0 ? r : read_lines(reply, info->started_at ? info->started_at : info->created_at, a, ret, ret_n);
+    return r < 0 ? r
+                 : read_lines(reply, info->started_at ? info->started_at : info->created_at, a, ret, ret_n);
 }
 
 static int lines(struct queue *q, const char *id, struct arena *a, size_t limit, struct queue_line **ret,
@@ -187,7 +188,8 @@ struct asking {
     enum queue_name queue;
 };
 
-/* That it is to end is written first, so that it isn't forgotten, whatever Redis does. 1, or 0: it has ended. */
+/* That it is to end is written first, so that it isn't forgotten, whatever Redis does. 1, or 0: it has ended.
+ */
 static int ask_unit(struct db_conn *c, void *arg)
 {
     struct asking *k = arg;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine on Redis, in BullMQ's key layout; private to src/queue. docs/redis.md tells how the store and
- * Redis are kept together. In short: a job of ours has a record (queue_jobs) and, until Redis has it, a row of
- * queue_outbox; a claim is a lock in Redis and then its token in the record; an end is written to the record,
- * under the lock and that token, and then to Redis; what others did to a job is learnt from Redis' events.
+ * Redis are kept together. In short: a job of ours has a record (queue_jobs) and, until Redis has it, a row
+ * of queue_outbox; a claim is a lock in Redis and then its token in the record; an end is written to the
+ * record, under the lock and that token, and then to Redis; what others did to a job is learnt from Redis'
+ * events.
  *
  *   bullmq.c           the table of functions, counts, pauses, cancels, looks
  *   bullmq_scripts.c   our Lua, and calls of it
@@ -22,7 +23,7 @@
 
 #define BULL_STALLED_CHECK_MS 5000
 #define BULL_VALUE_MOST ((size_t)1024 * 1024) /* of a job, and of what it yields */
-#define BULL_ID_MOST QUEUE_ID_MAX              /* of a job that others added, with its queue's name */
+#define BULL_ID_MOST QUEUE_ID_MAX             /* of a job that others added, with its queue's name */
 #define BULL_LOOK_MOST 20                     /* jobs a look */
 #define BULL_UNSENT_MOST 1024
 #define BULL_TIME_MOST_MS INT64_C(253402300799999) /* the end of 9999 */
@@ -147,8 +148,8 @@ int bull_cancel_there(struct bullmq *b, enum queue_name queue, const char *id, i
 
 /* What an event told of a job's end, for jobs that are gone when they are looked at. */
 struct bull_hint {
-    const char *id;   /* in Redis */
-    const char *end;  /* completed, failed, removed, or NULL */
+    const char *id;  /* in Redis */
+    const char *end; /* completed, failed, removed, or NULL */
     const char *value;
 };
 

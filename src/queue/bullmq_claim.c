@@ -166,7 +166,8 @@ static void send_end(struct beginning *s, const struct candidate *k, enum queue_
 /* --- the record ----------------------------------------------------------------------------------------- */
 
 #define RECORD \
-    "SELECT " EMBEDDED_JOB ", state, CAST(result AS TEXT), error, CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END," \
+    "SELECT " EMBEDDED_JOB \
+    ", state, CAST(result AS TEXT), error, CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END," \
     " created_at FROM queue_jobs WHERE id = ?1 AND queue = ?2"
 enum { STATE_COL = EMBEDDED_JOB_COLUMNS, RESULT_COL, ERROR_COL, CANCELLED_COL, CREATED_COL };
 
@@ -185,7 +186,8 @@ static int read_fate(struct db_rows *rows, struct candidate *k)
     return k->value || db_is_null(rows, col) ? 0 : -ENOMEM;
 }
 
-/* Whether the record is of an earlier job that had the same id: numbers begin anew when a queue is emptied. */
+/* Whether the record is of an earlier job that had the same id: numbers begin anew when a queue is emptied.
+ */
 static bool is_another(struct db_rows *rows, const struct candidate *k)
 {
     int64_t created_ms;
@@ -212,7 +214,8 @@ static int read_record(struct db_conn *c, const struct beginning *s, struct cand
 }
 
 /* The row that a foreign media job is about, and whose it is; what its data says of a user isn't believed. */
-static int find_owner(struct db_conn *c, const struct candidate *k, const char **ret_media, const char **ret_user)
+static int find_owner(struct db_conn *c, const struct candidate *k, const char **ret_media,
+                      const char **ret_user)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     const char *id = json_str(k->data, "jobId", NULL);
@@ -250,17 +253,17 @@ static int insert_record(struct db_conn *c, const struct beginning *s, struct ca
     if (k->data && !(data = json_text(&k->claim->arena, k->data)))
         return -ENOMEM;
     clock_format_iso(k->timestamp_ms, created);
-    return db_exec(c,
-                   "INSERT INTO queue_jobs (id, queue, operation, user_id, media_job_id, data, max_attempts,"
-                   " created_at, priority) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)"
-                   " ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, operation = excluded.operation,"
-                   " user_id = excluded.user_id, media_job_id = excluded.media_job_id, data = excluded.data,"
-                   " max_attempts = excluded.max_attempts, created_at = excluded.created_at, result = NULL,"
-                   " error = NULL, cancelled_at = NULL, started_at = NULL, finished_at = NULL, state = 'waiting'",
-                   DB_ARGS(DB_TEXT(k->foreign_id), DB_TEXT(queue_name_text(s->queue)),
-                           DB_TEXT(operation_of(s, k)), DB_TEXT(user), DB_TEXT(media), DB_TEXT(data),
-                           DB_INT(k->opts.attempts), DB_TEXT(created)),
-                   NULL);
+    return db_exec(
+        c,
+        "INSERT INTO queue_jobs (id, queue, operation, user_id, media_job_id, data, max_attempts,"
+        " created_at, priority) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)"
+        " ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, operation = excluded.operation,"
+        " user_id = excluded.user_id, media_job_id = excluded.media_job_id, data = excluded.data,"
+        " max_attempts = excluded.max_attempts, created_at = excluded.created_at, result = NULL,"
+        " error = NULL, cancelled_at = NULL, started_at = NULL, finished_at = NULL, state = 'waiting'",
+        DB_ARGS(DB_TEXT(k->foreign_id), DB_TEXT(queue_name_text(s->queue)), DB_TEXT(operation_of(s, k)),
+                DB_TEXT(user), DB_TEXT(media), DB_TEXT(data), DB_INT(k->opts.attempts), DB_TEXT(created)),
+        NULL);
 }
 
 static int find_record(struct db_conn *c, const struct beginning *s, struct candidate *k)
@@ -285,11 +288,11 @@ static int end_record(struct db_conn *c, const struct beginning *s, struct candi
 {
     bool cancelled = k->fate == CANCELLED;
     const char *error = cancelled ? QUEUE_ERROR_CANCELLED : k->dead;
-    int r = db_exec(c,
-                    "UPDATE queue_jobs SET state = 'failed', error = ?2, finished_at = ?3, stalled_count = ?4,"
-                    " lease_owner = NULL, lease_until = NULL WHERE id = ?1",
-                    DB_ARGS(DB_TEXT(k->claim->job.id), DB_TEXT(error), DB_TEXT(t->now), DB_INT(k->stalled)),
-                    NULL);
+    int r = db_exec(
+        c,
+        "UPDATE queue_jobs SET state = 'failed', error = ?2, finished_at = ?3, stalled_count = ?4,"
+        " lease_owner = NULL, lease_until = NULL WHERE id = ?1",
+        DB_ARGS(DB_TEXT(k->claim->job.id), DB_TEXT(error), DB_TEXT(t->now), DB_INT(k->stalled)), NULL);
     k->value = error;
     return r < 0 ? r
                  : queue_moved(s->b->q, c, &k->claim->job, cancelled ? QUEUE_CANCELLED : QUEUE_FAILED, NULL,

@@ -34,8 +34,8 @@ static struct bull_keep parse_keep(const json_t *v)
     return keep;
 }
 
-/* backoff: a number of ms, or {type, delay, jitter}. Strategies of other names live in Node, so their delay is
- * used as it is. */
+/* backoff: a number of ms, or {type, delay, jitter}. Strategies of other names live in Node, so their delay
+ * is used as it is. */
 static void parse_backoff(const json_t *v, struct bull_opts *ret)
 {
     const json_t *delay = json_is_object(v) ? json_object_get(v, "delay") : v;

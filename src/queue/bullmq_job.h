@@ -9,7 +9,8 @@
 #define BULL_ATTEMPTS_MOST 1000
 #define BULL_DELAY_MOST_MS (INT64_C(365) * 24 * 3600 * 1000)
 
-/* How many finished jobs are kept (-1: all, 0: not even this one), and for how many seconds (-1: for ever). */
+/* How many finished jobs are kept (-1: all, 0: not even this one), and for how many seconds (-1: for ever).
+ */
 struct bull_keep {
     int64_t count, age_s;
 };

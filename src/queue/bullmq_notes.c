@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the lease thread does: locks are renewed in Redis first, then the records' leases, progress and lines in
- * the store, then BullMQ's listeners hear of the latter two. */
+/* What the lease thread does: locks are renewed in Redis first, then the records' leases, progress and lines
+ * in the store, then BullMQ's listeners hear of the latter two. */
 #include "queue/bullmq.h"
 
 #include "base/clock.h"
@@ -74,7 +74,8 @@ static bool says_something(const struct queue_note *n)
     return !n->lost && (n->renew || n->percent >= 0 || n->n_lines > 0);
 }
 
-/* The notes whose locks hold go to the store, with what they say; the answers come back to where they were. */
+/* The notes whose locks hold go to the store, with what they say; the answers come back to where they were.
+ */
 static int note_held(struct queue *q, struct queue_note *notes, size_t n)
 {
     struct queue_note held[QUEUE_BATCH];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Adding a job: its record and a row of queue_outbox in the unit that promises it, then the job in Redis, then
- * the row is gone. Whoever dies in between leaves the row, which the leader carries on; adding twice is adding
- * once, since Redis leaves a job as it is whose id was there. */
+/* Adding a job: its record and a row of queue_outbox in the unit that promises it, then the job in Redis,
+ * then the row is gone. Whoever dies in between leaves the row, which the leader carries on; adding twice is
+ * adding once, since Redis leaves a job as it is whose id was there. */
 #include "queue/bullmq.h"
 
 #include "base/clock.h"
@@ -44,7 +44,8 @@ struct outgoing {
 };
 
 #define OUTGOING \
-    "SELECT o.job_id, o.queue, o.operation, o.data, o.priority, j.max_attempts, j.run_at FROM queue_outbox o" \
+    "SELECT o.job_id, o.queue, o.operation, o.data, o.priority, j.max_attempts, j.run_at FROM queue_outbox " \
+    "o" \
     " JOIN queue_jobs j ON j.id = o.job_id"
 
 static int read_outgoing(struct db_rows *rows, struct arena *a, struct outgoing *ret)

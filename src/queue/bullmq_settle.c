@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Ends of claims. Redis says whether the lock is still ours, and renews it; then the store's unit makes the
- * move, if the record still has our token; then Redis is told. What can't be told now is told later, and if we
- * die before, whoever takes the job next finds that its record has ended. */
+ * move, if the record still has our token; then Redis is told. What can't be told now is told later, and if
+ * we die before, whoever takes the job next finds that its record has ended. */
 #include "queue/bullmq.h"
 
 #include "base/clock.h"

@@ -26,7 +26,15 @@ struct follower {
     enum queue_name queue;
 };
 
-enum seen { SEEN_NOTHING, SEEN_WAITING, SEEN_DELAYED, SEEN_ACTIVE, SEEN_COMPLETED, SEEN_FAILED, SEEN_MISSING };
+enum seen {
+    SEEN_NOTHING,
+    SEEN_WAITING,
+    SEEN_DELAYED,
+    SEEN_ACTIVE,
+    SEEN_COMPLETED,
+    SEEN_FAILED,
+    SEEN_MISSING
+};
 
 /* What Redis says of its job. Texts are those of a reply or hint. */
 struct sight {
@@ -99,8 +107,8 @@ static enum seen seen_of(const char *state)
     static const struct {
         const char *state;
         enum seen seen;
-    } names[] = {{"waiting", SEEN_WAITING},   {"prioritized", SEEN_WAITING}, {"delayed", SEEN_DELAYED},
-                 {"active", SEEN_ACTIVE},     {"completed", SEEN_COMPLETED}, {"failed", SEEN_FAILED},
+    } names[] = {{"waiting", SEEN_WAITING}, {"prioritized", SEEN_WAITING}, {"delayed", SEEN_DELAYED},
+                 {"active", SEEN_ACTIVE},   {"completed", SEEN_COMPLETED}, {"failed", SEEN_FAILED},
                  {"missing", SEEN_MISSING}};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_equal(names[i].state, state))
@@ -124,7 +132,8 @@ static struct sight sight_of(const redisReply *job, const struct bull_hint *hint
         return s;
     /* It ended, and wasn't kept. */
     if (str_equal(hint->end, "completed") || str_equal(hint->end, "failed"))
-        return (struct sight){.seen = seen_of(hint->end), .value = hint->value, .progress = -1, .attempts = -1};
+        return (struct sight){
+            .seen = seen_of(hint->end), .value = hint->value, .progress = -1, .attempts = -1};
     return (struct sight){.seen = SEEN_FAILED, .value = REMOVED, .progress = -1, .attempts = -1};
 }
 
@@ -255,29 +264,31 @@ static int write_end(struct db_conn *c, const struct change *k, const char *now,
     if (r < 0)
         return r;
     clock_format_iso(k->sight.started_ms, started);
-    return db_exec(c,
-                   "UPDATE queue_jobs SET state = ?2, result = ?3, error = ?4, finished_at = ?5, run_at = NULL,"
-                   " lease_owner = NULL, lease_until = NULL, attempts = ?6, started_at = coalesce(started_at, ?7),"
-                   " progress = CASE WHEN ?8 = 1 THEN 100 ELSE progress END WHERE id = ?1",
-                   DB_ARGS(DB_TEXT(k->f->id), DB_TEXT(k->state), DB_TEXT(result),
-                           DB_TEXT(done ? NULL : k->error), DB_TEXT(now), DB_INT(attempts_of(k)),
-                           DB_TEXT(k->sight.started_ms ? started : NULL), DB_INT(done)),
-                   NULL);
+    return db_exec(
+        c,
+        "UPDATE queue_jobs SET state = ?2, result = ?3, error = ?4, finished_at = ?5, run_at = NULL,"
+        " lease_owner = NULL, lease_until = NULL, attempts = ?6, started_at = coalesce(started_at, ?7),"
+        " progress = CASE WHEN ?8 = 1 THEN 100 ELSE progress END WHERE id = ?1",
+        DB_ARGS(DB_TEXT(k->f->id), DB_TEXT(k->state), DB_TEXT(result), DB_TEXT(done ? NULL : k->error),
+                DB_TEXT(now), DB_INT(attempts_of(k)), DB_TEXT(k->sight.started_ms ? started : NULL),
+                DB_INT(done)),
+        NULL);
 }
 
 static int write_state(struct db_conn *c, const struct change *k, const char *now)
 {
     bool starts = k->move == QUEUE_STARTED && k->moves;
-    return db_exec(c,
-                   "UPDATE queue_jobs SET state = ?2, attempts = ?3, error = coalesce(?4, error),"
-                   " progress = ?5, started_at = coalesce(started_at, ?6), lease_owner = NULL, lease_until = NULL"
-                   " WHERE id = ?1",
-                   DB_ARGS(DB_TEXT(k->f->id), DB_TEXT(k->state), DB_INT(attempts_of(k)),
-                           DB_TEXT(k->error[0] ? k->error : NULL),
-                           DB_INT(k->sight.progress >= 0 && k->sight.progress <= 100 ? k->sight.progress
-                                                                                     : k->f->progress),
-                           DB_TEXT(starts ? now : NULL)),
-                   NULL);
+    return db_exec(
+        c,
+        "UPDATE queue_jobs SET state = ?2, attempts = ?3, error = coalesce(?4, error),"
+        " progress = ?5, started_at = coalesce(started_at, ?6), lease_owner = NULL, lease_until = NULL"
+        " WHERE id = ?1",
+        DB_ARGS(
+            DB_TEXT(k->f->id), DB_TEXT(k->state), DB_INT(attempts_of(k)),
+            DB_TEXT(k->error[0] ? k->error : NULL),
+            DB_INT(k->sight.progress >= 0 && k->sight.progress <= 100 ? k->sight.progress : k->f->progress),
+            DB_TEXT(starts ? now : NULL)),
+        NULL);
 }
 
 static int write_again(struct db_conn *c, const struct change *k)
@@ -348,7 +359,8 @@ static int cancel_again(struct bullmq *b, const struct follower *f, struct sight
         return 0;
     int r = bull_cancel_there(b, f->queue, f->id, &answer);
     if (r == 0 && answer == 1)
-        *sight = (struct sight){.seen = SEEN_FAILED, .value = QUEUE_ERROR_CANCELLED, .progress = -1, .attempts = -1};
+        *sight = (struct sight){
+            .seen = SEEN_FAILED, .value = QUEUE_ERROR_CANCELLED, .progress = -1, .attempts = -1};
     return r;
 }
 
@@ -410,13 +422,13 @@ static int page_unit(struct db_conn *c, void *arg)
 {
     struct page *p = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c,
-                     "SELECT id, seq FROM queue_jobs j WHERE queue = ?1 AND seq > ?2"
-                     " AND state IN ('waiting', 'delayed', 'active')"
-                     " AND NOT EXISTS (SELECT 1 FROM queue_outbox o WHERE o.job_id = j.id)"
-                     " ORDER BY seq LIMIT ?3",
-                     DB_ARGS(DB_TEXT(queue_name_text(p->queue)), DB_INT(p->after_seq), DB_INT(BULL_LOOK_MOST)),
-                     &rows);
+    int r = db_query(
+        c,
+        "SELECT id, seq FROM queue_jobs j WHERE queue = ?1 AND seq > ?2"
+        " AND state IN ('waiting', 'delayed', 'active')"
+        " AND NOT EXISTS (SELECT 1 FROM queue_outbox o WHERE o.job_id = j.id)"
+        " ORDER BY seq LIMIT ?3",
+        DB_ARGS(DB_TEXT(queue_name_text(p->queue)), DB_INT(p->after_seq), DB_INT(BULL_LOOK_MOST)), &rows);
     int64_t last = p->after_seq;
     p->n = 0;
     while (r == 0 && p->n < BULL_LOOK_MOST && (r = db_next(rows)) > 0) {

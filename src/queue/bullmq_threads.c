@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Two threads, both on connections of their own that wait for Redis' events.
  *
- * The listener of each process hears what happens now: its worker looks for jobs, and who watches one looks at
- * it. It takes nothing away, so BullMQ's workers find their markers as they left them.
+ * The listener of each process hears what happens now: its worker looks for jobs, and who watches one looks
+ * at it. It takes nothing away, so BullMQ's workers find their markers as they left them.
  *
  * The follower works while it leads (a lease in the store). It reads the events on from where the last leader
  * came to (queue_streams), has the records of the jobs that they name follow, carries what was left in the
@@ -67,8 +67,9 @@ static int read_end(struct reader *r, enum queue_name queue)
     int result = redis_conn_call(r->conn, REDIS_COMMAND_MS, &args, &reply);
     if (result < 0)
         return result;
-    const char *id =
-        reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 ? bull_text(reply->element[0], 0, NULL) : NULL;
+    const char *id = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
+                         ? bull_text(reply->element[0], 0, NULL)
+                         : NULL;
     (void)snprintf(r->at[queue], STREAM_ID_SIZE, "%s", id_fits(id) ? id : "0-0");
     return 0;
 }
@@ -276,7 +277,8 @@ static void take_hint(struct bull_hint *hints, size_t *n, const struct event *e)
         hints[at].end = end, hints[at].value = e->value;
 }
 
-/* A change that its handler refuses is tried again by the comparison; Redis or the store not answering isn't. */
+/* A change that its handler refuses is tried again by the comparison; Redis or the store not answering isn't.
+ */
 static bool must_wait(int r)
 {
     return r == -ECONNREFUSED || r == -EIO || r == -ETIMEDOUT || r == -EAGAIN || r == -ENOSPC;

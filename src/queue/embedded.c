@@ -252,7 +252,8 @@ static int settle_again(struct db_conn *c, const struct embedded_times *t, const
                    ret_changed);
 }
 
-static int settle_held(const struct queue *q, struct db_conn *c, const struct embedded_times *t, struct queue_settle *e)
+static int settle_held(const struct queue *q, struct db_conn *c, const struct embedded_times *t,
+                       struct queue_settle *e)
 {
     int64_t changed = 0;
     bool ends = e->made == QUEUE_COMPLETED || e->made == QUEUE_FAILED || e->made == QUEUE_CANCELLED;

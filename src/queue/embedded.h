@@ -32,7 +32,8 @@ struct embedded_times {
 };
 int embedded_read_times(struct db_conn *c, struct embedded_times *ret);
 
-/* In a unit: makes the move in the claim's row, with its hook, if the claim holds; sets e->made and e->lost. */
+/* In a unit: makes the move in the claim's row, with its hook, if the claim holds; sets e->made and e->lost.
+ */
 int embedded_settle(const struct queue *q, struct db_conn *c, const struct embedded_times *t,
                     struct queue_settle *e);
 

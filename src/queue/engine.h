@@ -99,7 +99,8 @@ struct queue_engine {
 
     int (*open)(struct queue *q); /* sets q->state */
     void (*close)(struct queue *q);
-    /* Threads that only a process with a server or worker needs, and their end: they call hooks. May be NULL. */
+    /* Threads that only a process with a server or worker needs, and their end: they call hooks. May be NULL.
+     */
     int (*start)(struct queue *q);
     void (*stop)(struct queue *q);
 

@@ -32,9 +32,9 @@ struct redis {
     struct redis_conn *idle[IDLE_MOST];
     int n_idle;
     bool down;
-    bool refused;      /* it didn't let us in; said once */
-    int64_t pause_ms;  /* after the next failure */
-    int64_t retry_ms;  /* monotonic; nobody connects before */
+    bool refused;     /* it didn't let us in; said once */
+    int64_t pause_ms; /* after the next failure */
+    int64_t retry_ms; /* monotonic; nobody connects before */
 };
 
 int redis_open(const struct redis_address *address, struct redis **ret)
@@ -113,10 +113,14 @@ static const struct refusal {
     const char *begins;
     int r;
 } refusals[] = {
-    {"LOADING", -EAGAIN},    {"BUSY ", -EAGAIN},    {"READONLY", -EAGAIN},   {"MASTERDOWN", -EAGAIN},
-    {"OOM ", -EAGAIN},       {"MISCONF", -EAGAIN},  {"NOREPLICAS", -EAGAIN}, {"TRYAGAIN", -EAGAIN},
-    {"CLUSTERDOWN", -EAGAIN}, {"NOAUTH", -EACCES},  {"WRONGPASS", -EACCES},  {"NOPERM", -EACCES},
-    {"ERR AUTH", -EACCES},   {"ERR invalid password", -EACCES}, {"NOSCRIPT", -ENOENT},
+    {"LOADING", -EAGAIN},     {"BUSY ", -EAGAIN},
+    {"READONLY", -EAGAIN},    {"MASTERDOWN", -EAGAIN},
+    {"OOM ", -EAGAIN},        {"MISCONF", -EAGAIN},
+    {"NOREPLICAS", -EAGAIN},  {"TRYAGAIN", -EAGAIN},
+    {"CLUSTERDOWN", -EAGAIN}, {"NOAUTH", -EACCES},
+    {"WRONGPASS", -EACCES},   {"NOPERM", -EACCES},
+    {"ERR AUTH", -EACCES},    {"ERR invalid password", -EACCES},
+    {"NOSCRIPT", -ENOENT},
 };
 
 /* Redis' own sentence names commands and keys, never what we sent as a password. */
@@ -221,8 +225,8 @@ static int connect_to(const struct addrinfo *to, int64_t deadline_ms)
     return TAKE_FD(fd);
 }
 
-/* A connected socket, or negative errno. The names are asked of the system's resolver, which has limits of its
- * own. */
+/* A connected socket, or negative errno. The names are asked of the system's resolver, which has limits of
+ * its own. */
 static int connect_socket(const struct redis_address *address)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;

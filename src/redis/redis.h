@@ -10,7 +10,8 @@
  * Errors: -ECONNREFUSED can't be reached (known or just found), -EIO the connection was lost while a command
  * was with Redis, which may have done it, -ETIMEDOUT the same by silence, -EAGAIN Redis says that it can't
  * now (LOADING, BUSY, READONLY, OOM, MISCONF …), -EACCES it doesn't let us in, -EPROTO any other refusal
- * (logged). -ENOENT: a script that it doesn't know (redis_eval sees to that). The process must ignore SIGPIPE. Thread-safe but for what is said of connections. */
+ * (logged). -ENOENT: a script that it doesn't know (redis_eval sees to that). The process must ignore
+ * SIGPIPE. Thread-safe but for what is said of connections. */
 #ifndef REDIS_REDIS_H
 #define REDIS_REDIS_H
 
@@ -53,8 +54,8 @@ struct redis_args {
     bool failed; /* more than fit */
 };
 
-void redis_arg(struct redis_args *args, const char *s);                     /* NULL: "" */
-void redis_arg_bytes(struct redis_args *args, const char *p, size_t len);   /* lives until the call returns */
+void redis_arg(struct redis_args *args, const char *s);                   /* NULL: "" */
+void redis_arg_bytes(struct redis_args *args, const char *p, size_t len); /* lives until the call returns */
 void redis_arg_int(struct redis_args *args, int64_t n);
 
 /* Sends a command on a lent connection and waits for its answer at most limit_ms. The reply is the caller's

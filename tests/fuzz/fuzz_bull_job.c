@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The options and data of a job that anybody may have written to Redis: whatever they say, the numbers stay in
- * their bounds. */
+/* The options and data of a job that anybody may have written to Redis: whatever they say, the numbers stay
+ * in their bounds. */
 #include "fuzz.h"
 
 #include "queue/bullmq_job.h"

@@ -118,16 +118,18 @@ static void let_stall(struct fixture *f, const char *id)
 }
 
 /* A job as BullMQ's Queue.add writes it. */
-static void add_foreign(struct fixture *f, const char *id, const char *name, const char *data, const char *opts)
+static void add_foreign(struct fixture *f, const char *id, const char *name, const char *data,
+                        const char *opts)
 {
-    server_number(&f->server, "HSET " KEY "%s name %s data %s opts %s timestamp %d delay 0 priority 0", id, name,
-                  data, opts, 1700000000);
+    server_number(&f->server, "HSET " KEY "%s name %s data %s opts %s timestamp %d delay 0 priority 0", id,
+                  name, data, opts, 1700000000);
     server_number(&f->server, "LPUSH " KEY "wait %s", id);
 }
 
 static int64_t records(struct fixture *f, const char *id, const char *state)
 {
-    return count_sql(f->jobs.db, "SELECT count(*) FROM queue_jobs WHERE id = '%s' AND state = '%s'", id, state);
+    return count_sql(f->jobs.db, "SELECT count(*) FROM queue_jobs WHERE id = '%s' AND state = '%s'", id,
+                     state);
 }
 
 static int64_t outbox(struct fixture *f)
@@ -174,7 +176,8 @@ static void lower_priorities_come_first_and_equals_in_order(void **state)
     static const struct {
         const char *id;
         int priority;
-    } added[] = {{"j-10a", 10}, {"j-5a", 5}, {"j-0a", 0}, {"j-10b", 10}, {"j-5b", 5}, {"j-0b", 0}, {"j-max", 2097151}};
+    } added[] = {{"j-10a", 10}, {"j-5a", 5}, {"j-0a", 0},       {"j-10b", 10},
+                 {"j-5b", 5},   {"j-0b", 0}, {"j-max", 2097151}};
     static const char *const order[] = {"j-0a", "j-0b", "j-5a", "j-5b", "j-10a", "j-10b", "j-max"};
     for (size_t i = 0; i < ARRAY_LEN(added); i++)
         add(&f->jobs, added[i].id, "echo", added[i].priority);
@@ -203,7 +206,8 @@ static void an_attempt_that_failed_comes_again_later(void **state)
     struct fixture *f = *state;
     add(&f->jobs, "job-a", "echo", 10);
     struct queue_claim *c = claim(f);
-    struct queue_settle e = {.claim = c, .move = QUEUE_RETRIED, .delay_ms = 3600000, .error = "not yet", .percent = -1};
+    struct queue_settle e = {
+        .claim = c, .move = QUEUE_RETRIED, .delay_ms = 3600000, .error = "not yet", .percent = -1};
     assert_int_equal(settle_with(f->jobs.q, &e), 0);
     queue_claim_free(c);
     assert_true(is_in_set(f, "delayed", "job-a"));
@@ -272,9 +276,8 @@ static void carrying_twice_is_adding_once(void **state)
     struct fixture *f = *state;
     add(&f->jobs, "job-a", "echo", 10);
     run_one(f, "job-a");
-    run_sql(f->jobs.db,
-            "INSERT INTO queue_outbox (job_id, queue, operation, data, priority, date_created)"
-            " VALUES ('job-a', 'media-jobs', 'echo', '{}', 10, '2026-01-01T00:00:00.000Z')");
+    run_sql(f->jobs.db, "INSERT INTO queue_outbox (job_id, queue, operation, data, priority, date_created)"
+                        " VALUES ('job-a', 'media-jobs', 'echo', '{}', 10, '2026-01-01T00:00:00.000Z')");
     assert_int_equal(bull_relay(bullmq_of(f->jobs.q)), 1);
     assert_int_equal(outbox(f), 0);
     claim_none(f);
@@ -348,8 +351,9 @@ static void a_job_that_ended_in_the_store_alone_does_not_run_again(void **state)
     struct fixture *f = *state;
     add(&f->jobs, "job-a", "echo", 10);
     struct queue_claim *c = claim(f);
-    run_sql(f->jobs.db, "UPDATE queue_jobs SET state = 'completed', result = '{\"was\":2}', lease_owner = NULL"
-                        " WHERE id = 'job-a'");
+    run_sql(f->jobs.db,
+            "UPDATE queue_jobs SET state = 'completed', result = '{\"was\":2}', lease_owner = NULL"
+            " WHERE id = 'job-a'");
     queue_claim_free(c); /* its worker died here */
     let_stall(f, "job-a");
     claim_none(f);
@@ -404,7 +408,8 @@ static void an_end_that_redis_did_not_hear_is_told_later(void **state)
     add(&f->jobs, "job-a", "echo", 10);
     struct queue_claim *c = claim(f);
     bull_token(c, token);
-    struct bull_end e = {.queue = QUEUE_MEDIA, .id = id, .token = token, .value = value, .move = QUEUE_COMPLETED};
+    struct bull_end e = {
+        .queue = QUEUE_MEDIA, .id = id, .token = token, .value = value, .move = QUEUE_COMPLETED};
     e.opts = *bull_opts_of(c);
     server_kill(&f->server);
     bull_send(b, &e);
@@ -530,8 +535,10 @@ static void the_owner_is_the_rows_and_not_the_datas(void **state)
     char user[UUID_SIZE], row[UUID_SIZE], data[256];
     uuid_make(user);
     uuid_make(row);
-    run_sql(f->jobs.db, "INSERT INTO directus_users (id, email, status) VALUES ('%s', 'a@b.c', 'active')", user);
-    run_sql(f->jobs.db, "INSERT INTO media_jobs (id, user_id, operation) VALUES ('%s', '%s', 'echo')", row, user);
+    run_sql(f->jobs.db, "INSERT INTO directus_users (id, email, status) VALUES ('%s', 'a@b.c', 'active')",
+            user);
+    run_sql(f->jobs.db, "INSERT INTO media_jobs (id, user_id, operation) VALUES ('%s', '%s', 'echo')", row,
+            user);
     (void)snprintf(data, sizeof data, "{\"jobId\":\"%s\",\"user_id\":\"somebody\"}", row);
     add_foreign(f, "7", "echo", data, "{}");
     struct queue_claim *c = claim(f);
@@ -556,7 +563,8 @@ static void hostile_jobs_fail_and_harm_nobody(void **state)
     add_foreign(f, id, "echo", "{}", "{}");
     add_foreign(f, "opts", "echo", "{}", "{\"attempts\":-1");
     server_number(&f->server, "LPUSH " KEY "wait gone"); /* an id without a job */
-    server_number(&f->server, "HSET " KEY "bytes name %b data {} opts {} timestamp x", "\xff\0\xfe", (size_t)3);
+    server_number(&f->server, "HSET " KEY "bytes name %b data {} opts {} timestamp x", "\xff\0\xfe",
+                  (size_t)3);
     server_number(&f->server, "LPUSH " KEY "wait bytes");
     add_foreign(f, "text", "echo", "words", "{}");
     add(&f->jobs, "job-a", "echo", 10);
@@ -576,7 +584,8 @@ static void hostile_jobs_fail_and_harm_nobody(void **state)
 }
 
 /* As a BullMQ worker ends a job. */
-static void end_by_other(struct fixture *f, const char *id, const char *set, const char *field, const char *value)
+static void end_by_other(struct fixture *f, const char *id, const char *set, const char *field,
+                         const char *value)
 {
     server_number(&f->server, "ZREM " KEY "prioritized %s", id);
     server_number(&f->server, "ZADD " KEY "%s 1700000000 %s", set, id);
@@ -606,7 +615,8 @@ static void what_others_failed_is_learnt_from_events(void **state)
     add(&f->jobs, "job-a", "echo", 10);
     assert_int_equal(queue_start(f->jobs.q), 0);
     end_by_other(f, "job-a", "failed", "failedReason", "broken");
-    server_number(&f->server, "XADD " KEY "events * event failed jobId job-a failedReason broken prev active");
+    server_number(&f->server,
+                  "XADD " KEY "events * event failed jobId job-a failedReason broken prev active");
     int64_t until = clock_monotonic_ms() + PATIENCE_MS;
     while (moves(&f->jobs, "job-a", "failed") == 0 && clock_monotonic_ms() < until)
         usleep(10000);
@@ -723,7 +733,8 @@ static void a_parent_goes_on_when_its_child_is_done(void **state)
     server_number(&f->server, "SADD " KEY "parent:dependencies " KEY "child");
     run_one(f, "media-jobs:child");
     char text[256];
-    assert_string_equal(server_text(&f->server, text, "HGET " KEY "parent:processed " KEY "child"), "{\"n\":1}");
+    assert_string_equal(server_text(&f->server, text, "HGET " KEY "parent:processed " KEY "child"),
+                        "{\"n\":1}");
     run_one(f, "media-jobs:parent");
 }
 

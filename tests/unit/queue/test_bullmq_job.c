@@ -18,9 +18,10 @@ static struct bull_opts opts_of(const char *text)
 static void what_bullmq_writes_is_understood(void **state)
 {
     (void)state;
-    struct bull_opts o = opts_of("{\"attempts\":4,\"backoff\":{\"type\":\"exponential\",\"delay\":200,\"jitter\":0.5},"
-                                 "\"removeOnComplete\":{\"age\":60,\"count\":7},\"removeOnFail\":true,\"kl\":3,"
-                                 "\"stackTraceLimit\":2}");
+    struct bull_opts o =
+        opts_of("{\"attempts\":4,\"backoff\":{\"type\":\"exponential\",\"delay\":200,\"jitter\":0.5},"
+                "\"removeOnComplete\":{\"age\":60,\"count\":7},\"removeOnFail\":true,\"kl\":3,"
+                "\"stackTraceLimit\":2}");
     assert_int_equal(o.attempts, 4);
     assert_true(o.exponential);
     assert_int_equal(o.backoff_ms, 200);
@@ -58,8 +59,10 @@ static void nonsense_counts_as_not_given(void **state)
         "null",
         "[1]",
         "{\"attempts\":\"5\",\"backoff\":\"soon\",\"removeOnComplete\":\"yes\",\"removeOnFail\":[1]}",
-        "{\"attempts\":-4,\"backoff\":{\"delay\":-1,\"jitter\":7},\"removeOnComplete\":-3,\"removeOnFail\":null}",
-        "{\"attempts\":0,\"backoff\":{\"type\":3,\"delay\":{}},\"removeOnComplete\":{\"count\":\"a\",\"age\":-1}}",
+        "{\"attempts\":-4,\"backoff\":{\"delay\":-1,\"jitter\":7},\"removeOnComplete\":-3,\"removeOnFail\":"
+        "null}",
+        "{\"attempts\":0,\"backoff\":{\"type\":3,\"delay\":{}},\"removeOnComplete\":{\"count\":\"a\",\"age\":"
+        "-1}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bull_opts o = opts_of(bad[i]);
@@ -75,7 +78,8 @@ static void nonsense_counts_as_not_given(void **state)
 static void numbers_have_bounds(void **state)
 {
     (void)state;
-    struct bull_opts o = opts_of("{\"attempts\":1e300,\"backoff\":1e300,\"kl\":1e12,\"stackTraceLimit\":1e9}");
+    struct bull_opts o =
+        opts_of("{\"attempts\":1e300,\"backoff\":1e300,\"kl\":1e12,\"stackTraceLimit\":1e9}");
     assert_int_equal(o.attempts, 1); /* larger than any number of attempts: no number at all */
     assert_int_equal(opts_of("{\"attempts\":999999}").attempts, BULL_ATTEMPTS_MOST);
     assert_int_equal(opts_of("{\"backoff\":999999999999}").backoff_ms, BULL_DELAY_MOST_MS);
@@ -88,7 +92,8 @@ static void delays_grow_as_bullmqs_do(void **state)
     (void)state;
     struct bull_opts fixed = opts_of("{\"backoff\":100}");
     struct bull_opts twice = opts_of("{\"backoff\":{\"type\":\"exponential\",\"delay\":100}}");
-    struct bull_opts chance = opts_of("{\"backoff\":{\"type\":\"exponential\",\"delay\":100,\"jitter\":0.5}}");
+    struct bull_opts chance =
+        opts_of("{\"backoff\":{\"type\":\"exponential\",\"delay\":100,\"jitter\":0.5}}");
     assert_int_equal(bull_backoff_ms(&fixed, 1, 1), 100);
     assert_int_equal(bull_backoff_ms(&fixed, 5, 1), 100);
     assert_int_equal(bull_backoff_ms(&twice, 1, 1), 100);
@@ -125,9 +130,12 @@ static void ids_tell_whose_they_may_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_bullmq_writes_is_understood), cmocka_unit_test(what_is_left_out_is_as_in_bullmq),
-        cmocka_unit_test(nonsense_counts_as_not_given),     cmocka_unit_test(numbers_have_bounds),
-        cmocka_unit_test(delays_grow_as_bullmqs_do),        cmocka_unit_test(data_are_an_object_or_nothing),
+        cmocka_unit_test(what_bullmq_writes_is_understood),
+        cmocka_unit_test(what_is_left_out_is_as_in_bullmq),
+        cmocka_unit_test(nonsense_counts_as_not_given),
+        cmocka_unit_test(numbers_have_bounds),
+        cmocka_unit_test(delays_grow_as_bullmqs_do),
+        cmocka_unit_test(data_are_an_object_or_nothing),
         cmocka_unit_test(ids_tell_whose_they_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

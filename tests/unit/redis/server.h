@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A Redis of a test's own, in a directory of its own, which it may kill and start again. It writes all that it
- * is told to the disk at once. It goes with the test, whatever happens to that. */
+/* A Redis of a test's own, in a directory of its own, which it may kill and start again. It writes all that
+ * it is told to the disk at once. It goes with the test, whatever happens to that. */
 #ifndef TESTS_UNIT_REDIS_SERVER_H
 #define TESTS_UNIT_REDIS_SERVER_H
 
@@ -52,8 +52,8 @@ static inline void server_exec(const struct redis_server *s)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     int null = open("/dev/null", O_RDWR);
     (void)dup2(null, 0), (void)dup2(null, 1), (void)dup2(null, 2);
-    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s->dir, "--save", "",
-           "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no", (char *)NULL);
+    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s->dir, "--save",
+           "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no", (char *)NULL);
     _exit(127);
 }
 

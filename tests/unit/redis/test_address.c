@@ -71,11 +71,11 @@ static void others_are_refused_with_a_sentence_that_has_no_secret(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "http://hunter2",         "rediss://u:hunter2@h",   "redis://",           "redis:///0",
-        "redis://u:hunter2@",     "redis://h:0",            "redis://h:65536",    "redis://h:port",
-        "redis://h/hunter2",      "redis://h/-1",           "redis://h/65536",    "redis://[::1",
-        "redis://[::1]x",         "redis://u@h",            "redis://:%4@h",      "redis://:%zz@h",
-        "redis://:hunter2%00@h",  "redis://h?hunter2=1",    "redis://h#hunter2",  "redis://a b",
+        "http://hunter2",        "rediss://u:hunter2@h", "redis://",          "redis:///0",
+        "redis://u:hunter2@",    "redis://h:0",          "redis://h:65536",   "redis://h:port",
+        "redis://h/hunter2",     "redis://h/-1",         "redis://h/65536",   "redis://[::1",
+        "redis://[::1]x",        "redis://u@h",          "redis://:%4@h",     "redis://:%zz@h",
+        "redis://:hunter2%00@h", "redis://h?hunter2=1",  "redis://h#hunter2", "redis://a b",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct redis_address a;
@@ -92,7 +92,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(parts_are_taken_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_left_out_has_defaults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_ipv6_address_stands_in_brackets, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(others_are_refused_with_a_sentence_that_has_no_secret, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_are_refused_with_a_sentence_that_has_no_secret, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,7 +158,8 @@ static void refusals_have_errors_of_their_own(void **state)
     log_configure(LOG_ERROR + 1, true);
     assert_int_equal(say(f->redis, "LPUSH", "k", "v", NULL), -EPROTO);
     log_configure(LOG_ERROR, true);
-    assert_int_equal(say(f->redis, "PING", NULL, NULL, NULL), 0); /* none of them is the end of a connection */
+    assert_int_equal(say(f->redis, "PING", NULL, NULL, NULL),
+                     0); /* none of them is the end of a connection */
 }
 
 static void only_the_right_password_lets_in(void **state)
