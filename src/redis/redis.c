@@ -123,13 +123,23 @@ static const struct refusal {
     {"NOSCRIPT", -ENOENT},
 };
 
-/* Redis' own sentence names commands and keys, never what we sent as a password. */
+/* Redis' own sentence names commands and keys; of a command that it doesn't know it also repeats what was sent
+ * with it, which may be a password. */
+static void log_refusal(const char *text)
+{
+    char shown[160];
+    const char *repeats = strstr(text, ", with args");
+    size_t len = repeats ? (size_t)(repeats - text) : strlen(text);
+    (void)snprintf(shown, sizeof shown, "%.*s", (int)(len < sizeof shown ? len : sizeof shown - 1), text);
+    log_event(LOG_ERROR, "redis refused a command", LOG_S("answer", shown));
+}
+
 static int refused(const char *text)
 {
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
         if (str_has_prefix(text, refusals[i].begins))
             return refusals[i].r;
-    log_event(LOG_ERROR, "redis refused a command", LOG_S("answer", text));
+    log_refusal(text);
     return -EPROTO;
 }
 
