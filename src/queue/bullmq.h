@@ -110,6 +110,9 @@ int bull_confirm(struct queue *q, const char *id);
 /* Carries what was left behind to Redis, oldest first: how many, or negative errno. */
 int bull_relay(struct bullmq *b);
 
+/* Deletes rows whose records have gone with their owner. 0 or negative errno. */
+int bull_sweep_outbox(struct bullmq *b);
+
 /* In a unit: the record's job is to be added to Redis (again). */
 int bull_outbox_in(struct db_conn *c, const char *id);
 
@@ -157,8 +160,12 @@ struct bull_hint {
  * left as they are. 0 or negative errno. */
 int bull_sync(struct bullmq *b, enum queue_name queue, const struct bull_hint *hints, size_t n);
 
-/* All that haven't ended and must be there; those that aren't are added again. */
-int bull_sync_all(struct bullmq *b);
+/* All that haven't ended. ret_missing (may be NULL): whether some aren't there, who must be. */
+int bull_sync_all(struct bullmq *b, bool *ret_missing);
+
+/* The same; those that are missing are added again. Only when all events have been read, since one of them
+ * may tell that somebody removed the job. */
+int bull_restore_missing(struct bullmq *b);
 
 /* --- bullmq_threads.c */
 

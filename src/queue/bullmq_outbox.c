@@ -216,3 +216,18 @@ int bull_relay(struct bullmq *b)
     free(g);
     return r;
 }
+
+static int sweep_unit(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    return db_exec(c,
+                   "DELETE FROM queue_outbox WHERE NOT EXISTS"
+                   " (SELECT 1 FROM queue_jobs WHERE queue_jobs.id = queue_outbox.job_id)",
+                   DB_NO_ARGS, NULL);
+}
+
+int bull_sweep_outbox(struct bullmq *b)
+{
+    int r = db_write(b->q->db, sweep_unit, NULL);
+    return r < 0 ? r : 0;
+}

@@ -71,7 +71,8 @@ static int read_follower(struct db_conn *c, const char *id, struct follower *f)
 
 struct following {
     struct bullmq *b;
-    bool must_be_there; /* what is missing is lost */
+    bool restore; /* what is missing is lost */
+    bool missing; /* some are */
     struct follower all[BULL_LOOK_MOST];
     size_t n;
 };
@@ -154,7 +155,7 @@ struct change {
     const struct follower *f;
     struct sight sight;
     enum queue_move move;
-    bool moves, add_again, must_be_there;
+    bool moves, add_again, restore;
     json_t *result;
     char error[ERROR_MAX];
     const char *state;
@@ -218,7 +219,7 @@ static bool plan(struct change *k)
         plan_again(k);
         return !str_equal(k->state, f->state);
     case SEEN_MISSING:
-        if (!k->must_be_there)
+        if (!k->restore)
             return false;
         k->add_again = !strchr(f->id, ':');
         if (k->add_again)
@@ -374,9 +375,10 @@ static int follow(struct following *s, const redisReply *jobs)
         if (!f->found)
             continue;
         struct sight sight = sight_of(jobs->element[i], f->hint);
+        s->missing |= sight.seen == SEEN_MISSING;
         int r = cancel_again(s->b, f, &sight);
         if (r == 0)
-            r = apply(&(struct change){.b = s->b, .f = f, .sight = sight, .must_be_there = s->must_be_there});
+            r = apply(&(struct change){.b = s->b, .f = f, .sight = sight, .restore = s->restore});
         if (r < 0 && first == 0) {
             log_event(LOG_ERROR, "a job's record can't follow it", LOG_S("job", f->id),
                       LOG_S("error", strerror(-r)));
@@ -386,26 +388,26 @@ static int follow(struct following *s, const redisReply *jobs)
     return first;
 }
 
-static int sync_some(struct bullmq *b, enum queue_name queue, const struct bull_hint *hints, size_t n,
-                     bool must_be_there)
+static int sync_some(struct following *s, enum queue_name queue, const struct bull_hint *hints, size_t n)
 {
     _cleanup_reply_ redisReply *jobs = NULL;
-    struct following s = {.b = b, .must_be_there = must_be_there};
-    for (size_t i = 0; i < n && s.n < BULL_LOOK_MOST; i++)
-        s.all[s.n++] = (struct follower){.hint = &hints[i], .queue = queue};
-    int r = s.n > 0 ? db_read(b->q->db, read_followers, &s) : 0;
+    s->n = 0;
+    for (size_t i = 0; i < n && s->n < BULL_LOOK_MOST; i++)
+        s->all[s->n++] = (struct follower){.hint = &hints[i], .queue = queue};
+    int r = s->n > 0 ? db_read(s->b->q->db, read_followers, s) : 0;
     bool any = false;
-    for (size_t i = 0; i < s.n; i++)
-        any |= s.all[i].found;
+    for (size_t i = 0; i < s->n; i++)
+        any |= s->all[i].found;
     if (r < 0 || !any)
         return r;
-    r = look_at(&s, queue, &jobs);
-    return r < 0 ? r : follow(&s, jobs);
+    r = look_at(s, queue, &jobs);
+    return r < 0 ? r : follow(s, jobs);
 }
 
 int bull_sync(struct bullmq *b, enum queue_name queue, const struct bull_hint *hints, size_t n)
 {
-    return sync_some(b, queue, hints, n, false);
+    struct following s = {.b = b};
+    return sync_some(&s, queue, hints, n);
 }
 
 /* --- all ------------------------------------------------------------------------------------------------ */
@@ -441,34 +443,46 @@ static int page_unit(struct db_conn *c, void *arg)
     return r < 0 ? r : 0;
 }
 
-static int sync_queue(struct bullmq *b, enum queue_name queue)
+static int sync_queue(struct following *s, enum queue_name queue)
 {
     struct page p = {.queue = queue};
     struct bull_hint hints[BULL_LOOK_MOST];
     int first = 0;
     do {
-        int64_t from = p.after_seq;
-        int r = db_read(b->q->db, page_unit, &p);
+        int r = db_read(s->b->q->db, page_unit, &p);
         if (r < 0)
             return r;
         for (size_t i = 0; i < p.n; i++)
             hints[i] = (struct bull_hint){.id = bull_redis_id(queue, p.ids[i])};
-        r = sync_some(b, queue, hints, p.n, true);
+        r = sync_some(s, queue, hints, p.n);
         if (r == -ECONNREFUSED || r == -EIO || r == -ETIMEDOUT || r == -EAGAIN)
             return r;
         first = first ? first : r;
-        if (p.after_seq == from)
-            break;
-    } while (p.n == BULL_LOOK_MOST && !cancel_raised(&b->closing));
+    } while (p.n == BULL_LOOK_MOST && !cancel_raised(&s->b->closing));
     return first;
 }
 
-int bull_sync_all(struct bullmq *b)
+static int sync_queues(struct following *s)
 {
     int first = 0;
     for (int queue = 0; queue < QUEUES; queue++) {
-        int r = sync_queue(b, (enum queue_name)queue);
+        int r = sync_queue(s, (enum queue_name)queue);
         first = first ? first : r;
     }
     return first;
+}
+
+int bull_sync_all(struct bullmq *b, bool *ret_missing)
+{
+    struct following s = {.b = b};
+    int r = sync_queues(&s);
+    if (ret_missing)
+        *ret_missing = s.missing;
+    return r;
+}
+
+int bull_restore_missing(struct bullmq *b)
+{
+    struct following s = {.b = b, .restore = true};
+    return sync_queues(&s);
 }

@@ -218,8 +218,9 @@ static void *listen_on(void *arg)
 struct follow {
     struct reader reader;
     struct leader leader;
-    bool leads;
     int64_t compared_ms;
+    bool missing; /* the comparison found that jobs are missing, and events haven't been read to the end since
+                   */
 };
 
 static int load_unit(struct db_conn *c, void *arg)
@@ -310,11 +311,32 @@ static int compare_when_due(struct follow *f)
     int64_t now_ms = clock_monotonic_ms();
     if (f->compared_ms && now_ms - f->compared_ms < COMPARE_EVERY_MS)
         return 0;
-    int r = bull_sync_all(f->reader.b);
+    int r = bull_sync_all(f->reader.b, &f->missing);
     if (must_wait(r))
         return r;
     f->compared_ms = now_ms;
-    return 0;
+    return bull_sweep_outbox(f->reader.b);
+}
+
+static size_t events_in(const redisReply *reply)
+{
+    size_t n = 0;
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
+        const redisReply *stream = reply->element[i];
+        if (stream->type == REDIS_REPLY_ARRAY && stream->elements > 1)
+            n += stream->element[1]->elements;
+    }
+    return n;
+}
+
+/* After events were read: whoever was removed by somebody has ended by now, if these were all there are. */
+static int restore_when_sure(struct follow *f, size_t events)
+{
+    if (!f->missing || events >= EVENTS_A_READ)
+        return 0;
+    int r = bull_restore_missing(f->reader.b);
+    f->missing = must_wait(r);
+    return f->missing ? r : 0;
 }
 
 static int follow_once(struct follow *f)
@@ -333,11 +355,12 @@ static int follow_once(struct follow *f)
         r = compare_when_due(f);
     if (r == 0)
         r = read_events(&f->reader, BLOCK_MS, &reply);
-    if (r < 0 || reply->type == REDIS_REPLY_NIL)
-        return r;
-    r = for_streams(reply, follow_stream, f);
-    int saved = db_write(b->q->db, save_unit, f);
-    return r < 0 ? r : saved;
+    if (r == 0 && reply->type != REDIS_REPLY_NIL) {
+        r = for_streams(reply, follow_stream, f);
+        int saved = db_write(b->q->db, save_unit, f);
+        r = r < 0 ? r : saved;
+    }
+    return r < 0 ? r : restore_when_sure(f, events_in(reply));
 }
 
 /* Asks for the lease, renewing it in good time. */

@@ -123,8 +123,8 @@ static const struct refusal {
     {"NOSCRIPT", -ENOENT},
 };
 
-/* Redis' own sentence names commands and keys; of a command that it doesn't know it also repeats what was sent
- * with it, which may be a password. */
+/* Redis' own sentence names commands and keys; of a command that it doesn't know it also repeats what was
+ * sent with it, which may be a password. */
 static void log_refusal(const char *text)
 {
     char shown[160];
@@ -292,7 +292,7 @@ static int make_conn(const struct redis_address *address, struct redis_conn **re
 /* Writes down how an attempt ended, and says aloud what has changed. */
 static void note(struct redis *r, int result)
 {
-    bool failed = result < 0 && result != -ENOMEM;
+    bool failed = result < 0;
     pthread_mutex_lock(&r->lock);
     bool went_down = failed && !r->down, came_back = result == 0 && r->down;
     bool say_refused = result == -EACCES && !r->refused;
@@ -325,7 +325,7 @@ int redis_connect(struct redis *r, struct redis_conn **ret)
     if (pausing)
         return -ECONNREFUSED;
     int result = make_conn(&r->address, ret);
-    note(r, result);
+    note(r, result == -ENOMEM ? -ECONNREFUSED : result);
     return result;
 }
 

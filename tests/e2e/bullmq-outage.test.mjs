@@ -14,7 +14,7 @@ import { joinServer, stopServers } from '../support/servers.mjs';
 import { eventually, sql } from '../support/talk.mjs';
 
 const OPERATION = 'resize_image';
-const ROUNDS = Number(process.env.GENIE_BULLMQ_ROUNDS ?? 2);
+const ROUNDS = Number(process.env.GENIE_BULLMQ_ROUNDS ?? 3);
 const JOBS_A_ROUND = 6;
 
 const body = (id, values = {}) => ({ jobId: id, operation: OPERATION, params: { width: 20 }, ...values });

@@ -311,7 +311,11 @@ static void what_redis_lost_is_added_again(void **state)
     run_one(f, "job-a");
     server_number(&f->server, "FLUSHALL");
     log_configure(LOG_ERROR, true);
-    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q)), 0);
+    bool missing = false;
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), &missing), 0);
+    assert_true(missing);
+    assert_int_equal(outbox(f), 0);
+    assert_int_equal(bull_restore_missing(bullmq_of(f->jobs.q)), 0);
     assert_int_equal(outbox(f), 1);
     run_sql(f->jobs.db, "UPDATE queue_outbox SET date_created = '2026-01-01T00:00:00.000Z'");
     assert_int_equal(bull_relay(bullmq_of(f->jobs.q)), 1);
@@ -605,7 +609,7 @@ static void what_others_completed_is_seen_and_moved_once(void **state)
     assert_int_equal(info.attempts, 1);
     assert_non_null(info.started_at);
     arena_free(&a);
-    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), 0);
     assert_int_equal(moves(&f->jobs, "job-a", "completed"), 1);
 }
 
@@ -643,18 +647,44 @@ static void a_job_that_was_not_kept_tells_its_end_by_its_event(void **state)
     assert_int_equal(records(f, "job-c", "waiting"), 1);
 }
 
+static void what_somebody_removed_is_cancelled_and_what_was_lost_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    log_configure(LOG_ERROR, true);
+    add(&f->jobs, "job-a", "echo", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    server_number(&f->server, "DEL " KEY "job-a " KEY "job-b " KEY "prioritized");
+    server_number(&f->server, "XADD " KEY "events * event removed jobId job-a prev prioritized");
+    assert_int_equal(queue_start(f->jobs.q), 0);
+    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+    while (server_number(&f->server, "EXISTS " KEY "job-b") == 0 && clock_monotonic_ms() < until)
+        usleep(10000);
+    assert_int_equal(moves(&f->jobs, "job-a", "cancelled"), 1);
+    assert_int_equal(server_number(&f->server, "EXISTS " KEY "job-a"), 0);
+    run_one(f, "job-b");
+}
+
+static void an_outbox_keeps_nothing_of_who_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    add_and_die(f, "job-a");
+    run_sql(f->jobs.db, "DELETE FROM queue_jobs");
+    assert_int_equal(bull_sweep_outbox(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(outbox(f), 0);
+}
+
 static void an_active_job_of_ours_is_its_workers_affair(void **state)
 {
     struct fixture *f = *state;
     add(&f->jobs, "job-a", "echo", 10);
     struct queue_claim *c = claim(f);
-    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), 0);
     server_number(&f->server, "DEL " KEY "job-a:lock");
-    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), 0);
     assert_int_equal(records(f, "job-a", "active"), 1);
     assert_int_equal(moves(&f->jobs, "job-a", "started"), 1);
     server_number(&f->server, "SET " KEY "job-a:lock node:1");
-    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), 0);
     assert_true(end(f, c, QUEUE_COMPLETED).lost);
     assert_int_equal(moves(&f->jobs, "job-a", "completed"), 0);
 }
@@ -770,6 +800,8 @@ int main(void)
         TEST(what_others_completed_is_seen_and_moved_once),
         TEST(what_others_failed_is_learnt_from_events),
         TEST(a_job_that_was_not_kept_tells_its_end_by_its_event),
+        TEST(what_somebody_removed_is_cancelled_and_what_was_lost_comes_back),
+        TEST(an_outbox_keeps_nothing_of_who_is_gone),
         TEST(an_active_job_of_ours_is_its_workers_affair),
         TEST(retention_is_what_the_job_says),
         TEST(pausing_keeps_jobs_where_each_version_looks_for_them),
