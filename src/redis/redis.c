@@ -389,6 +389,9 @@ int redis_call(struct redis *r, int limit_ms, const struct redis_args *args, red
         return result;
     result = redis_conn_call(c, limit_ms, args, ret);
     give_back(r, c);
+    /* One that was lent before an outage of others' may be the first to know that it is over. */
+    if (result == 0 && !redis_is_up(r))
+        note(r, 0);
     if (result == -EIO || result == -ETIMEDOUT) {
         note(r, result);
         drop_idle(r); /* they lead to the same that failed */

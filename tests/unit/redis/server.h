@@ -113,6 +113,15 @@ static inline void server_start(struct redis_server *s)
     fail_msg("redis-server finds no port");
 }
 
+/* SIGSTOP; it stands still when this returns. */
+static inline void server_stop(const struct redis_server *s)
+{
+    int status = 0;
+    assert_int_equal(kill(s->pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(s->pid, &status, WUNTRACED), s->pid);
+    assert_true(WIFSTOPPED(status));
+}
+
 /* kill -9. */
 static inline void server_kill(struct redis_server *s)
 {
@@ -147,7 +156,17 @@ static inline int64_t server_number(struct redis_server *s, const char *fmt, ...
     return n;
 }
 
-/* The same for one that answers with a text, "" where there is none. */
+/* Whether a client waits in a command. */
+static inline bool server_blocks_one(struct redis_server *s)
+{
+    redisReply *reply = redisCommand(s->own, "INFO clients");
+    assert_non_null(reply);
+    bool blocks = reply->str && strstr(reply->str, "blocked_clients:1");
+    freeReplyObject(reply);
+    return blocks;
+}
+
+/* server_number for a command that answers with a text, "" where there is none. */
 static inline const char *server_text(struct redis_server *s, char ret[256], const char *fmt, ...)
 {
     va_list ap;

@@ -120,11 +120,42 @@ static void a_silent_server_costs_the_limit_and_no_more(void **state)
     struct fixture *f = *state;
     struct redis_args args = {0};
     assert_int_equal(say(f->redis, "PING", NULL, NULL, NULL), 0);
-    assert_int_equal(kill(f->server.pid, SIGSTOP), 0);
+    server_stop(&f->server);
     redis_arg(&args, "PING");
     assert_int_equal(redis_call(f->redis, 200, &args, NULL), -ETIMEDOUT);
     assert_int_equal(kill(f->server.pid, SIGCONT), 0);
     await_well(f->redis);
+}
+
+static void *wait_for_item(void *arg)
+{
+    struct redis_args args = {0};
+    redis_arg(&args, "BLPOP");
+    redis_arg(&args, "list");
+    redis_arg(&args, "0");
+    return redis_call(arg, SERVER_PATIENCE_MS, &args, NULL) == 0 ? NULL : arg;
+}
+
+/* A silence on one connection says nothing of another, which was lent before and is answered. */
+static void any_answer_tells_that_it_is_well(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t waiter;
+    void *failed = NULL;
+    struct redis_args args = {0};
+    assert_int_equal(pthread_create(&waiter, NULL, wait_for_item, f->redis), 0);
+    int64_t until = clock_monotonic_ms() + SERVER_PATIENCE_MS;
+    while (!server_blocks_one(&f->server) && clock_monotonic_ms() < until)
+        usleep(2000);
+    redis_arg(&args, "BLPOP");
+    redis_arg(&args, "another");
+    redis_arg(&args, "0");
+    assert_int_equal(redis_call(f->redis, 50, &args, NULL), -ETIMEDOUT);
+    assert_false(redis_is_up(f->redis));
+    assert_int_equal(server_number(&f->server, "LPUSH list item"), 1);
+    assert_int_equal(pthread_join(waiter, &failed), 0);
+    assert_null(failed);
+    assert_true(redis_is_up(f->redis));
 }
 
 static void a_script_is_known_again_after_a_restart(void **state)
@@ -234,6 +265,7 @@ int main(void)
         TEST(a_server_that_was_killed_is_found_again),
         TEST(an_idle_connection_that_was_closed_is_replaced),
         TEST(a_silent_server_costs_the_limit_and_no_more),
+        TEST(any_answer_tells_that_it_is_well),
         TEST(a_script_is_known_again_after_a_restart),
         TEST(refusals_have_errors_of_their_own),
         TEST(only_the_right_password_lets_in),
