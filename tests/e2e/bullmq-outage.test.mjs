@@ -36,12 +36,18 @@ describe('Redis is away', () => {
     });
 
     const newRow = () => newJob(server, user, { operation: OPERATION, input_file_id: photo });
+    const stats = () => server.request('/api/queue/stats', { token: user.token });
+
+    /** Stands still from now on; until then it was well, and known to be. */
+    async function freeze() {
+        await eventually(async () => (await stats()).status === 200, 'the queue', LIMIT_MS);
+        process.kill(redis.child.pid, 'SIGSTOP');
+    }
 
     test('known to be down, it is refused at once, and nothing is written', async () => {
         const id = await newRow();
         const before = await unitsOf(server, user);
         await redis.kill9();
-        const stats = () => server.request('/api/queue/stats', { token: user.token });
         await eventually(async () => (await stats()).status === 503, 'that it is known', LIMIT_MS);
         const refused = await enqueue(server, user, body(id));
         assert.deepEqual([refused.status, refused.json.code], [503, 'queue_unavailable'], refused.text);
@@ -60,7 +66,7 @@ describe('Redis is away', () => {
     test('a repeat after queue_unconfirmed takes no second unit, and the job runs once', async () => {
         const id = await newRow();
         const before = await unitsOf(server, user);
-        process.kill(redis.child.pid, 'SIGSTOP');
+        await freeze();
         const first = await enqueue(server, user, body(id));
         const again = await enqueue(server, user, body(id));
         process.kill(redis.child.pid, 'SIGCONT');
@@ -83,10 +89,10 @@ describe('Redis is away', () => {
 
     test('what was left in the outbox by a server that was killed is carried by the next', async () => {
         const id = await newRow();
-        process.kill(redis.child.pid, 'SIGSTOP');
+        await freeze();
         const asked = enqueue(server, user, body(id)).catch(() => null);
         await eventually(
-            () => sql(server, 'SELECT count(*) AS n FROM queue_outbox')[0].n > 0,
+            () => sql(server, `SELECT job_id FROM queue_outbox WHERE job_id = '${id}-1'`).length === 1,
             'the outbox',
             LIMIT_MS,
         );
