@@ -44,6 +44,10 @@ const struct setting settings[] = {
         "Milliseconds from one look for posts that are due to the next"),
     INT("LEADER_LEASE_S", leader_lease_s, "30", 3, 300,
         "Seconds after which another server takes over the periodic duties of one that died"),
+    SECRET("REDIS_URL", redis_url,
+           "Address of a Redis (redis://[user:password@]host[:port][/db]), which then holds the queues in "
+           "BullMQ's "
+           "layout. Unset: they are in the store"),
     TEXT(
         "DIRECTUS_URL", directus_url, NULL,
         "Address of a Directus, to which /api/directus is then passed on; DATABASE_URL must be its database. "
@@ -160,9 +164,6 @@ const struct setting settings[] = {
          "Lets flows and media jobs reach private addresses; only for tests"),
     {.name = NULL},
 };
-
-/* Refusing them is honest, ignoring them would put data in the wrong place. */
-static const char *const unsupported[] = {"REDIS_URL"};
 
 static int fail(struct config_load *load, const char *name, const char *why)
 {
@@ -304,18 +305,6 @@ static int load_one(struct config_load *load, const struct setting *s,
     return set(load, s, value && value[0] ? value : s->fallback);
 }
 
-static int refuse_unsupported(struct config_load *load, const char *env_file)
-{
-    for (size_t i = 0; i < ARRAY_LEN(unsupported); i++) {
-        const char *value = getenv(unsupported[i]);
-        if (!value && env_file)
-            value = find_line(&load->arena, env_file, unsupported[i]);
-        if (value && value[0])
-            return fail(load, unsupported[i], "is set, but this version doesn't know it yet; unset it");
-    }
-    return 0;
-}
-
 static int check_database_url(struct config_load *load)
 {
     const char *url = load->config.database_url;
@@ -326,6 +315,18 @@ static int check_database_url(struct config_load *load)
     return fail(load, "DATABASE_URL", "must begin with postgres://");
 }
 
+static int check_redis_url(struct config_load *load)
+{
+    const char *url = load->config.redis_url;
+    if (!url || str_has_prefix(url, "redis://"))
+        return 0;
+    if (str_has_prefix(url, "rediss://"))
+        return fail(load, "REDIS_URL",
+                    "asks for TLS (rediss://), which the Redis client of Debian 12 hasn't; put a TLS tunnel "
+                    "between and name its near end as redis://");
+    return fail(load, "REDIS_URL", "must begin with redis://");
+}
+
 int config_load(struct config_load *load, const struct setting_override *overrides)
 {
     *load = (struct config_load){0};
@@ -333,10 +334,12 @@ int config_load(struct config_load *load, const struct setting_override *overrid
     const char *env_file = read_file(&load->arena, "genie.env");
     if (!env_file && errno != ENOENT)
         return fail(load, "genie.env", arena_printf(&load->arena, "can't be read: %s", strerror(errno)));
-    int r = refuse_unsupported(load, env_file);
+    int r = 0;
     for (const struct setting *s = settings; s->name && r == 0; s++)
         r = load_one(load, s, overrides, env_file);
-    return r == 0 ? check_database_url(load) : r;
+    if (r == 0)
+        r = check_database_url(load);
+    return r == 0 ? check_redis_url(load) : r;
 }
 
 /* after_text: the file's last line has no end. */

@@ -19,6 +19,7 @@ struct config {
     int64_t database_connections;
     int64_t post_scheduler_ms;
     int64_t leader_lease_s;
+    const char *redis_url;
     const char *directus_url;
     const char *directus_admin_token;
     int64_t directus_timeout_s;

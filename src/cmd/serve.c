@@ -181,6 +181,8 @@ static int start_jobs(struct services *s, bool work)
         .vault = app->vault,
     };
     int r = handlers_open(&services, &s->handlers);
+    if (r == 0)
+        r = queue_start(services.queue);
     return r == 0 && work ? handlers_start_worker(&services, (1U << QUEUES) - 1, &s->worker) : r;
 }
 
@@ -189,6 +191,8 @@ static void stop_jobs(struct services *s)
 {
     if (s->worker && queue_worker_stop(s->worker, JOBS_PATIENCE_MS, JOBS_LIMIT_MS) < 0)
         _exit(CMD_FAILED); /* whatever still runs is in no state to be taken apart */
+    if (s->app.queue)
+        queue_stop(s->app.queue);
     handlers_close(s->handlers);
     queue_close(s->app.queue);
 }

@@ -82,6 +82,8 @@ static int open_services(struct running *run)
 static void close_services(struct running *run)
 {
     struct job_services *s = &run->services;
+    if (s->queue)
+        queue_stop(s->queue);
     handlers_close(run->handlers);
     queue_close(s->queue);
     if (s->retrieval)

@@ -47,6 +47,7 @@ bool check_directus_database(const struct checkup *c, struct finding *f);
 bool check_collections(const struct checkup *c, struct finding *f);
 
 /* other services */
+bool check_redis(const struct checkup *c, struct finding *f);
 bool check_directus(const struct checkup *c, struct finding *f);
 bool check_directus_token(const struct checkup *c, struct finding *f);
 bool check_model(const struct checkup *c, struct finding *f);

@@ -34,6 +34,7 @@ static const struct check {
     {"postgres connections", check_postgres_connections, false},
     {"postgres clock", check_postgres_clock, false},
     {"postgres listen", check_postgres_listen, false},
+    {"redis", check_redis, false},
     {"queues", check_queues, false},
     {"directus", check_directus, false},
     {"directus token", check_directus_token, false},

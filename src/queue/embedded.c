@@ -22,7 +22,7 @@
 
 /* ---- adding */
 
-static int add_in(struct queue *q, struct db_conn *c, const struct queue_add *job)
+int embedded_add_in(struct queue *q, struct db_conn *c, const struct queue_add *job)
 {
     (void)q;
     int64_t now_ms = 0;
@@ -68,17 +68,16 @@ struct stepping {
     int64_t seqs[QUEUE_BATCH];
     int priorities[QUEUE_BATCH];
     char refused_id[QUEUE_ID_MAX + 1]; /* of the job whose handler refuses its beginning, or "" */
-    char now[ISO_TIME_LEN], lease[ISO_TIME_LEN];
-    int64_t now_ms;
+    struct embedded_times t;
 };
 
-static int read_now(struct db_conn *c, struct stepping *s)
+int embedded_read_times(struct db_conn *c, struct embedded_times *ret)
 {
-    int r = db_now(c, &s->now_ms);
+    int r = db_now(c, &ret->now_ms);
     if (r < 0)
         return r;
-    clock_format_iso(s->now_ms, s->now);
-    clock_format_iso(s->now_ms + QUEUE_LEASE_MS, s->lease);
+    clock_format_iso(ret->now_ms, ret->now);
+    clock_format_iso(ret->now_ms + QUEUE_LEASE_MS, ret->lease);
     return 0;
 }
 
@@ -166,7 +165,7 @@ static int claim(struct db_conn *c, struct stepping *s)
     queue_token(s->q, token);
     int r = db_query(c, db_sql(c, CLAIM_SQLITE, CLAIM_POSTGRES),
                      DB_ARGS(DB_TEXT(queue_name_text(step->queue)), DB_INT(step->want), DB_TEXT(token),
-                             DB_TEXT(s->lease), DB_TEXT(s->now)),
+                             DB_TEXT(s->t.lease), DB_TEXT(s->t.now)),
                      &rows);
     while (r == 0 && (r = db_next(rows)) > 0)
         r = step->n_claimed < QUEUE_BATCH ? read_claim(s, rows, token) : -EIO;
@@ -218,7 +217,7 @@ static int is_held(struct db_conn *c, const struct queue_claim *claim, const cha
     return r;
 }
 
-static int settle_ended(struct db_conn *c, const struct stepping *s, const struct queue_settle *e,
+static int settle_ended(struct db_conn *c, const struct embedded_times *t, const struct queue_settle *e,
                         int64_t *ret_changed)
 {
     bool done = e->made == QUEUE_COMPLETED;
@@ -226,61 +225,63 @@ static int settle_ended(struct db_conn *c, const struct stepping *s, const struc
         return db_exec(c,
                        "UPDATE queue_jobs SET state = 'completed', progress = 100, result = ?4, error = NULL,"
                        " finished_at = ?3" LET_GO HELD,
-                       DB_ARGS(DB_TEXT(e->claim->job.id), DB_TEXT(e->claim->token), DB_TEXT(s->now),
+                       DB_ARGS(DB_TEXT(e->claim->job.id), DB_TEXT(e->claim->token), DB_TEXT(t->now),
                                DB_TEXT(e->result_text)),
                        ret_changed);
     return db_exec(c,
                    "UPDATE queue_jobs SET state = 'failed', progress = coalesce(?5, progress), error = ?4,"
                    " finished_at = ?3" LET_GO HELD,
-                   DB_ARGS(DB_TEXT(e->claim->job.id), DB_TEXT(e->claim->token), DB_TEXT(s->now),
+                   DB_ARGS(DB_TEXT(e->claim->job.id), DB_TEXT(e->claim->token), DB_TEXT(t->now),
                            DB_TEXT(e->made == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : e->error),
                            e->percent >= 0 ? DB_INT(e->percent) : DB_NULL),
                    ret_changed);
 }
 
-static int settle_again(struct db_conn *c, const struct stepping *s, const struct queue_settle *e,
+static int settle_again(struct db_conn *c, const struct embedded_times *t, const struct queue_settle *e,
                         int64_t *ret_changed)
 {
     char run_at[ISO_TIME_LEN];
     bool later = e->delay_ms > 0;
-    clock_format_iso(s->now_ms + e->delay_ms, run_at);
+    clock_format_iso(t->now_ms + e->delay_ms, run_at);
     return db_exec(c,
                    "UPDATE queue_jobs SET state = ?4, run_at = ?5, attempts = attempts - ?6,"
                    " error = coalesce(?7, error)" LET_GO HELD,
-                   DB_ARGS(DB_TEXT(e->claim->job.id), DB_TEXT(e->claim->token), DB_TEXT(s->now),
+                   DB_ARGS(DB_TEXT(e->claim->job.id), DB_TEXT(e->claim->token), DB_TEXT(t->now),
                            DB_TEXT(later ? "delayed" : "waiting"), DB_TEXT(later ? run_at : NULL),
                            DB_INT(e->made == QUEUE_RETURNED), DB_TEXT(e->error)),
                    ret_changed);
 }
 
-static int settle_held(struct db_conn *c, const struct stepping *s, struct queue_settle *e)
+static int settle_held(const struct queue *q, struct db_conn *c, const struct embedded_times *t,
+                       struct queue_settle *e)
 {
     int64_t changed = 0;
     bool ends = e->made == QUEUE_COMPLETED || e->made == QUEUE_FAILED || e->made == QUEUE_CANCELLED;
-    int r = ends ? settle_ended(c, s, e, &changed) : settle_again(c, s, e, &changed);
+    int r = ends ? settle_ended(c, t, e, &changed) : settle_again(c, t, e, &changed);
     e->lost = changed == 0;
     if (r < 0 || e->lost)
         return r;
-    r = store_lines(c, e->claim->job.id, s->now, e->lines, e->n_lines);
+    r = store_lines(c, e->claim->job.id, t->now, e->lines, e->n_lines);
     return r < 0 ? r
-                 : queue_moved(s->q, c, &e->claim->job, e->made, e->result,
+                 : queue_moved(q, c, &e->claim->job, e->made, e->result,
                                e->made == QUEUE_CANCELLED ? QUEUE_ERROR_CANCELLED : e->error, e->finish);
 }
 
-static int settle(struct db_conn *c, const struct stepping *s, struct queue_settle *e)
+int embedded_settle(const struct queue *q, struct db_conn *c, const struct embedded_times *t,
+                    struct queue_settle *e)
 {
     bool cancelled = false;
     e->made = e->move;
     e->lost = false;
     if (e->move == QUEUE_COMPLETED)
-        return settle_held(c, s, e);
-    int r = is_held(c, e->claim, s->now, &cancelled);
+        return settle_held(q, c, t, e);
+    int r = is_held(c, e->claim, t->now, &cancelled);
     e->lost = r == 0;
     if (r <= 0)
         return r;
     if (cancelled)
         e->made = QUEUE_CANCELLED;
-    return settle_held(c, s, e);
+    return settle_held(q, c, t, e);
 }
 
 static int step_unit(struct db_conn *c, void *arg)
@@ -288,11 +289,11 @@ static int step_unit(struct db_conn *c, void *arg)
     struct stepping *s = arg;
     forget_claims(s->step); /* of a run that was undone */
     s->refused_id[0] = '\0';
-    int r = read_now(c, s);
+    int r = embedded_read_times(c, &s->t);
     if (r == 0)
         r = claim(c, s);
     for (size_t i = 0; r == 0 && i < s->step->n_settle; i++)
-        r = settle(c, s, s->step->settle[i]);
+        r = embedded_settle(s->q, c, &s->t, s->step->settle[i]);
     return r < 0 ? r : begin_claims(c, s);
 }
 
@@ -374,7 +375,8 @@ static int renew(struct db_conn *c, const struct queue_note *n, const char *now,
                    NULL);
 }
 
-static int note(struct db_conn *c, const struct noting *k, struct queue_note *n, const struct stepping *t)
+static int note(struct db_conn *c, const struct noting *k, struct queue_note *n,
+                const struct embedded_times *t)
 {
     int r = is_held(c, n->claim, t->now, &n->cancelled);
     n->lost = r == 0;
@@ -389,14 +391,14 @@ static int note(struct db_conn *c, const struct noting *k, struct queue_note *n,
 static int notes_unit(struct db_conn *c, void *arg)
 {
     struct noting *k = arg;
-    struct stepping t = {0};
-    int r = read_now(c, &t);
+    struct embedded_times t;
+    int r = embedded_read_times(c, &t);
     for (size_t i = 0; i < k->n && r == 0; i++)
         r = note(c, k, &k->notes[i], &t);
     return r;
 }
 
-static int notes(struct queue *q, struct queue_note *notes, size_t n)
+int embedded_notes(struct queue *q, struct queue_note *notes, size_t n)
 {
     struct noting k = {q, notes, n};
     int64_t asked_ms = clock_monotonic_ms();
@@ -462,12 +464,12 @@ static int read_for_cancel(struct db_conn *c, const char *id, struct arena *a, s
 static int cancel_unit(struct db_conn *c, void *arg)
 {
     const struct cancelling *k = arg;
-    struct stepping t = {0};
+    struct embedded_times t;
     struct queue_job job = {0};
     struct arena a;
     char *state = NULL;
     arena_init(&a, WORK_ARENA_MAX);
-    int r = read_now(c, &t);
+    int r = embedded_read_times(c, &t);
     if (r == 0)
         r = read_for_cancel(c, k->id, &a, &job, &state);
     if (r == 0)
@@ -538,7 +540,7 @@ const struct queue_engine queue_embedded = {
     .open = open_embedded,
     .close = close_embedded,
     .ready = ready,
-    .add_in = add_in,
+    .add_in = embedded_add_in,
     .confirm = confirm,
     .cancel = cancel,
     .look = embedded_look,
@@ -547,7 +549,7 @@ const struct queue_engine queue_embedded = {
     .count = embedded_count,
     .pause = pause_queue,
     .step = step,
-    .notes = notes,
+    .notes = embedded_notes,
     .upkeep = embedded_upkeep,
     .version = version,
 };

@@ -231,16 +231,17 @@ static int trim_unit(struct db_conn *c, void *arg)
     return r;
 }
 
-static int trim(struct keeping *k)
+int embedded_trim(struct queue *q)
 {
+    struct keeping k = {.q = q};
     int r = 0;
     for (int i = 0; i < 2 * QUEUES && r >= 0; i++) {
-        k->queue = (enum queue_name)(i / 2);
-        k->failed = i % 2;
+        k.queue = (enum queue_name)(i / 2);
+        k.failed = i % 2;
         do {
-            k->changed = 0;
-            r = db_write(k->q->db, trim_unit, k);
-        } while (r >= 0 && k->changed == TRIM_BATCH);
+            k.changed = 0;
+            r = db_write(q->db, trim_unit, &k);
+        } while (r >= 0 && k.changed == TRIM_BATCH);
     }
     return r < 0 ? r : 0;
 }
@@ -261,7 +262,7 @@ int embedded_upkeep(struct queue *q, struct queue_upkeep *u)
     if (r == 0 && lease_ms <= 0)
         r = take_back_stalled(&k);
     if (r == 0 && u->trim)
-        r = trim(&k);
+        r = embedded_trim(q);
     if (u->next_ms > LOOK_AGAIN_MS)
         u->next_ms = LOOK_AGAIN_MS;
     if (u->next_ms < LOOK_SOON_MS)

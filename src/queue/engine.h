@@ -35,6 +35,7 @@ struct queue_claim {
     struct arena arena;
     char token[QUEUE_TOKEN_SIZE];
     int64_t good_until_ms; /* by clock_monotonic_ms(), as claimed: the lease counts as lost from then on */
+    const void *details;   /* the engine's own, in the arena; may be NULL */
     const char *unfit;     /* why it can't run (its data are no object), for its owner; else NULL */
 };
 
@@ -98,9 +99,10 @@ struct queue_engine {
 
     int (*open)(struct queue *q); /* sets q->state */
     void (*close)(struct queue *q);
-    /* Threads that only a process with a server or worker needs: begun at the first worker or watch. May be
-     * NULL. */
+    /* Threads that only a process with a server or worker needs, and their end: they call hooks. May be NULL.
+     */
     int (*start)(struct queue *q);
+    void (*stop)(struct queue *q);
 
     /* Those of queue.h. */
     int (*ready)(struct queue *q);
@@ -130,7 +132,7 @@ struct queue_engine {
     int64_t (*version)(struct queue *q);
 };
 
-extern const struct queue_engine queue_embedded;
+extern const struct queue_engine queue_embedded, queue_bullmq;
 
 struct queue {
     const struct queue_engine *engine;
@@ -174,8 +176,5 @@ void queue_wake(struct queue *q, unsigned queues);
 
 /* The job is to end: raises the cancel of its run, if that is in this process. */
 void queue_cancel_here(struct queue *q, const char *id);
-
-/* Calls engine->start once. */
-int queue_start(struct queue *q);
 
 #endif

@@ -83,7 +83,7 @@ int queue_open(const struct config *cfg, struct db *db, struct queue **ret)
     if (!q)
         return log_error(-ENOMEM, "open the queues");
     q->cfg = cfg, q->db = db;
-    q->engine = &queue_embedded;
+    q->engine = cfg->redis_url ? &queue_bullmq : &queue_embedded;
     uuid_make(q->owner);
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->worker_lock, NULL);
@@ -128,6 +128,16 @@ int queue_start(struct queue *q)
     q->started = r == 0;
     pthread_mutex_unlock(&q->lock);
     return r;
+}
+
+void queue_stop(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool started = q->started;
+    q->started = false;
+    pthread_mutex_unlock(&q->lock);
+    if (started && q->engine->stop)
+        q->engine->stop(q); /* without the lock, which its threads take */
 }
 
 /* ---- handlers */

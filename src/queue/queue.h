@@ -41,6 +41,13 @@ DEFINE_CLEANUP(struct queue *, queue_close);
  * it waits). Once, before anything else; ended by QUEUE_HANDLERS_END. The table must outlive the queue. */
 void queue_set_handlers(struct queue *q, const struct queue_handler *handlers);
 
+/* What servers and workers do for the queues besides running jobs: with Redis, following what others do to
+ * jobs, and carrying there what was left behind; embedded, nothing. They are begun after queue_set_handlers
+ * (a worker and a watch begin them too), and ended before the handlers end. Each may be called twice. 0 or
+ * negative errno. */
+int queue_start(struct queue *q);
+void queue_stop(struct queue *q);
+
 /* ---- adding */
 
 #define QUEUE_ID_MAX 128
