@@ -36,7 +36,7 @@ static int enqueue(struct db_conn *c, struct queue *q, const struct due *profile
 {
     char id[JOB_ID_SIZE];
     _cleanup_buf_ struct buf text = BUF_INIT(1024);
-    (void)snprintf(id, sizeof id, "scrape-%s%s", profile->id, suffix);
+    (void)snprintf(id, sizeof id, "scrape-%.*s%s", UUID_LEN, profile->id, suffix);
     _cleanup_json_ json_t *data =
         json_pack("{s:s, s:s, s:s, s:s}", "jobId", id, "operation", scrape_profile_operation.name,
                   "creator_profile_id", profile->id, "user_id", profile->user_id);
