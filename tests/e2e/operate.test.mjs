@@ -87,7 +87,7 @@ describe('docs/operate.md', () => {
 });
 
 describe('the units of systemd', () => {
-    const units = ['genie.service', 'genie-backup.service', 'genie-backup.timer'];
+    const units = ['genie.service', 'genie-worker.service', 'genie-backup.service', 'genie-backup.timer'];
 
     test('are what systemd reads', (t) => {
         if (spawnSync('systemd-analyze', ['--version']).error) return t.skip('there is no systemd-analyze');
