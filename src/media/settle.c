@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Each move is one UPDATE of the row, which finds it only while this run is its present one and hasn't ended;
  * what else belongs to the move follows where it was found. A job that another program put into the queue has
- * no run in its row: its first move makes it the row's. */
+ * no run in its row, or the bare id that BullMQ gave it: its first move makes it the row's. */
 #include "media/settle.h"
 
 #include "base/clock.h"
@@ -12,8 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
+#define THIS_RUN "(bull_job_id = ?2 OR 'media-jobs:' || bull_job_id = ?2)"
 #define OURS \
-    " WHERE id = ?1 AND (bull_job_id = ?2 OR bull_job_id IS NULL)" \
+    " WHERE id = ?1 AND (" THIS_RUN " OR bull_job_id IS NULL)" \
     " AND status IN ('pending', 'queued', 'processing')"
 
 const char *media_job_id(const struct queue_job *job)
@@ -181,6 +182,6 @@ int media_progressed(struct db_conn *c, void *ctx, const struct queue_job *job, 
         return 0;
     return db_exec(c,
                    "UPDATE media_jobs SET progress = ?4, date_updated = ?3"
-                   " WHERE id = ?1 AND bull_job_id = ?2 AND status = 'processing'",
+                   " WHERE id = ?1 AND " THIS_RUN " AND status = 'processing'",
                    DB_ARGS(PLACE(&p), DB_INT(percent)), NULL);
 }
