@@ -219,23 +219,28 @@ static int say_failed(struct db_conn *c, const char *job_id, const struct fate *
     return 0;
 }
 
+static int decide(struct db_conn *c, const struct queue_job *job, enum queue_move move,
+                  const struct fate *fate, const json_t *result, const char *error)
+{
+    char now[ISO_TIME_LEN];
+    int r = unit_now(c, now);
+    if (r < 0)
+        return r;
+    return move == QUEUE_COMPLETED ? say_posted(c, fate, result, now)
+                                   : say_failed(c, job->id, fate, error, now);
+}
+
 static int moved(struct db_conn *c, const struct queue_job *job, enum queue_move move, const json_t *result,
                  const char *error)
 {
     struct fate fate = {.meta = NULL};
-    char now[ISO_TIME_LEN];
     if (move != QUEUE_COMPLETED && move != QUEUE_FAILED && move != QUEUE_CANCELLED)
         return 0;
     int r = find_fate(c, job->id, &fate);
-    _cleanup_json_ json_t *owned = fate.meta;
     if (r > 0)
-        r = unit_now(c, now);
-    else
-        return r;
-    if (r < 0)
-        return r;
-    return move == QUEUE_COMPLETED ? say_posted(c, &fate, result, now)
-                                   : say_failed(c, job->id, &fate, error, now);
+        r = decide(c, job, move, &fate, result, error);
+    json_decref(fate.meta);
+    return r;
 }
 
 const struct operation publish_operation = {POST_PUBLISH, publish, moved};
