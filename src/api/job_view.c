@@ -23,18 +23,6 @@ const struct field job_in_list_answer[] = {JOB_MEMBERS, FIELD_END};
 
 /* ---- finding */
 
-struct finding {
-    const struct media_whose *whose;
-    struct arena *arena;
-    struct media_row row;
-};
-
-static int find_unit(struct db_conn *c, void *arg)
-{
-    struct finding *f = arg;
-    return media_row_find(c, f->whose, f->arena, &f->row);
-}
-
 static enum job_state state_of(const char *status)
 {
     static const struct {
@@ -69,20 +57,22 @@ static void view_row(const struct media_row *row, struct queue_info *ret)
 }
 
 /* By its row: 0, or -ENOENT where it has none, or never ran. */
-static int find_by_row(const struct app *app, struct finding *f, struct queue_info *ret)
+static int find_by_row(const struct app *app, const struct media_whose *whose, struct arena *a,
+                       struct queue_info *ret)
 {
-    int r = db_read(app->db, find_unit, f);
-    if (r <= 0 || !f->row.run_id)
+    struct media_row row;
+    int r = media_row_load(app->db, whose, a, &row);
+    if (r <= 0 || !row.run_id)
         return r < 0 ? r : -ENOENT;
-    r = queue_look(app->queue, f->row.run_id, f->arena, ret);
+    r = queue_look(app->queue, row.run_id, a, ret);
     if (r == -ENOENT) {
-        view_row(&f->row, ret);
+        view_row(&row, ret);
         r = 0;
     }
     if (r < 0)
         return r;
-    ret->user_id = arena_strdup(f->arena, f->row.user_id);
-    ret->media_job_id = arena_strdup(f->arena, f->row.id);
+    ret->user_id = arena_strdup(a, row.user_id);
+    ret->media_job_id = arena_strdup(a, row.id);
     return ret->user_id && ret->media_job_id ? 0 : -ENOMEM;
 }
 
@@ -97,9 +87,8 @@ static int find_by_run(const struct app *app, const struct media_whose *whose, s
 
 int job_find(const struct app *app, const struct media_whose *whose, struct arena *a, struct queue_info *ret)
 {
-    struct finding f = {.whose = whose, .arena = a};
     int r = uuid_valid(whose->id) ? -ENOENT : find_by_run(app, whose, a, ret);
-    return r == -ENOENT ? find_by_row(app, &f, ret) : r;
+    return r == -ENOENT ? find_by_row(app, whose, a, ret) : r;
 }
 
 bool job_is_over(const struct queue_info *info)

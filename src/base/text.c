@@ -107,6 +107,14 @@ void utf8_repair(char *s, size_t len)
     }
 }
 
+void text_vprintf(char *ret, size_t size, const char *fmt, va_list ap)
+{
+    ret[0] = '\0';
+    (void)vsnprintf(ret, size, fmt, ap);
+    size_t len = strlen(ret);
+    ret[len - utf8_incomplete_tail(ret, len)] = '\0';
+}
+
 bool str_is_blank(const char *s)
 {
     return s[strspn(s, " \t\r\n\v\f")] == '\0';

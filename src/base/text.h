@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,9 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 
 /* Puts a question mark in the place of each malformed byte. */
 void utf8_repair(char *s, size_t len);
+
+/* Like vsnprintf, but a text that is too long is cut between characters. size > 0. */
+void text_vprintf(char *ret, size_t size, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
 
 bool str_is_blank(const char *s);
 bool str_has_prefix(const char *s, const char *prefix);

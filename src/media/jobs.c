@@ -114,6 +114,23 @@ int media_row_find(struct db_conn *c, const struct media_whose *whose, struct ar
     return ret->status && ret->operation ? 1 : -ENOMEM;
 }
 
+struct loading {
+    const struct media_whose *whose;
+    struct arena *arena;
+    struct media_row *row;
+};
+
+static int load_unit(struct db_conn *c, void *arg)
+{
+    const struct loading *in = arg;
+    return media_row_find(c, in->whose, in->arena, in->row);
+}
+
+int media_row_load(struct db *db, const struct media_whose *whose, struct arena *a, struct media_row *ret)
+{
+    return db_read(db, load_unit, &(struct loading){whose, a, ret});
+}
+
 /* Whether the row has a run that has not failed. */
 static bool has_run(const struct media_row *row)
 {
@@ -473,33 +490,21 @@ int media_enqueue(const struct media_jobs *m, const struct media_ask *ask, struc
 
 /* ---- again */
 
-struct finding {
-    const struct media_whose *whose;
-    struct arena *arena;
-    struct media_row row;
-};
-
-static int find_unit(struct db_conn *c, void *arg)
-{
-    struct finding *f = arg;
-    return media_row_find(c, f->whose, f->arena, &f->row);
-}
-
 int media_retry(const struct media_jobs *m, const struct media_whose *whose, media_also_fn also, void *arg,
                 struct arena *a, struct media_answer *ret)
 {
-    struct finding f = {.whose = whose, .arena = a};
+    struct media_row row;
     *ret = (struct media_answer){.error = ERR_NONE};
-    int r = db_read(m->db, find_unit, &f);
+    int r = media_row_load(m->db, whose, a, &row);
     if (r < 0)
         return r;
     if (r == 0) {
         (void)refuse_foreign(ret, "jobId", "job");
         return 0;
     }
-    struct media_ask ask = {.user_id = f.row.user_id,
-                            .job_id = f.row.id,
-                            .operation = f.row.operation,
+    struct media_ask ask = {.user_id = row.user_id,
+                            .job_id = row.id,
+                            .operation = row.operation,
                             .priority = MEDIA_PRIORITY_RETRY,
                             .also = also,
                             .arg = arg};

@@ -95,4 +95,7 @@ struct media_row {
 int media_row_find(struct db_conn *c, const struct media_whose *whose, struct arena *a,
                    struct media_row *ret);
 
+/* The same in a unit of its own. */
+int media_row_load(struct db *db, const struct media_whose *whose, struct arena *a, struct media_row *ret);
+
 #endif

@@ -28,10 +28,8 @@ int media_fail(struct media_run *run, int error, const char *fmt, ...)
         return error;
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(run->error, sizeof run->error, fmt, ap);
+    text_vprintf(run->error, sizeof run->error, fmt, ap);
     va_end(ap);
-    size_t len = strlen(run->error);
-    run->error[len - utf8_incomplete_tail(run->error, len)] = '\0';
     run->may_pass = error == -ENOSPC || error == -ETIMEDOUT || error == -ENOMEM || error == -EAGAIN ||
                     error == -EMFILE || error == -ENFILE;
     return error;
@@ -44,10 +42,8 @@ void media_log(struct media_run *run, const char *fmt, ...)
     if (!run->log)
         return;
     va_start(ap, fmt);
-    (void)vsnprintf(line, sizeof line, fmt, ap);
+    text_vprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    size_t len = strlen(line);
-    line[len - utf8_incomplete_tail(line, len)] = '\0';
     run->log(run->ctx, line);
 }
 

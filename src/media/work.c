@@ -61,22 +61,10 @@ static int fail_errno(struct doing *d, int r, const char *what)
 
 /* ---- what is to be done */
 
-struct reading {
-    struct doing *d;
-    const char *id;
-};
-
-static int read_unit(struct db_conn *c, void *arg)
-{
-    struct reading *in = arg;
-    struct media_whose whose = {.any = true, .id = in->id};
-    return media_row_find(c, &whose, in->d->work->arena, &in->d->row);
-}
-
 static int read_row(struct doing *d)
 {
-    const char *id = media_job_id(&d->work->job);
-    int r = id ? db_read(d->w->db, read_unit, &(struct reading){d, id}) : 0;
+    struct media_whose whose = {.any = true, .id = media_job_id(&d->work->job)};
+    int r = whose.id ? media_row_load(d->w->db, &whose, d->work->arena, &d->row) : 0;
     if (r < 0)
         return fail_errno(d, r, "a media job can't be read");
     if (r == 0)

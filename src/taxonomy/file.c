@@ -35,10 +35,8 @@ static int fail(struct parse *p, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(p->error, TAXONOMY_ERROR_MAX, fmt, ap);
+    text_vprintf(p->error, TAXONOMY_ERROR_MAX, fmt, ap);
     va_end(ap);
-    size_t len = strlen(p->error); /* a name of the file may have been cut in the middle of a character */
-    p->error[len - utf8_incomplete_tail(p->error, len)] = '\0';
     return -EINVAL;
 }
 
