@@ -132,6 +132,7 @@ test('two servers, two genie workers and one of BullMQ go on through everybody d
         const photo = await uploadId(first, user, gradient(60, 40));
         const before = await unitsOf(first, user);
         const asked = [];
+        const givenUp = new Set();
         const ask = async (server, id) => {
             const answer = await enqueue(server, user, body(id)).catch(() => null);
             return answer && [200, 409].includes(answer.status);
@@ -171,16 +172,20 @@ test('two servers, two genie workers and one of BullMQ go on through everybody d
                 `the end of ${id}`,
                 4 * LIMIT_MS,
             );
-            assert.equal(job.state, 'completed', JSON.stringify(job));
+            // a worker of BullMQ gives a job up whose workers died twice
+            if (job.state === 'failed') assert.equal(job.error, 'job stalled', JSON.stringify(job));
+            if (job.state === 'failed') givenUp.add(id);
         }
+        assert.ok(givenUp.size <= asked.length / 20, `${givenUp.size} jobs of ${asked.length} were given up`);
         for (const id of asked) {
             const { row, outputs, runs } = stored(first, id);
-            assert.equal(row.status, 'completed');
+            assert.equal(row.status, givenUp.has(id) ? 'failed' : 'completed');
+            if (givenUp.has(id)) continue;
             assert.equal(runs.length, 1, JSON.stringify(runs));
             assert.ok(outputs.length <= 1);
             assert.ok(outputs.length + (ran.get(runs[0].id) ?? 0) >= 1, `${id} was done by somebody`);
         }
-        assert.equal(await unitsOf(first, user), before + asked.length);
+        assert.equal(await unitsOf(first, user), before + asked.length - givenUp.size);
         const held = sql(first, "SELECT count(*) AS n FROM quota_reservations WHERE status = 'held'");
         assert.equal(Number(held[0].n), 0);
     } finally {
