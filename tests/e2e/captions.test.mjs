@@ -184,20 +184,24 @@ describe('captions', () => {
         try {
             const someone = await slow.addUser({ tier: 'studio' });
             model.reply({ text: 'Late.', stall: 'head' });
-            const pending = Array.from({ length: 2 + 64 }, () => generate(slow, someone));
+            const asked = Array.from({ length: 2 + 64 }, () => generate(slow, someone));
             await eventually(() => model.chats.length === 2, 'both threads asking');
-            const refused = await eventually(async () => {
-                const answer = await generate(slow, someone);
-                return answer.status === 503 && answer;
+            let refused; // whoever comes when two are asking and 64 wait
+            await eventually(() => {
+                const noted = (answer) => ((refused ??= answer.status === 503 ? answer : undefined), answer);
+                asked.push(generate(slow, someone).then(noted));
+                return refused;
             }, 'a full queue');
             assert.deepEqual([refused.json.code, refused.headers['retry-after']], ['model_busy', '1']);
             assert.equal((await slow.request('/api/posts', { token: someone.token })).status, 200);
             model.reply('Late.');
             const releasing = setInterval(() => model.chats.forEach((chat) => chat.release()), 20);
-            const answers = await Promise.all(pending);
+            const answers = await Promise.all(asked);
             clearInterval(releasing);
-            assert.ok(answers.every(({ status }) => status === 200));
-            assert.equal(counted(slow, someone.id), 66);
+            assert.ok(answers.every(({ status }) => [200, 503].includes(status)));
+            const written = answers.filter(({ status }) => status === 200).length;
+            assert.ok(written >= 66, `${written} are written`);
+            assert.equal(counted(slow, someone.id), written);
         } finally {
             await slow.stop();
         }
