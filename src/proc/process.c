@@ -88,10 +88,10 @@ static int make_input(const struct process_spec *spec)
 
 /* ---- in the child */
 
-static int limit_resource(int what, int64_t most)
+static int set_limit(int what, int64_t most)
 {
-    struct rlimit limit = {(rlim_t)most, (rlim_t)most};
-    return most > 0 ? setrlimit((__rlimit_resource_t)what, &limit) : 0;
+    const struct rlimit limit = {(rlim_t)most, (rlim_t)most};
+    return setrlimit((__rlimit_resource_t)what, &limit);
 }
 
 static void reset_signals(void)
@@ -118,10 +118,14 @@ static void become_program(const struct launch *l, int *report)
     *report = FIRST_INHERITED; /* the only one that exec must still close */
     if (fcntl(*report, F_SETFD, FD_CLOEXEC) < 0 || close_range((unsigned)*report + 1, ~0U, 0) < 0)
         return;
-    if (chdir(spec->dir ? spec->dir : "/") < 0 || limit_resource(RLIMIT_CORE, 0) < 0 ||
-        limit_resource(RLIMIT_AS, spec->max_memory) < 0 || limit_resource(RLIMIT_FSIZE, spec->max_file) < 0)
+    if (chdir(spec->dir ? spec->dir : "/") < 0)
         return;
     reset_signals();
+    if (set_limit(RLIMIT_CORE, 0) < 0 || (spec->max_file > 0 && set_limit(RLIMIT_FSIZE, spec->max_file) < 0))
+        return;
+    /* last: what a sanitizer has mapped for this process is more than most programs may have */
+    if (spec->max_memory > 0 && set_limit(RLIMIT_AS, spec->max_memory) < 0)
+        return;
     (void)execvpe(spec->argv[0], (char *const *)(uintptr_t)spec->argv, (char *const *)(uintptr_t)l->envp);
 }
 
