@@ -166,31 +166,6 @@ static int add_node(struct db_conn *c, struct step *s, const struct draft *d, co
     return r;
 }
 
-static int nodes_unit(struct db_conn *c, void *arg)
-{
-    struct step *s = arg;
-    char now[ISO_TIME_LEN];
-    clock_format_iso(clock_now_ms(), now);
-    s->made = 0;
-    int r = move_place(c, s);
-    for (int64_t i = s->from->position; r == 0 && i < s->position; i++)
-        r = add_node(c, s, &s->corpus->drafts[i], now);
-    return r;
-}
-
-static int64_t behind_batch(int64_t from, size_t n)
-{
-    return from + READ_BATCH < (int64_t)n ? from + READ_BATCH : (int64_t)n;
-}
-
-int read_write_nodes(struct db *db, struct read_place *place, const struct corpus *c, int64_t *ret_made)
-{
-    struct step s = {.phase = READ_NODES, .position = behind_batch(place->position, c->n), .corpus = c};
-    int r = run_step(db, place, &s, nodes_unit);
-    *ret_made = s.made;
-    return r;
-}
-
 /* ---- edges */
 
 /* Between what its owner has not deleted meanwhile. */
@@ -212,7 +187,9 @@ static int add_edge(struct db_conn *c, struct step *s, const struct corpus_edge 
     return r;
 }
 
-static int edges_unit(struct db_conn *c, void *arg)
+/* ---- a batch of either */
+
+static int batch_unit(struct db_conn *c, void *arg)
 {
     struct step *s = arg;
     char now[ISO_TIME_LEN];
@@ -220,7 +197,21 @@ static int edges_unit(struct db_conn *c, void *arg)
     s->made = 0;
     int r = move_place(c, s);
     for (int64_t i = s->from->position; r == 0 && i < s->position; i++)
-        r = add_edge(c, s, &s->edges[i], now);
+        r = s->phase == READ_EDGES ? add_edge(c, s, &s->edges[i], now)
+                                   : add_node(c, s, &s->corpus->drafts[i], now);
+    return r;
+}
+
+static int64_t behind_batch(int64_t from, size_t n)
+{
+    return from + READ_BATCH < (int64_t)n ? from + READ_BATCH : (int64_t)n;
+}
+
+int read_write_nodes(struct db *db, struct read_place *place, const struct corpus *c, int64_t *ret_made)
+{
+    struct step s = {.phase = READ_NODES, .position = behind_batch(place->position, c->n), .corpus = c};
+    int r = run_step(db, place, &s, batch_unit);
+    *ret_made = s.made;
     return r;
 }
 
@@ -229,7 +220,7 @@ int read_write_edges(struct db *db, struct read_place *place, const struct corpu
 {
     struct step s = {
         .phase = READ_EDGES, .position = behind_batch(place->position, n), .corpus = c, .edges = edges};
-    int r = run_step(db, place, &s, edges_unit);
+    int r = run_step(db, place, &s, batch_unit);
     *ret_made = s.made;
     return r;
 }
