@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <string.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -1269,6 +1271,23 @@ static void stopping_under_load(void **state)
     }
 }
 
+/* What libmicrohttpd does in two threads at once where a server stops under load. */
+static void a_socket_may_be_taken_out_of_a_set_twice(void **state)
+{
+    (void)state;
+    int set = epoll_create1(EPOLL_CLOEXEC), fd = eventfd(0, EFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), 0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL), 0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL), 0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event), -1);
+    assert_int_equal(errno, ENOENT);
+    (void)close(fd);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL), -1);
+    assert_int_equal(errno, EBADF);
+    (void)close(set);
+}
+
 static void a_server_that_cannot_start_says_so(void **state)
 {
     static const struct route twice[] = {{HTTP_GET, "/a", AUTH_NONE, READS, FAST, who_am_i, NO_BODY, ""},
@@ -1328,6 +1347,7 @@ int main(void)
         cmocka_unit_test(stopping_answers_what_is_in_work),
         cmocka_unit_test(stopping_waits_for_a_late_handler),
         cmocka_unit_test(stopping_under_load),
+        cmocka_unit_test(a_socket_may_be_taken_out_of_a_set_twice),
         ON_SITE(a_server_that_cannot_start_says_so),
     };
     log_configure(LOG_ERROR, true);
