@@ -35,7 +35,7 @@ int chat_open(const struct chat_options *options, struct chat **ret)
     chat->quota = options->quota;
     pthread_mutex_init(&chat->lock, NULL);
     cond_init(&chat->idle);
-    int r = pool_start("genie-flows", (int)chat->env.cfg->worker_threads, FLOWS_WAITING_MOST, &chat->flows);
+    int r = pool_start("genie-flows", (int)chat->env.cfg->model_threads, FLOWS_WAITING_MOST, &chat->flows);
     if (r < 0) {
         free(chat);
         return r;

@@ -106,7 +106,7 @@ static reply state_change(struct request *rq)
 /* ---- checking an archive */
 
 /* A check may take a minute of a worker's time; most workers stay for everything else. */
-#define CHECKERS_OF(workers) ((workers) / 4 > 0 ? (int)((workers) / 4) : 1)
+#define CHECKERS_OF(workers) ((workers) / 16 > 0 ? (int)((workers) / 16) : 1)
 
 static atomic_int checkers;
 

@@ -37,6 +37,7 @@ struct config {
     const char *metrics_token;
     int64_t http_threads;
     int64_t worker_threads;
+    int64_t model_threads;
     int64_t worker_concurrency_media;
     int64_t worker_concurrency_scrape;
     int64_t worker_concurrency_onboarding;

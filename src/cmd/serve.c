@@ -213,7 +213,7 @@ static int start_services(struct services *s, bool work)
     struct app *app = &s->app;
     int r = pool_start("genie-worker", (int)app->cfg->worker_threads, WORKS_WAITING_MOST, &s->workers);
     if (r == 0)
-        r = pool_start("genie-model", (int)app->cfg->worker_threads, MODEL_WORKS_WAITING_MOST,
+        r = pool_start("genie-model", (int)app->cfg->model_threads, MODEL_WORKS_WAITING_MOST,
                        &s->model_workers);
     if (r == 0)
         r = auth_open(app->cfg, app->db, &app->auth);

@@ -180,7 +180,7 @@ describe('captions', () => {
 
     test('slow models leave the other endpoints free, and past a queue it is model_busy', async () => {
         const studio = await server.addUser({ tier: 'studio' });
-        const slow = await startGenie({ env: { ...CONNECT.openai(model), WORKER_THREADS: '2' } });
+        const slow = await startGenie({ env: { ...CONNECT.openai(model), MODEL_THREADS: '2' } });
         try {
             const someone = await slow.addUser({ tier: 'studio' });
             model.reply({ text: 'Late.', stall: 'head' });

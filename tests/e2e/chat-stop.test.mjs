@@ -288,7 +288,7 @@ async function startEmbedder() {
 describe('SIGTERM', () => {
     test('finalizes what runs as stopped, with its text stored, and ends with exit code 0', async () => {
         const model = await startModel({ formats: ['openai'] });
-        const server = await startGenie({ env: { ...CONNECT.openai(model), WORKER_THREADS: '16' } });
+        const server = await startGenie({ env: { ...CONNECT.openai(model), MODEL_THREADS: '16' } });
         try {
             const user = await server.addUser();
             addFlow(server, 'waits-for-text', WAITS);

@@ -274,7 +274,7 @@ for (const [format, adapt] of Object.entries(adapters))
             const stream = client.stream();
             await stream.next();
             const [seen] = model.chats;
-            await model.waitFor(() => seen.blocked, 20_000);
+            await model.waitFor(() => seen.blocked, 60_000);
             client.leave();
             await stream.return().catch(() => {});
             assert.equal((await seen.closedAt).aborted, true);

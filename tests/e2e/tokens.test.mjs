@@ -31,7 +31,7 @@ function assertRefused(answer, what) {
 }
 
 /** Polls until `look()` is true: for changes made by another process, which may be seen some seconds late. */
-async function eventually(look, limitMs = 20_000) {
+async function eventually(look, limitMs = 60_000) {
     const deadline = performance.now() + limitMs;
     while (!(await look())) {
         assert.ok(performance.now() < deadline, `not within ${limitMs} ms`);

@@ -32,8 +32,8 @@ export const GENIE_BIN =
 export const ON_POSTGRES = process.env.GENIE_TEST_STORE === 'postgres';
 
 const SETPRIV = '/usr/bin/setpriv';
-const START_MS = 30_000;
-const STOP_MS = 30_000;
+const START_MS = 60_000;
+const STOP_MS = 60_000;
 const CLI_MS = 60_000;
 const MAX_LOG = 64 << 20;
 
@@ -209,7 +209,7 @@ export class Genie {
         return splitLines(this.logText).slice(-lines).join('\n');
     }
 
-    async waitForLog(look, limitMs = 10_000) {
+    async waitForLog(look, limitMs = 60_000) {
         const deadline = performance.now() + limitMs;
         for (;;) {
             const found = this.logs().find(look);

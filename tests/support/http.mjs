@@ -5,7 +5,7 @@
 
 import { request as httpRequest } from 'node:http';
 
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 function encode(body, headers) {
     if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body))

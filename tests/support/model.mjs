@@ -136,13 +136,13 @@ export class StandInModel extends Listener {
     }
 
     /** The oldest chat request that no call of nextChat has returned yet. */
-    async nextChat(timeoutMs = 10_000) {
+    async nextChat(timeoutMs = 60_000) {
         const index = this.#claimed++;
         return await this.waitFor(() => this.chats[index], timeoutMs, `chat request ${index + 1}`);
     }
 
     /** Waits until `look()` returns something, looking after every change. */
-    async waitFor(look, timeoutMs = 10_000, what = 'condition') {
+    async waitFor(look, timeoutMs = 60_000, what = 'condition') {
         const deadline = performance.now() + timeoutMs;
         for (let found = look(); ; found = look()) {
             if (found) return found;

@@ -13,7 +13,7 @@ import { freePort } from './ports.mjs';
 
 const SHIPPED = fileURLToPath(new URL('../../packaging/nginx.conf', import.meta.url));
 const TEMP_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 const alive = new Set();
 process.on('exit', () => {

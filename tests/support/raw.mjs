@@ -45,7 +45,7 @@ export class Connection {
     }
 
     /** Waits until `look(this)` is true or the peer has closed; false after the limit. */
-    async until(look, limitMs = 15_000) {
+    async until(look, limitMs = 60_000) {
         const deadline = performance.now() + limitMs;
         while (performance.now() < deadline) {
             if (look(this)) return true;
@@ -56,7 +56,7 @@ export class Connection {
     }
 
     /** True once the peer closed within the limit. */
-    async hungUp(limitMs = 15_000) {
+    async hungUp(limitMs = 60_000) {
         const limit = new AbortController();
         const timer = sleep(limitMs, false, { signal: limit.signal }).catch(() => false);
         const result = await Promise.race([this.closed.then(() => true), timer]);

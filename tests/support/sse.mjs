@@ -139,13 +139,13 @@ export class SseStream {
     }
 
     /** The next event, or null after the last. */
-    async next(limitMs = 15_000) {
+    async next(limitMs = 60_000) {
         const index = this.taken++;
         return await this.until((events) => events[index], limitMs);
     }
 
     /** Waits until look(events) gives something; null if the stream ended first. */
-    async until(look, limitMs = 15_000) {
+    async until(look, limitMs = 60_000) {
         const deadline = performance.now() + limitMs;
         for (let found = look(this.events); ; found = look(this.events)) {
             if (found) return found;
@@ -161,7 +161,7 @@ export class SseStream {
     }
 
     /** Waits for the end of the stream; throws on a form error, not on a broken connection. */
-    async ended(limitMs = 30_000) {
+    async ended(limitMs = 60_000) {
         await this.until(() => this.closed, limitMs);
         await this.#reader;
         if (this.error instanceof SseError) throw this.error;

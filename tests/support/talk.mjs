@@ -117,7 +117,7 @@ export async function stopAll(...services) {
 }
 
 /** Polls until look() gives something true; for what no event tells. */
-export async function eventually(look, what = 'it', limitMs = 20_000) {
+export async function eventually(look, what = 'it', limitMs = 60_000) {
     const deadline = performance.now() + limitMs;
     for (let found = await look(); ; found = await look()) {
         if (found) return found;
