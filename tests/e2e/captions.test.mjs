@@ -22,7 +22,7 @@ describe('captions', () => {
     before(async () => {
         model = await startModel({ formats: ['openai'] });
         server = await startGenie({
-            env: { ...CONNECT.openai(model), WRITER_MODEL: 'the-writer', LLM_FIRST_TOKEN_TIMEOUT_S: '1' },
+            env: { ...CONNECT.openai(model), WRITER_MODEL: 'the-writer', LLM_FIRST_TOKEN_TIMEOUT_S: '4' },
         });
         user = await server.addUser({ tier: 'pro' });
     });

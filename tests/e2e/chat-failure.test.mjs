@@ -26,7 +26,7 @@ import {
 
 const TOKENS = ['Half', ' an', ' answer', ' and', ' more'];
 const SECRET = 'internal: node 7 at 10.1.2.3';
-const LIMITS = { LLM_FIRST_TOKEN_TIMEOUT_S: '1', LLM_TOKEN_TIMEOUT_S: '1' };
+const LIMITS = { LLM_FIRST_TOKEN_TIMEOUT_S: '4', LLM_TOKEN_TIMEOUT_S: '4' };
 
 /** [what, script, what was said before]; each is a failure in every format. */
 const FAILURES = [

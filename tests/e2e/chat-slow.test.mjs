@@ -53,7 +53,7 @@ describe('a client that does not read', () => {
         server = await startGenie({
             env: {
                 ...CONNECT.openai(model),
-                LLM_TOKEN_TIMEOUT_S: '1',
+                LLM_TOKEN_TIMEOUT_S: '4',
                 STREAM_GRACE_S: '0',
                 ...SMALL_QUARANTINE,
             },
@@ -74,7 +74,7 @@ describe('a client that does not read', () => {
         );
         const request = await model.nextChat();
         await heldUp(request);
-        await sleep(1200); // the limit between tokens is no limit on a model that is not listened to
+        await sleep(4500); // the limit between tokens is no limit on a model that is not listened to
         stream.resume();
         await stream.ended();
         assertTranscript(stream.events);
