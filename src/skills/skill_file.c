@@ -22,11 +22,9 @@ void skill_file_note(struct skill_file *s, int line, const char *fmt, ...)
 {
     if (s->n_notes == SKILL_NOTES_MAX)
         return;
-    struct front_fault *note = &s->notes[s->n_notes++];
     va_list ap;
-    note->line = line;
     va_start(ap, fmt);
-    (void)vsnprintf(note->why, sizeof note->why, fmt, ap);
+    front_fault_set(&s->notes[s->n_notes++], line, fmt, ap);
     va_end(ap);
 }
 
