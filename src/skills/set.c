@@ -203,7 +203,7 @@ int skill_set_add_edge(struct skill_set_builder *b, const struct skill_edge_row 
     if (r < 0)
         return r;
     uint32_t from = find_id(b, row->source), to = find_id(b, row->target);
-    if (from == UINT32_MAX || to == UINT32_MAX || from == to || !(row->weight > 0))
+    if (from == UINT32_MAX || to == UINT32_MAX || from == to || !(row->weight >= 0))
         return 0;
     if (b->n_edges == EDGES_MAX)
         return -ENOBUFS;

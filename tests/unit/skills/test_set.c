@@ -101,6 +101,19 @@ static void nodes_and_edges_are_as_defined(void **state)
     NEAR(weight(set, "captions", "fans", "co-occurrence"), 0);
 }
 
+static void a_relation_of_no_weight_carries_nothing(void **state)
+{
+    (void)state;
+    static const struct skill_edge_row edges[] = {
+        {"a", "c", "related", 0.7}, {"c", "a", "related", 0}, {"b", "d", "related", 0}};
+    struct skill_set *set = make(four, 4, edges, 3);
+    NEAR(weight(set, "write-captions", "price-plans", "related"), 0.7);
+    NEAR(weight(set, "price-plans", "write-captions", "related"), 0); /* its own row says so */
+    NEAR(weight(set, "win-back", "welcome-fans", "related"), 0);
+    NEAR(weight(set, "welcome-fans", "win-back", "related"), 0);
+    skill_set_unref(set);
+}
+
 static void direct_scores_are_counted(void **state)
 {
     struct world *w = *state;
@@ -306,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nodes_and_edges_are_as_defined),
+        cmocka_unit_test(a_relation_of_no_weight_carries_nothing),
         TEST(direct_scores_are_counted),
         cmocka_unit_test(an_activation_is_direct_plus_propagated),
         cmocka_unit_test(ties_go_by_name_and_sixteen_fire),
