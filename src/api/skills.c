@@ -292,16 +292,24 @@ static json_t *relations_json(const struct asked *a, uint32_t skill, size_t most
     return out;
 }
 
+/* A skill of the address as what is asked about; where there is none, *ret_reply is the refusal. */
+static bool ask_about(struct request *rq, struct asked *a, uint32_t *ret, reply *ret_reply)
+{
+    int r = ask(rq, a);
+    *ret = r == 0 ? skill_set_find(a->set, rq->params[0]) : UINT32_MAX;
+    if (*ret == UINT32_MAX)
+        *ret_reply = r < 0 ? reply_store_error(rq, r) : reply_error(rq, ERR_NOT_FOUND, NULL);
+    return *ret != UINT32_MAX;
+}
+
 static reply show(struct request *rq)
 {
     const struct show_query *in = rq->query;
     _cleanup_(release) struct asked a = {0};
-    int r = ask(rq, &a);
-    if (r < 0)
-        return reply_store_error(rq, r);
-    uint32_t skill = skill_set_find(a.set, rq->params[0]);
-    if (skill == UINT32_MAX)
-        return reply_error(rq, ERR_NOT_FOUND, NULL);
+    uint32_t skill;
+    reply refusal;
+    if (!ask_about(rq, &a, &skill, &refusal))
+        return refusal;
     json_t *data = whole_json(a.set, skill);
     if (data && in->include_related)
         (void)json_object_set_new(data, "related_skills", relations_json(&a, skill, RELATED_MOST));
@@ -312,12 +320,10 @@ static reply related(struct request *rq)
 {
     const struct related_query *in = rq->query;
     _cleanup_(release) struct asked a = {0};
-    int r = ask(rq, &a);
-    if (r < 0)
-        return reply_store_error(rq, r);
-    uint32_t skill = skill_set_find(a.set, rq->params[0]);
-    if (skill == UINT32_MAX)
-        return reply_error(rq, ERR_NOT_FOUND, NULL);
+    uint32_t skill;
+    reply refusal;
+    if (!ask_about(rq, &a, &skill, &refusal))
+        return refusal;
     return reply_json(rq, 200, "{s:b, s:o}", "success", 1, "data",
                       relations_json(&a, skill, (size_t)in->limit));
 }
