@@ -33,7 +33,9 @@ int duck_read_stamp(const char *path, char *ret);
  * success. */
 int duck_read(const char *path, struct taxonomy_rows *ret);
 
-/* Makes the file anew, durably, or leaves the old one: 0, or negative errno with a log line. */
-int duck_write(const char *path, const struct taxonomy_rows *rows);
+/* Makes the file anew, durably, or leaves the old one: 0, or negative errno with a log line. ret (NULL:
+ * nothing is wanted): the rows as they are read back from it, which another process's file can't be in the
+ * way of; to be freed after success. */
+int duck_write(const char *path, const struct taxonomy_rows *rows, struct taxonomy_rows *ret);
 
 #endif
