@@ -109,6 +109,7 @@ static int load(struct taxonomy *t, bool anew)
     int64_t began = clock_monotonic_ms();
     atomic_store_explicit(&t->stale, false, memory_order_relaxed); /* what comes from now on counts anew */
     int r = read_rows(t, anew, &rows, &duckdb);
+    duck_rest();
     if (r == 0)
         r = map_build(&rows, &map);
     atomic_store_explicit(&t->checked_ms, clock_monotonic_ms(), memory_order_relaxed);
