@@ -187,13 +187,19 @@ static bool has_any_tag(const struct skill_set *set, const struct skill *k, cons
     return false;
 }
 
+/* A filter that is left blank, as a form sends it, filters nothing. */
+static bool is_set(const char *filter)
+{
+    return filter && !str_is_blank(filter);
+}
+
 static bool passes(const struct skill_set *set, const struct skill *k, const struct list_query *in)
 {
-    if (in->category && !str_equal(k->category, in->category))
+    if (is_set(in->category) && !str_equal(k->category, in->category))
         return false;
-    if (in->tags && !has_any_tag(set, k, in->tags))
+    if (is_set(in->tags) && !has_any_tag(set, k, in->tags))
         return false;
-    return !in->q || strcasestr(k->name, in->q) || strcasestr(k->description, in->q) ||
+    return !is_set(in->q) || strcasestr(k->name, in->q) || strcasestr(k->description, in->q) ||
            has_tag(set, k, in->q, strlen(in->q));
 }
 
@@ -425,7 +431,8 @@ static reply search(struct request *rq)
     int r = ask(rq, &a);
     if (r < 0)
         return reply_store_error(rq, r);
-    const struct skill_score *all = skill_search(a.set, a.scratch, in->query, in->category, &n);
+    const char *category = is_set(in->category) ? in->category : NULL;
+    const struct skill_score *all = skill_search(a.set, a.scratch, in->query, category, &n);
     json_t *data = json_array();
     for (size_t i = (uint64_t)in->offset < n ? (size_t)in->offset : n;
          data && i < n && json_array_size(data) < (size_t)in->limit; i++)
