@@ -157,7 +157,7 @@ static void measure_loads(struct db *db, const char *folder)
         if (taxonomy_rows_read(db, &rows) < 0)
             die("the store can't be read");
         store[i] = (double)(clock_monotonic_us() - began) / 1000;
-        if (duck && i == 0 && duck_write(path, &rows) < 0)
+        if (duck && i == 0 && duck_write(path, &rows, NULL) < 0)
             die("DuckDB can't be written");
         taxonomy_rows_free(&rows);
         began = clock_monotonic_us();

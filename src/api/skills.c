@@ -187,13 +187,19 @@ static bool has_any_tag(const struct skill_set *set, const struct skill *k, cons
     return false;
 }
 
+/* A filter that is left blank, as a form sends it, filters nothing. */
+static bool is_set(const char *filter)
+{
+    return filter && !str_is_blank(filter);
+}
+
 static bool passes(const struct skill_set *set, const struct skill *k, const struct list_query *in)
 {
-    if (in->category && !str_equal(k->category, in->category))
+    if (is_set(in->category) && !str_equal(k->category, in->category))
         return false;
-    if (in->tags && !has_any_tag(set, k, in->tags))
+    if (is_set(in->tags) && !has_any_tag(set, k, in->tags))
         return false;
-    return !in->q || strcasestr(k->name, in->q) || strcasestr(k->description, in->q) ||
+    return !is_set(in->q) || strcasestr(k->name, in->q) || strcasestr(k->description, in->q) ||
            has_tag(set, k, in->q, strlen(in->q));
 }
 
@@ -292,16 +298,24 @@ static json_t *relations_json(const struct asked *a, uint32_t skill, size_t most
     return out;
 }
 
+/* A skill of the address as what is asked about; where there is none, *ret_reply is the refusal. */
+static bool ask_about(struct request *rq, struct asked *a, uint32_t *ret, reply *ret_reply)
+{
+    int r = ask(rq, a);
+    *ret = r == 0 ? skill_set_find(a->set, rq->params[0]) : UINT32_MAX;
+    if (*ret == UINT32_MAX)
+        *ret_reply = r < 0 ? reply_store_error(rq, r) : reply_error(rq, ERR_NOT_FOUND, NULL);
+    return *ret != UINT32_MAX;
+}
+
 static reply show(struct request *rq)
 {
     const struct show_query *in = rq->query;
     _cleanup_(release) struct asked a = {0};
-    int r = ask(rq, &a);
-    if (r < 0)
-        return reply_store_error(rq, r);
-    uint32_t skill = skill_set_find(a.set, rq->params[0]);
-    if (skill == UINT32_MAX)
-        return reply_error(rq, ERR_NOT_FOUND, NULL);
+    uint32_t skill;
+    reply refusal;
+    if (!ask_about(rq, &a, &skill, &refusal))
+        return refusal;
     json_t *data = whole_json(a.set, skill);
     if (data && in->include_related)
         (void)json_object_set_new(data, "related_skills", relations_json(&a, skill, RELATED_MOST));
@@ -312,12 +326,10 @@ static reply related(struct request *rq)
 {
     const struct related_query *in = rq->query;
     _cleanup_(release) struct asked a = {0};
-    int r = ask(rq, &a);
-    if (r < 0)
-        return reply_store_error(rq, r);
-    uint32_t skill = skill_set_find(a.set, rq->params[0]);
-    if (skill == UINT32_MAX)
-        return reply_error(rq, ERR_NOT_FOUND, NULL);
+    uint32_t skill;
+    reply refusal;
+    if (!ask_about(rq, &a, &skill, &refusal))
+        return refusal;
     return reply_json(rq, 200, "{s:b, s:o}", "success", 1, "data",
                       relations_json(&a, skill, (size_t)in->limit));
 }
@@ -419,7 +431,8 @@ static reply search(struct request *rq)
     int r = ask(rq, &a);
     if (r < 0)
         return reply_store_error(rq, r);
-    const struct skill_score *all = skill_search(a.set, a.scratch, in->query, in->category, &n);
+    const char *category = is_set(in->category) ? in->category : NULL;
+    const struct skill_score *all = skill_search(a.set, a.scratch, in->query, category, &n);
     json_t *data = json_array();
     for (size_t i = (uint64_t)in->offset < n ? (size_t)in->offset : n;
          data && i < n && json_array_size(data) < (size_t)in->limit; i++)

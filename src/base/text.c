@@ -107,6 +107,19 @@ void utf8_repair(char *s, size_t len)
     }
 }
 
+void text_make_printable(char *s)
+{
+    size_t left = strlen(s), n;
+    for (; left > 0; s += n, left -= n) {
+        uint32_t c = 0;
+        n = utf8_decode(s, left, &c);
+        bool good = n > 0 && c >= 0x20 && (c < 0x7f || c >= 0xa0);
+        n = n ? n : 1;
+        if (!good)
+            memset(s, '?', n);
+    }
+}
+
 void text_vprintf(char *ret, size_t size, const char *fmt, va_list ap)
 {
     ret[0] = '\0';

@@ -35,6 +35,10 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 /* Puts a question mark in the place of each malformed byte. */
 void utf8_repair(char *s, size_t len);
 
+/* Makes a text of others fit for a line of a report or a terminal: malformed bytes and control characters
+ * become question marks, one for each of their bytes. */
+void text_make_printable(char *s);
+
 /* Like vsnprintf, but a text that is too long is cut between characters. size > 0. */
 void text_vprintf(char *ret, size_t size, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
 

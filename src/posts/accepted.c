@@ -68,6 +68,7 @@ static int find_cited(struct db_conn *c, struct arena *a, const char *user_id, c
     return r;
 }
 
+/* A note that comes back begins anew: the days that it was out are not taken off it at night. */
 static int reinforce(struct db_conn *c, const char *user_id, const json_t *cited)
 {
     char now[ISO_TIME_LEN];
@@ -80,6 +81,7 @@ static int reinforce(struct db_conn *c, const char *user_id, const json_t *cited
         if (r >= 0)
             r = db_exec(c,
                         "UPDATE user_nodes SET last_reinforced_at = ?1, weight = weight + (1 - weight) * ?2, "
+                        "last_decayed_at = CASE WHEN status = 'decayed' THEN ?1 ELSE last_decayed_at END, "
                         "status = 'active' WHERE id = ?3 AND user_id = ?4",
                         DB_ARGS(DB_TEXT(now), DB_REAL(ACCEPTED_GAIN), DB_TEXT(id), DB_TEXT(user_id)), NULL);
     return r;

@@ -247,7 +247,7 @@ int index_add_edge(struct index_builder *b, const char *source, const char *targ
 {
     uint32_t from = lexicon_find(&b->ids, source, strlen(source));
     uint32_t to = lexicon_find(&b->ids, target, strlen(target));
-    if (from == LEXICON_NONE || to == LEXICON_NONE || from == to || !(weight > 0))
+    if (from == LEXICON_NONE || to == LEXICON_NONE || from == to || !(weight >= 0))
         return 0;
     if (b->n_edges >= INDEX_EDGES_MAX)
         return -ENOBUFS;
@@ -271,19 +271,22 @@ static int by_ends(const void *a, const void *b)
     return x->to < y->to ? -1 : x->to > y->to;
 }
 
-/* Adds to each edge its opposite, unless that has a row of its own. */
+/* Adds to each edge its opposite, unless that has a row of its own. One of no weight carries nothing, and
+ * says so of its way. */
 static int build_graph(struct index_builder *b)
 {
-    size_t n = b->n_edges;
-    _cleanup_free_ struct graph_edge *all = calloc(2 * n + 1, sizeof *all);
+    size_t n = 0;
+    _cleanup_free_ struct graph_edge *all = calloc(2 * b->n_edges + 1, sizeof *all);
     if (!all)
         return -ENOMEM;
-    if (n > 0) {
-        qsort(b->edges, n, sizeof *b->edges, by_ends);
-        memcpy(all, b->edges, n * sizeof *all);
-    }
+    if (b->n_edges > 0)
+        qsort(b->edges, b->n_edges, sizeof *b->edges, by_ends);
     for (size_t i = 0; i < b->n_edges; i++) {
-        struct graph_edge opposite = {b->edges[i].to, b->edges[i].from, b->edges[i].weight, 0};
+        const struct graph_edge *edge = &b->edges[i];
+        struct graph_edge opposite = {edge->to, edge->from, edge->weight, 0};
+        if (!(edge->weight > 0))
+            continue;
+        all[n++] = *edge;
         if (!bsearch(&opposite, b->edges, b->n_edges, sizeof opposite, by_ends))
             all[n++] = opposite;
     }

@@ -10,7 +10,7 @@
 
 #define CHAR_MAX_BYTES 4
 
-enum class { SEPARATOR, APOSTROPHE, MARK, LETTER, IDEOGRAPH };
+enum kind { SEPARATOR, APOSTROPHE, MARK, LETTER, IDEOGRAPH };
 
 struct terms {
     struct sb_stemmer *stemmer;
@@ -55,8 +55,8 @@ void terms_begin(struct terms *t, const char *text, size_t len)
  * Ascending. */
 static const struct {
     uint32_t first, last;
-    enum class class;
-} classes[] = {
+    enum kind kind;
+} kinds[] = {
     {0x80, 0xA9, SEPARATOR},      {0xAB, 0xAC, SEPARATOR},       {0xAD, 0xAD, MARK},
     {0xAE, 0xB1, SEPARATOR},      {0xB4, 0xB4, APOSTROPHE},      {0xB6, 0xB8, SEPARATOR},
     {0xBB, 0xBB, SEPARATOR},      {0xBF, 0xBF, SEPARATOR},       {0xD7, 0xD7, SEPARATOR},
@@ -82,16 +82,21 @@ static const struct {
     {0xE0000, 0x10FFFF, MARK},
 };
 
-static enum class class_of(uint32_t c) {
+static enum kind kind_of(uint32_t c)
+{
     if (c < 0x80) /* nearly every character there is */
-            return (c >= 'a' && c <= 'z') ||
-            (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-        ? LETTER
-    : c == '\'' ? APOSTROPHE
-                : SEPARATOR;
-    size_t low = 0, high = ARRAY_LEN(classes); while (low < high){
-        size_t middle = (low + high) / 2; if (c > classes[middle].last) low = middle + 1; else high = middle;}
-return low < ARRAY_LEN(classes) && c >= classes[low].first ? classes[low].class : LETTER;
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? LETTER
+               : c == '\''                                                                ? APOSTROPHE
+                                                                                          : SEPARATOR;
+    size_t low = 0, high = ARRAY_LEN(kinds);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c > kinds[middle].last)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < ARRAY_LEN(kinds) && c >= kinds[low].first ? kinds[low].kind : LETTER;
 }
 
 /* U+00C0 to U+017F without accents; a dot stands for a character that is no letter. */
@@ -188,14 +193,20 @@ static void take_word(struct terms *t, const char **ret, size_t *ret_len)
     t->word_len = 0;
 }
 
-/* Reads one character at t->at: its class, its code and its length; a malformed byte is a separator. */
-static enum class peek(const struct terms *t, uint32_t *ret, size_t *ret_len) {
-        *ret = (unsigned char)t->text[t->at]; *ret_len = 1; if (*ret < 0x80) return class_of(*ret);
-        size_t n = utf8_decode(t->text + t->at, t->len - t->at, ret);
-        *ret_len = n ? n : 1;
-        if (n == 0) return SEPARATOR;
-        if (*ret >= 0xFF01 && *ret <= 0xFF5E) *ret -= 0xFF01 - 0x21;
-        return class_of(*ret);
+/* Reads one character at t->at: its kind, its code and its length; a malformed byte is a separator. */
+static enum kind peek(const struct terms *t, uint32_t *ret, size_t *ret_len)
+{
+    *ret = (unsigned char)t->text[t->at];
+    *ret_len = 1;
+    if (*ret < 0x80)
+        return kind_of(*ret);
+    size_t n = utf8_decode(t->text + t->at, t->len - t->at, ret);
+    *ret_len = n ? n : 1;
+    if (n == 0)
+        return SEPARATOR;
+    if (*ret >= 0xFF01 && *ret <= 0xFF5E)
+        *ret -= 0xFF01 - 0x21;
+    return kind_of(*ret);
 }
 
 /* Takes the ideograph at t->at as a term, and keeps the pair it makes with the one before it. */
@@ -243,23 +254,23 @@ bool terms_next(struct terms *t, const char **ret, size_t *ret_len)
     while (t->at < t->len) {
         uint32_t c;
         size_t n;
-        enum class class = peek(t, &c, &n);
-        if ((class == SEPARATOR || class == IDEOGRAPH) && t->word_len > 0) {
+        enum kind kind = peek(t, &c, &n);
+        if ((kind == SEPARATOR || kind == IDEOGRAPH) && t->word_len > 0) {
             take_word(t, ret, ret_len);
             return true;
         }
-        if (class == IDEOGRAPH) {
+        if (kind == IDEOGRAPH) {
             take_ideograph(t, n, ret, ret_len);
             return true;
         }
-        if (class == APOSTROPHE) {
+        if (kind == APOSTROPHE) {
             skip_apostrophe(t, n);
             continue;
         }
         t->at += n;
-        if (class != MARK)
+        if (kind != MARK)
             t->previous_len = 0;
-        if (class == LETTER)
+        if (kind == LETTER)
             add_letter(t, c);
     }
     if (t->word_len == 0)

@@ -48,6 +48,8 @@ static int add_stated(struct edges *e, struct stated_edge *stated, size_t n)
         qsort(stated, n, sizeof *stated, by_ends);
     for (size_t i = 0; i < n && r == 0; i++) {
         const struct stated_edge *s = &stated[i], opposite = {.from = s->to, .to = s->from};
+        if (!(s->weight > 0)) /* it says that this way carries nothing */
+            continue;
         r = add(e, s->from, s->to, s->weight, s->kind);
         if (r == 0 && !bsearch(&opposite, stated, n, sizeof *stated, by_ends))
             r = add(e, s->to, s->from, s->weight, s->kind);

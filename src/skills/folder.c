@@ -33,44 +33,67 @@ static bool holds_skill_file(const char *dir)
     return n > 0 && (size_t)n < sizeof path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static int add_path(struct arena *a, struct folder *f, const char *path)
+static int add(struct arena *a, struct folder *f, const char *path, int error)
 {
     if (f->n == FOLDER_FILES_MAX)
         return -E2BIG;
-    f->paths[f->n] = arena_strdup(a, path);
-    return f->paths[f->n++] ? 0 : -ENOMEM;
+    f->entries[f->n] = (struct folder_entry){arena_strdup(a, path), error};
+    return f->entries[f->n++].path ? 0 : -ENOMEM;
 }
 
-/* Hidden names and too deep folders are skipped; of a skill's own folder, everything but its SKILL.md. */
+static int add_skill_folder(struct arena *a, struct folder *f, const char *relative)
+{
+    const char *path = arena_printf(a, "%s%s%s", relative, *relative ? "/" : "", SKILL_FILE_NAME);
+    return path ? add(a, f, path, 0) : -ENOMEM;
+}
+
+/* Why an entry can't be gone into: 0 where nothing is in the way, or it is nothing that would be a skill. */
+static int fault_of(const FTSENT *e)
+{
+    switch (e->fts_info) {
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return e->fts_errno ? -e->fts_errno : -EIO;
+    case FTS_F:
+        return e->fts_level > FOLDER_DEPTH_MAX && is_markdown(e->fts_name) ? -EXDEV : 0;
+    case FTS_D:
+        return e->fts_level > FOLDER_DEPTH_MAX ? -EXDEV : 0;
+    default:
+        return 0;
+    }
+}
+
+/* Hidden names are skipped; of a skill's own folder, everything but its SKILL.md. */
 static int visit(struct arena *a, FTS *walk, FTSENT *e, size_t root_len, struct folder *f)
 {
     const char *relative = e->fts_path + root_len;
-    if (e->fts_level > 0 && (e->fts_name[0] == '.' || e->fts_level > FOLDER_DEPTH_MAX)) {
+    bool hidden = e->fts_level > 0 && e->fts_name[0] == '.';
+    bool skill_folder = e->fts_info == FTS_D && holds_skill_file(e->fts_path);
+    int fault = hidden ? 0 : fault_of(e);
+    relative += *relative == '/';
+    if (hidden || fault || skill_folder)
         (void)fts_set(walk, e, FTS_SKIP);
+    if (hidden)
         return 0;
-    }
-    if (e->fts_info == FTS_D && holds_skill_file(e->fts_path)) {
-        (void)fts_set(walk, e, FTS_SKIP);
-        const char *path = arena_printf(a, "%s%s%s", relative + (*relative == '/'),
-                                        e->fts_level > 0 ? "/" : "", SKILL_FILE_NAME);
-        return path ? add_path(a, f, path) : -ENOMEM;
-    }
-    if (e->fts_info == FTS_F && is_markdown(e->fts_name))
-        return add_path(a, f, relative + (*relative == '/'));
-    return 0;
+    if (fault)
+        return add(a, f, relative, fault);
+    if (skill_folder)
+        return add_skill_folder(a, f, relative);
+    return e->fts_info == FTS_F && is_markdown(e->fts_name) ? add(a, f, relative, 0) : 0;
 }
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(((const struct folder_entry *)a)->path, ((const struct folder_entry *)b)->path);
 }
 
 int folder_list(struct arena *a, const char *dir, struct folder *ret)
 {
     char *copy = arena_strdup(a, dir);
-    struct folder f = {.paths = arena_alloc(a, FOLDER_FILES_MAX * sizeof *f.paths)};
+    struct folder f = {.entries = arena_alloc(a, FOLDER_FILES_MAX * sizeof *f.entries)};
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (!copy || !f.paths)
+    if (!copy || !f.entries)
         return -ENOMEM;
     if (fd < 0)
         return -errno;
@@ -89,7 +112,7 @@ int folder_list(struct arena *a, const char *dir, struct folder *ret)
         r = -errno;
     if (r < 0)
         return r;
-    qsort(f.paths, f.n, sizeof *f.paths, by_path);
+    qsort(f.entries, f.n, sizeof *f.entries, by_path);
     *ret = f;
     return 0;
 }

@@ -6,7 +6,6 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
@@ -23,12 +22,18 @@ struct reading {
     bool ended;
 };
 
+void front_fault_set(struct front_fault *fault, int line, const char *fmt, va_list ap)
+{
+    fault->line = line;
+    text_vprintf(fault->why, sizeof fault->why, fmt, ap);
+    text_make_printable(fault->why);
+}
+
 int front_fail(struct front_fault *fault, int line, const char *fmt, ...)
 {
     va_list ap;
-    fault->line = line;
     va_start(ap, fmt);
-    (void)vsnprintf(fault->why, sizeof fault->why, fmt, ap);
+    front_fault_set(fault, line, fmt, ap);
     va_end(ap);
     return -EBADMSG;
 }

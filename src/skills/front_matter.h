@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -38,7 +39,11 @@ int front_read(struct arena *a, const char *yaml, size_t len, int first_line, st
 /* The member of a map, or NULL. */
 const struct front_node *front_member(const struct front_node *map, const char *key);
 
-/* Sets a fault and returns -EBADMSG. */
+/* Says what is wrong, in printable characters whatever the file's are; a reason that is too long is cut. */
+void front_fault_set(struct front_fault *fault, int line, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
+/* The same, and returns -EBADMSG. */
 int front_fail(struct front_fault *fault, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -24,9 +24,8 @@ static int skip(struct import_item *item, int line, const char *fmt, ...)
 {
     va_list ap;
     item->outcome = SKILL_SKIPPED;
-    item->fault.line = line;
     va_start(ap, fmt);
-    (void)vsnprintf(item->fault.why, sizeof item->fault.why, fmt, ap);
+    front_fault_set(&item->fault, line, fmt, ap);
     va_end(ap);
     return 0;
 }
@@ -88,21 +87,41 @@ static int read_texts(struct skills_import *i, const struct skill_text *texts)
 }
 
 /* The bytes of a file are needed until its skill is copied out of them. */
-static int read_file(struct skills_import *i, const char *dir, struct import_item *item)
+static int read_file(struct skills_import *i, const char *dir, const struct folder_entry *from,
+                     struct import_item *item)
 {
     struct arena bytes;
     char *text = NULL;
     size_t len = 0;
     arena_init(&bytes, 2 * SKILL_FILE_MAX);
-    int r = folder_read(&bytes, dir, item->path, SKILL_FILE_MAX, &text, &len);
+    int r = from->error ? from->error : folder_read(&bytes, dir, from->path, SKILL_FILE_MAX, &text, &len);
     if (r == 0)
         r = read_item(&i->arena, text, len, item);
     else if (r == -EFBIG)
         r = skip(item, 0, "it is larger than %d bytes", SKILL_FILE_MAX);
+    else if (r == -EXDEV)
+        r = skip(item, 0, "it lies deeper than %d levels", FOLDER_DEPTH_MAX);
     else if (r != -ENOMEM)
         r = skip(item, 0, "it can't be read: %s", strerror(-r));
     arena_free(&bytes);
     return r;
+}
+
+/* A file's name may be any bytes; what is told of it is a text. */
+static const char *shown_path(struct arena *a, const char *path)
+{
+    char *shown = arena_strdup(a, path);
+    if (shown)
+        text_make_printable(shown);
+    return shown;
+}
+
+static int read_entry(struct skills_import *i, const char *dir, const struct folder_entry *from,
+                      struct import_item *item, json_t *names)
+{
+    item->path = shown_path(&i->arena, from->path);
+    int r = item->path ? read_file(i, dir, from, item) : -ENOMEM;
+    return r == 0 ? check_name(names, item) : r;
 }
 
 static int read_folder(struct skills_import *i, const char *dir, skills_progress_fn progress, void *ctx)
@@ -117,10 +136,7 @@ static int read_folder(struct skills_import *i, const char *dir, skills_progress
         return -ENOMEM;
     i->n = folder.n;
     for (size_t k = 0; k < i->n && r == 0; k++) {
-        i->items[k].path = folder.paths[k];
-        r = read_file(i, dir, &i->items[k]);
-        if (r == 0)
-            r = check_name(names, &i->items[k]);
+        r = read_entry(i, dir, &folder.entries[k], &i->items[k], names);
         if (progress)
             progress(ctx, (int64_t)k + 1, (int64_t)i->n);
     }

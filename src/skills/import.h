@@ -15,7 +15,7 @@
 enum skill_outcome { SKILL_ADDED, SKILL_CHANGED, SKILL_UNCHANGED, SKILL_SKIPPED, SKILL_OUTCOMES };
 
 struct import_item {
-    const char *path;
+    const char *path; /* printable: a question mark stands for each byte that isn't */
     enum skill_outcome outcome;
     struct skill_file skill;  /* unless skipped before it was read */
     struct front_fault fault; /* of a skipped one: line 0 where none is to blame */

@@ -9,10 +9,11 @@
 #include "skills/gather.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXTS_MAX ((size_t)256 * 1024 * 1024)
+#define ARENA_MAX (4 * SKILL_TEXTS_MOST)
 #define EDGES_MAX 500000
 #define NAME_BYTES 255 /* of a name, a category, a tag or a relation */
 #define TAGS_OF_ONE 64
@@ -36,7 +37,7 @@ struct skill_set_builder {
     uint32_t cap;
     struct by_id *ids; /* once the skills are in order */
     struct stated_edge *edges;
-    size_t n_edges, edges_cap;
+    size_t n_edges, edges_cap, text_bytes;
 };
 
 struct skill_set_builder *skill_set_begin(void)
@@ -47,7 +48,7 @@ struct skill_set_builder *skill_set_begin(void)
     b->set = calloc(1, sizeof *b->set);
     if (!b->set)
         return NULL;
-    arena_init(&b->set->texts, TEXTS_MAX);
+    arena_init(&b->set->texts, ARENA_MAX);
     pthread_mutex_init(&b->set->lock, NULL);
     return TAKE_PTR(b);
 }
@@ -118,7 +119,7 @@ static int keep_tags(struct skill_set *s, const char *json, struct gathered *g)
 int skill_set_add(struct skill_set_builder *b, const struct skill_row *row)
 {
     struct skill_set *s = b->set;
-    if (s->n_skills == SKILLS_MOST)
+    if (s->n_skills == SKILLS_MOST || b->text_bytes >= SKILL_TEXTS_MOST)
         return -ENOBUFS;
     if (s->n_skills == b->cap) {
         uint32_t cap = b->cap ? b->cap * 2 : 64;
@@ -128,20 +129,23 @@ int skill_set_add(struct skill_set_builder *b, const struct skill_row *row)
         b->all = all;
         b->cap = cap;
     }
-    struct gathered g = {.skill = {.id = keep(s, row->id, NAME_BYTES),
-                                   .name = keep(s, row->name, NAME_BYTES),
-                                   .category = keep(s, row->category, NAME_BYTES),
-                                   .description = keep(s, row->description, SIZE_MAX),
-                                   .content = keep(s, row->content, SIZE_MAX),
-                                   .date_updated = keep(s, row->date_updated, NAME_BYTES),
-                                   .activation_score = row->activation_score}};
+    struct gathered g = {
+        .skill = {.id = keep(s, row->id, NAME_BYTES),
+                  .name = keep(s, row->name, NAME_BYTES),
+                  .category = keep(s, row->category, NAME_BYTES),
+                  .description = keep(s, row->description, SKILL_TEXT_MOST),
+                  .content = keep(s, row->content, SKILL_TEXT_MOST),
+                  .date_updated = keep(s, row->date_updated, NAME_BYTES),
+                  .activation_score = isfinite(row->activation_score) ? row->activation_score : 0}};
     const struct skill *k = &g.skill;
     if (!k->id || !k->name || !k->category || !k->description || !k->content || !k->date_updated)
         return -ENOMEM;
     int r = keep_tags(s, row->tags, &g);
-    if (r == 0)
-        b->all[s->n_skills++] = g;
-    return r;
+    if (r < 0)
+        return r;
+    b->text_bytes += strlen(k->description) + strlen(k->content);
+    b->all[s->n_skills++] = g;
+    return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -203,7 +207,7 @@ int skill_set_add_edge(struct skill_set_builder *b, const struct skill_edge_row 
     if (r < 0)
         return r;
     uint32_t from = find_id(b, row->source), to = find_id(b, row->target);
-    if (from == UINT32_MAX || to == UINT32_MAX || from == to || !(row->weight > 0))
+    if (from == UINT32_MAX || to == UINT32_MAX || from == to || !(row->weight >= 0))
         return 0;
     if (b->n_edges == EDGES_MAX)
         return -ENOBUFS;

@@ -21,6 +21,8 @@
 #include <pthread.h>
 
 #define SKILLS_MOST 10000
+#define SKILL_TEXTS_MOST ((size_t)64 << 20) /* bytes of all of them */
+#define SKILL_TEXT_MOST ((size_t)1 << 20)   /* of one description or content; what is longer is cut */
 #define SKILL_CATEGORY_WEIGHT 0.6f
 #define SKILL_RELATIONS_MAX 200
 

@@ -20,13 +20,16 @@ struct parts {
 
 void skill_file_note(struct skill_file *s, int line, const char *fmt, ...)
 {
-    if (s->n_notes == SKILL_NOTES_MAX)
-        return;
-    struct front_fault *note = &s->notes[s->n_notes++];
     va_list ap;
-    note->line = line;
+    if (s->n_notes >= SKILL_NOTES_MAX) {
+        struct front_fault *last = &s->notes[SKILL_NOTES_MAX];
+        s->n_notes = SKILL_NOTES_MAX + 1;
+        s->more_notes++;
+        (void)front_fail(last, last->line ? last->line : line, "and %zu more", s->more_notes);
+        return;
+    }
     va_start(ap, fmt);
-    (void)vsnprintf(note->why, sizeof note->why, fmt, ap);
+    front_fault_set(&s->notes[s->n_notes++], line, fmt, ap);
     va_end(ap);
 }
 

@@ -37,15 +37,15 @@ struct skill_file {
     size_t n_tags;
     struct skill_link links[SKILL_LINKS_MAX];
     size_t n_links;
-    struct front_fault notes[SKILL_NOTES_MAX]; /* what was left out of a file that is taken */
-    size_t n_notes;
+    struct front_fault notes[SKILL_NOTES_MAX + 1]; /* what was left out of a file that is taken */
+    size_t n_notes, more_notes;                    /* those beyond the most are told by their number */
 };
 
 /* Everything in the arena. 0; -EBADMSG with *fault when the file is no skill; -ENOMEM. Pure. */
 int skill_file_read(struct arena *a, const char *text, size_t len, struct skill_file *ret,
                     struct front_fault *fault);
 
-/* Adds a note; those beyond SKILL_NOTES_MAX are dropped. */
+/* Adds a note; of those beyond SKILL_NOTES_MAX the last one tells how many they are. */
 void skill_file_note(struct skill_file *s, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -158,7 +158,7 @@ static void remove_left_over(const char *path)
         (void)closedir(dir);
 }
 
-int duck_write(const char *path, const struct taxonomy_rows *rows)
+int duck_write(const char *path, const struct taxonomy_rows *rows, struct taxonomy_rows *ret)
 {
     char made[PATH_BYTES_MAX], log[PATH_BYTES_MAX + 8], id[UUID_SIZE];
     struct duck_db db;
@@ -172,8 +172,13 @@ int duck_write(const char *path, const struct taxonomy_rows *rows)
         r = write_tables(&db, rows);
         duck_close(&db);
     }
-    if (r == 0)
+    if (r == 0 && ret)
+        r = duck_read(made, ret);
+    if (r == 0) {
         r = put_in_place(made, path);
+        if (r < 0 && ret)
+            taxonomy_rows_free(ret);
+    }
     if (r < 0)
         (void)log_error(r, "the taxonomy can't be kept as a DuckDB file");
     (void)unlink(log);
@@ -250,11 +255,11 @@ static int take_edge(const struct cursor *c, struct arena *texts, struct taxonom
 {
     int32_t source = cell_int(c, 0), target = cell_int(c, 1);
     int relation = taxonomy_relation_find(cell_text(c, 2, texts));
-    if (relation < 0 || !is_node(to, source) || !is_node(to, target))
+    double weight = cell_real(c, 3);
+    if (relation < 0 || !is_node(to, source) || !is_node(to, target) || !(weight >= 0))
         return -ESTALE;
-    return taxonomy_rows_add_edge(to,
-                                  &(struct taxonomy_edge){(uint32_t)source, (uint32_t)target,
-                                                          (enum taxonomy_relation)relation, cell_real(c, 3)});
+    return taxonomy_rows_add_edge(to, &(struct taxonomy_edge){(uint32_t)source, (uint32_t)target,
+                                                              (enum taxonomy_relation)relation, weight});
 }
 
 static int take_alias(const struct cursor *c, struct arena *texts, struct taxonomy_rows *to)
@@ -354,10 +359,11 @@ int duck_read(const char *path, struct taxonomy_rows *ret)
     return -ENOTSUP;
 }
 
-int duck_write(const char *path, const struct taxonomy_rows *rows)
+int duck_write(const char *path, const struct taxonomy_rows *rows, struct taxonomy_rows *ret)
 {
     (void)path;
     (void)rows;
+    (void)ret;
     return -ENOTSUP;
 }
 

@@ -25,6 +25,10 @@ int duck_load(const char *path);
 /* The library's version, or NULL while it isn't open. */
 const char *duck_version(void);
 
+/* Gives back the memory that the library's code takes, until it is next used, which is when a graph changes.
+ * At any time, on any thread. */
+void duck_rest(void);
+
 /* The stamp of the rows that a file holds; ret holds TAXONOMY_STAMP_SIZE. 0, -ENOENT where there is no file,
  * -ESTALE for one of another form, or -EIO. */
 int duck_read_stamp(const char *path, char *ret);
@@ -33,7 +37,9 @@ int duck_read_stamp(const char *path, char *ret);
  * success. */
 int duck_read(const char *path, struct taxonomy_rows *ret);
 
-/* Makes the file anew, durably, or leaves the old one: 0, or negative errno with a log line. */
-int duck_write(const char *path, const struct taxonomy_rows *rows);
+/* Makes the file anew, durably, or leaves the old one: 0, or negative errno with a log line. ret (NULL:
+ * nothing is wanted): the rows as they are read back from it, which another process's file can't be in the
+ * way of; to be freed after success. */
+int duck_write(const char *path, const struct taxonomy_rows *rows, struct taxonomy_rows *ret);
 
 #endif

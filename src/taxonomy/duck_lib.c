@@ -12,9 +12,12 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define LIBRARY "libduckdb.so"
 #define MEMORY_LIMIT "256MB"
@@ -22,7 +25,8 @@
 static struct {
     pthread_mutex_t lock;
     atomic_bool open;
-    int refused; /* what the first look came to: it isn't repeated */
+    void *inside; /* an address of it */
+    int refused;  /* what the first look came to: it isn't repeated */
     struct duck_lib functions;
 } library = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -84,6 +88,7 @@ static int find_functions(void *handle)
         }
     }
     memcpy(&library.functions, found, sizeof found);
+    library.inside = found[0];
     return 0;
 }
 
@@ -112,6 +117,29 @@ int duck_load(const char *path)
     }
     pthread_mutex_unlock(&library.lock);
     return r;
+}
+
+/* Code and constants are as the file is, and come back from it when they are touched; what the library may
+ * have written stays. */
+static int drop_pages(struct dl_phdr_info *object, size_t size, void *base)
+{
+    (void)size;
+    if (object->dlpi_addr != (uintptr_t)base)
+        return 0;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        uintptr_t at = object->dlpi_addr + part->p_vaddr, ahead = at % (uintptr_t)sysconf(_SC_PAGESIZE);
+        if (part->p_type == PT_LOAD && !(part->p_flags & PF_W))
+            (void)madvise((void *)(at - ahead), part->p_filesz + ahead, MADV_DONTNEED);
+    }
+    return 1;
+}
+
+void duck_rest(void)
+{
+    Dl_info info;
+    if (duck_lib() && dladdr(library.inside, &info))
+        (void)dl_iterate_phdr(drop_pages, info.dli_fbase);
 }
 
 /* ---- a database */
@@ -183,6 +211,10 @@ int duck_load(const char *path)
 {
     (void)path;
     return -ENOTSUP;
+}
+
+void duck_rest(void)
+{
 }
 
 #endif

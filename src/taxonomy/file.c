@@ -36,6 +36,7 @@ static int fail(struct parse *p, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     text_vprintf(p->error, TAXONOMY_ERROR_MAX, fmt, ap);
+    text_make_printable(p->error);
     va_end(ap);
     return -EINVAL;
 }
@@ -370,5 +371,6 @@ int taxonomy_file_read(const char *path, struct taxonomy_file *ret, char *error)
     int r = taxonomy_file_parse(text, len, ret, why);
     if (r < 0)
         (void)snprintf(error, TAXONOMY_ERROR_MAX, "%.120s: %.190s", path, why);
+    text_make_printable(error);
     return r;
 }

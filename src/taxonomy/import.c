@@ -50,7 +50,8 @@ static int fail(struct work *w, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(w->run->error, TAXONOMY_ERROR_MAX, fmt, ap);
+    text_vprintf(w->run->error, TAXONOMY_ERROR_MAX, fmt, ap);
+    text_make_printable(w->run->error);
     va_end(ap);
     return -EINVAL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "taxonomy/rows.h"
 
+#include "base/log.h"
 #include "retrieval/lexicon.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 void taxonomy_rows_init(struct taxonomy_rows *rows)
 {
-    *rows = (struct taxonomy_rows){0};
+    *rows = (struct taxonomy_rows){.most_nodes = TAXONOMY_NODES_MAX, .most_edges = TAXONOMY_EDGES_MAX};
     arena_init(&rows->arena, TAXONOMY_ROWS_BYTES_MAX);
 }
 
@@ -37,7 +38,7 @@ static void *grow(void *items, size_t n, size_t *cap, size_t size)
 
 int taxonomy_rows_add_node(struct taxonomy_rows *rows, const struct taxonomy_node *node)
 {
-    if (rows->n_nodes >= TAXONOMY_NODES_MAX)
+    if (rows->n_nodes >= rows->most_nodes)
         return -ENOBUFS;
     void *items = grow(rows->nodes, rows->n_nodes, &rows->cap_nodes, sizeof *node);
     if (!items)
@@ -54,7 +55,7 @@ int taxonomy_rows_add_node(struct taxonomy_rows *rows, const struct taxonomy_nod
 
 int taxonomy_rows_add_edge(struct taxonomy_rows *rows, const struct taxonomy_edge *edge)
 {
-    if (rows->n_edges >= TAXONOMY_EDGES_MAX)
+    if (rows->n_edges >= rows->most_edges)
         return -ENOBUFS;
     void *items = grow(rows->edges, rows->n_edges, &rows->cap_edges, sizeof *edge);
     if (!items)
@@ -66,7 +67,7 @@ int taxonomy_rows_add_edge(struct taxonomy_rows *rows, const struct taxonomy_edg
 
 int taxonomy_rows_add_alias(struct taxonomy_rows *rows, const struct taxonomy_alias *alias)
 {
-    if (rows->n_aliases >= TAXONOMY_NODES_MAX)
+    if (rows->n_aliases >= rows->most_nodes)
         return -ENOBUFS;
     void *items = grow(rows->aliases, rows->n_aliases, &rows->cap_aliases, sizeof *alias);
     if (!items)
@@ -122,6 +123,7 @@ static void sort(void *items, size_t n, size_t size, int (*order)(const void *, 
 struct reading {
     struct taxonomy_rows *rows;
     struct lexicon ids; /* of the nodes, in their order */
+    bool full;
 };
 
 /* A node by its id; false where there is none. */
@@ -170,6 +172,31 @@ static int take_all(struct reading *in, struct db_conn *c, const char *sql,
     while (r >= 0 && (r = db_next(rows)) > 0)
         r = take(in, rows);
     return r;
+}
+
+/* The same, of as many as there may be. */
+static int take_most(struct reading *in, struct db_conn *c, const char *sql,
+                     int (*take)(struct reading *, struct db_rows *))
+{
+    int r = take_all(in, c, sql, take);
+    if (r != -ENOBUFS)
+        return r;
+    in->full = true;
+    return 0;
+}
+
+#define EDGES_SQL "SELECT type, source, target, weight FROM taxonomy_edges"
+
+/* In no order, since few taxonomies have too many, and sorting takes longer than reading. */
+static int take_edges(struct reading *in, struct db_conn *c)
+{
+    int r = take_all(in, c, EDGES_SQL, take_edge);
+    if (r != -ENOBUFS)
+        return r;
+    in->rows->n_edges = 0;
+    return take_most(in, c,
+                     EDGES_SQL " ORDER BY CASE WHEN type = 'CO_OCCURS' THEN 1 ELSE 0 END, weight DESC, id",
+                     take_edge);
 }
 
 /* Sorted first: from then on a node is its place. */
@@ -223,33 +250,41 @@ int taxonomy_stamp_read(struct db *db, char *ret)
 
 static int read_unit(struct db_conn *c, void *arg)
 {
-    struct taxonomy_rows *rows = arg;
-    struct reading in = {.rows = rows};
-    int r = read_stamp(c, rows->stamp);
+    struct reading *in = arg;
+    int r = read_stamp(c, in->rows->stamp);
     if (r >= 0)
-        r = take_all(&in, c,
-                     "SELECT n.id, n.type, n.name, d.name FROM taxonomy_nodes n "
-                     "LEFT JOIN taxonomy_dimensions d ON d.id = n.dimension_id",
-                     take_node);
+        r = take_most(in, c,
+                      "SELECT n.id, n.type, n.name, d.name FROM taxonomy_nodes n "
+                      "LEFT JOIN taxonomy_dimensions d ON d.id = n.dimension_id",
+                      take_node);
     if (r >= 0)
-        r = number_nodes(&in);
+        r = number_nodes(in);
     if (r >= 0)
-        r = take_all(&in, c, "SELECT type, source, target, weight FROM taxonomy_edges", take_edge);
-    if (r >= 0)
-        r = take_all(&in, c, "SELECT term, node_id, weight FROM taxonomy_mapping", take_alias);
-    lexicon_free(&in.ids);
-    return r;
+        r = take_edges(in, c);
+    return r < 0 ? r : take_most(in, c, "SELECT term, node_id, weight FROM taxonomy_mapping", take_alias);
 }
 
-int taxonomy_rows_read(struct db *db, struct taxonomy_rows *ret)
+int taxonomy_rows_read_most(struct db *db, size_t nodes, size_t edges, struct taxonomy_rows *ret)
 {
+    struct reading in = {.rows = ret};
     taxonomy_rows_init(ret);
-    int r = db_read(db, read_unit, ret);
+    ret->most_nodes = nodes;
+    ret->most_edges = edges;
+    int r = db_read(db, read_unit, &in);
+    lexicon_free(&in.ids);
     if (r < 0) {
         taxonomy_rows_free(ret);
         return r;
     }
+    if (in.full)
+        log_event(LOG_WARN, "the taxonomy is larger than what is read of it", LOG_N("nodes", ret->n_nodes),
+                  LOG_N("edges", ret->n_edges));
     sort(ret->edges, ret->n_edges, sizeof *ret->edges, by_ends);
     sort(ret->aliases, ret->n_aliases, sizeof *ret->aliases, by_node);
     return 0;
+}
+
+int taxonomy_rows_read(struct db *db, struct taxonomy_rows *ret)
+{
+    return taxonomy_rows_read_most(db, TAXONOMY_NODES_MAX, TAXONOMY_EDGES_MAX, ret);
 }

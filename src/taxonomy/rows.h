@@ -40,6 +40,7 @@ struct taxonomy_rows {
     struct taxonomy_alias *aliases;
     size_t n_nodes, n_edges, n_aliases;
     size_t cap_nodes, cap_edges, cap_aliases;
+    size_t most_nodes, most_edges; /* there are at most as many aliases as nodes */
     char stamp[TAXONOMY_STAMP_SIZE];
 };
 
@@ -51,9 +52,13 @@ int taxonomy_rows_add_node(struct taxonomy_rows *rows, const struct taxonomy_nod
 int taxonomy_rows_add_edge(struct taxonomy_rows *rows, const struct taxonomy_edge *edge);
 int taxonomy_rows_add_alias(struct taxonomy_rows *rows, const struct taxonomy_alias *alias);
 
-/* Reads all of it from the store, in one snapshot, with its stamp: 0, -ENOBUFS, -ENOMEM or the store's error.
- * rows is initialised by the call, and to be freed after success. */
+/* Reads all of it from the store, in one snapshot, with its stamp: 0, -ENOMEM or the store's error. Of more
+ * than the maxima what fits is read, of edges the hierarchy and then the heaviest, and the log says so. rows
+ * is initialised by the call, and to be freed after success. */
 int taxonomy_rows_read(struct db *db, struct taxonomy_rows *ret);
+
+/* The same with maxima of one's own. */
+int taxonomy_rows_read_most(struct db *db, size_t nodes, size_t edges, struct taxonomy_rows *ret);
 
 /* The stamp alone. ret holds TAXONOMY_STAMP_SIZE. */
 int taxonomy_stamp_read(struct db *db, char *ret);

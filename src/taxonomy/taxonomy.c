@@ -76,15 +76,15 @@ static int read_file(struct taxonomy *t, struct taxonomy_rows *ret)
     return r == 0 ? duck_read(t->file, ret) : r;
 }
 
-/* What the store holds, by way of a new file where there can be one. What the file gives back is what counts;
- * if another server has put its own there meanwhile, that is as new. */
+/* What the store holds, by way of a new file where there can be one. What that file gives back is what
+ * counts, also where another server puts its own there meanwhile: it may have read the store before us. */
 static int read_store(struct taxonomy *t, bool duck, struct taxonomy_rows *ret, bool *ret_duckdb)
 {
     struct taxonomy_rows rows, again;
     int r = taxonomy_rows_read(t->db, &rows);
     if (r < 0)
         return r;
-    *ret_duckdb = duck && duck_write(t->file, &rows) == 0 && duck_read(t->file, &again) == 0;
+    *ret_duckdb = duck && duck_write(t->file, &rows, &again) == 0;
     if (*ret_duckdb)
         taxonomy_rows_free(&rows);
     *ret = *ret_duckdb ? again : rows;
@@ -109,6 +109,7 @@ static int load(struct taxonomy *t, bool anew)
     int64_t began = clock_monotonic_ms();
     atomic_store_explicit(&t->stale, false, memory_order_relaxed); /* what comes from now on counts anew */
     int r = read_rows(t, anew, &rows, &duckdb);
+    duck_rest();
     if (r == 0)
         r = map_build(&rows, &map);
     atomic_store_explicit(&t->checked_ms, clock_monotonic_ms(), memory_order_relaxed);

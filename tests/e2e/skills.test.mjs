@@ -89,6 +89,7 @@ describe('skills', () => {
             ['q=fans&sort=name', ['Greet new fans', 'win-back']],
             ['limit=1&offset=2&sort=name', ['price-plans']],
             ['offset=99', []],
+            ['q=&tags=&category=&limit=1&sort=name', ['Greet new fans']],
         ]) {
             const answer = await by(query);
             assert.deepEqual(names(answer), expected, query);
@@ -155,6 +156,8 @@ describe('skills', () => {
         assert.equal(two.json.data.length, 1);
         const none = await must(post('/api/skills/search', { query: 'fans', category: '08-business-product' }));
         assert.equal(none.json.meta.filter_count, 0);
+        const blank = await must(post('/api/skills/search', { query: 'newcomer', category: '' }));
+        assert.equal(blank.json.meta.filter_count, 1);
         await must(post('/api/skills/search', {}), 400);
     });
 

@@ -102,6 +102,20 @@ static void a_text_is_cut_only_between_characters(void **state)
     assert_true(utf8_valid("", 0));
 }
 
+static void what_no_terminal_should_get_becomes_question_marks(void **state)
+{
+    char text[] = "a\x1b[1m\n\x7f\xc2\x9b"
+                  "é€😀\xff\xe2\x82",
+         plain[] = "as it is ✓", none[] = "";
+    (void)state;
+    text_make_printable(text);
+    assert_string_equal(text, "a?[1m????é€😀???");
+    text_make_printable(plain);
+    assert_string_equal(plain, "as it is ✓");
+    text_make_printable(none);
+    assert_string_equal(none, "");
+}
+
 static void base64_of_every_length(void **state)
 {
     struct arena a;
@@ -301,6 +315,7 @@ int main(void)
         cmocka_unit_test(utf8_forms_at_every_border),
         cmocka_unit_test(a_cut_character_is_incomplete_and_invalid),
         cmocka_unit_test(a_text_is_cut_only_between_characters),
+        cmocka_unit_test(what_no_terminal_should_get_becomes_question_marks),
         cmocka_unit_test(base64_of_every_length),
         cmocka_unit_test(malformed_base64_is_refused),
         cmocka_unit_test(hex_there_and_back),

@@ -128,6 +128,24 @@ static void a_decayed_note_comes_back(void **state)
                      1);
 }
 
+/* Else the next night takes off it all the days for which it was out, and it is out again. */
+static void what_comes_back_has_not_aged_meanwhile(void **state)
+{
+    struct accepted_world *w = *state;
+    write_row(w->rows,
+              "UPDATE user_nodes SET last_decayed_at = '2026-01-01T02:00:00.000Z' WHERE id = ?1 OR id = ?2",
+              DB_ARGS(DB_TEXT(NODE), DB_TEXT(OTHER)));
+    add_answer(w->rows, ANNA, CAPTION, OTHER);
+    add_answer(w->rows, ANNA, CAPTION, NODE);
+    schedule_post(w, CAPTION, false);
+    assert_int_equal(store_int(w->rows->db, "SELECT count(*) FROM user_nodes WHERE id = '" OTHER
+                                            "' AND last_decayed_at = last_reinforced_at"),
+                     1);
+    assert_int_equal(store_int(w->rows->db, "SELECT count(*) FROM user_nodes WHERE id = '" NODE
+                                            "' AND last_decayed_at = '2026-01-01T02:00:00.000Z'"),
+                     1); /* which was never out, and ages as it does */
+}
+
 static void what_has_nothing_to_do_with_it_stays(void **state)
 {
     struct accepted_world *w = *state;
@@ -147,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ACCEPTED_TEST(a_scheduled_answer_reinforces_what_it_cites),
         ACCEPTED_TEST(a_decayed_note_comes_back),
+        ACCEPTED_TEST(what_comes_back_has_not_aged_meanwhile),
         ACCEPTED_TEST(what_has_nothing_to_do_with_it_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,8 @@ static void an_edge_carries_both_ways(void **state)
     assert_int_equal(index_add_edge(b, "a", "b", 0.4), 0);
     assert_int_equal(index_add_edge(b, "c", "d", 0.5), 0);
     assert_int_equal(index_add_edge(b, "d", "c", 0.2), 0); /* its own weight for the way back */
+    assert_int_equal(index_add_edge(b, "b", "d", 0.6), 0);
+    assert_int_equal(index_add_edge(b, "d", "b", 0), 0); /* which may be none */
     assert_int_equal(index_add_edge(b, "a", "nobody", 1), 0);
     assert_int_equal(index_add_edge(b, "b", "b", 1), 0);
     assert_int_equal(index_add_edge(b, "a", "c", -1), 0);
@@ -45,6 +47,8 @@ static void an_edge_carries_both_ways(void **state)
     NEAR(received(x, "b", "a"), 0.4f * 0.85f);
     NEAR(received(x, "c", "d"), 0.5f * 0.85f);
     NEAR(received(x, "d", "c"), 0.2f * 0.85f);
+    NEAR(received(x, "b", "d"), 0.6f * 0.85f);
+    NEAR(received(x, "d", "b"), 0);
     NEAR(received(x, "a", "c"), 0);
     NEAR(received(x, "a", "d"), 0);
     index_free(x);

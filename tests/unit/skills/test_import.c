@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int set_up(void **state)
 {
@@ -141,9 +143,9 @@ static void folders_are_walked_in_order(void **state)
     (void)snprintf(path, sizeof path, "%s//", dir);
     assert_int_equal(folder_list(&a, path, &f), 0);
     assert_int_equal(f.n, 3);
-    assert_string_equal(f.paths[0], "a.md");
-    assert_string_equal(f.paths[1], "b/SKILL.md");
-    assert_string_equal(f.paths[2], "z/one.MD");
+    assert_string_equal(f.entries[0].path, "a.md");
+    assert_string_equal(f.entries[1].path, "b/SKILL.md");
+    assert_string_equal(f.entries[2].path, "z/one.MD");
     char *text;
     size_t len;
     assert_int_equal(folder_read(&a, dir, "a.md", 10, &text, &len), -EFBIG);
@@ -157,6 +159,102 @@ static void folders_are_walked_in_order(void **state)
     assert_int_equal(system(command), 0);
 }
 
+static void make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+}
+
+static const struct import_item *item_of(const struct skills_import *i, const char *path)
+{
+    for (size_t k = 0; k < i->n; k++)
+        if (strcmp(i->items[k].path, path) == 0)
+            return &i->items[k];
+    fail_msg("nothing is told of %s", path);
+    return NULL;
+}
+
+#define EUROS_5 "\u20ac\u20ac\u20ac\u20ac\u20ac"
+#define EUROS_20 EUROS_5 EUROS_5 EUROS_5 EUROS_5
+#define EUROS_60 EUROS_20 EUROS_20 EUROS_20 /* longer than any reason, which is cut within one */
+
+/* Names and texts that no report could hold as they are: one of them cost the whole import before. */
+static void a_folder_of_strangers_is_told_of_whole(void **state)
+{
+    struct store *s = *state;
+    static const struct {
+        const char *path, *text, *shown, *reason; /* reason: NULL = taken */
+    } files[] = {
+        {"01-caf\xe9/SKILL.md", "---\nname: latin\ndescription: x\n---\nText", "01-caf?/SKILL.md", NULL},
+        {"\x1b[31mred.md", "# Readme", "?[31mred.md", "there is no front matter"},
+        {"link.md", "---\nname: link\ndescription: x\nrelated: [xx" EUROS_60 ", \"\\e[31mred\"]\n---\nText",
+         "link.md", NULL},
+        {"key.md", "---\nxx" EUROS_60 ": 1\nxx" EUROS_60 ": 2\n---\nText", "key.md", "stands there twice"},
+        {"1/2/3/4/5/6/7/8.md", "---\nname: eight\ndescription: x\n---\nText", "1/2/3/4/5/6/7/8.md", NULL},
+        {"1/2/3/4/5/6/7/8/9.md", TWO, "1/2/3/4/5/6/7/8/9.md", "deeper than 8 levels"},
+        {"1/2/3/4/5/6/7/8/9/10.md", TWO, "1/2/3/4/5/6/7/8/9", "deeper than 8 levels"},
+    };
+    char dir[] = "/tmp/genie-skills-XXXXXX", path[256], command[160];
+    struct skills_import i;
+    assert_non_null(mkdtemp(dir));
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, files[k].path);
+        make_folders(path);
+        write_file(dir, files[k].path, files[k].text);
+    }
+    assert_int_equal(skills_import_folder(s->db, dir, NULL, NULL, &i), 0);
+    assert_counts(&i, 3, 0, 0, 4);
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+        const struct import_item *item = item_of(&i, files[k].shown);
+        assert_int_equal(item->outcome == SKILL_SKIPPED, files[k].reason != NULL);
+        if (files[k].reason)
+            assert_non_null(strstr(item->fault.why, files[k].reason));
+    }
+    assert_string_equal(item_of(&i, "link.md")->skill.notes[1].why,
+                        "there is no skill '?[31mred', so that relation was left out");
+    json_t *report = skills_import_json(&i);
+    assert_non_null(report);
+    assert_int_equal(json_array_size(json_object_get(report, "skipped")), 4);
+    assert_int_equal(json_array_size(json_object_get(report, "notes")), 2);
+    json_decref(report);
+    skills_import_free(&i);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+#define CANT_STEP_DOWN 77
+
+/* As somebody who may not read all of it; root may, so it steps down in a process of its own. */
+static void what_may_not_be_read_is_told(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/genie-skills-XXXXXX", path[128];
+    int status = -1;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/closed", dir);
+    assert_int_equal(chmod(dir, 0755) | mkdir(path, 0), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct arena a;
+        struct folder f;
+        arena_init(&a, 4 * 1024 * 1024);
+        bool stepped_down = geteuid() != 0 || seteuid(65534) == 0;
+        int r = stepped_down ? folder_list(&a, dir, &f) : -EPERM;
+        bool told =
+            r == 0 && f.n == 1 && strcmp(f.entries[0].path, "closed") == 0 && f.entries[0].error == -EACCES;
+        _exit(!stepped_down ? CANT_STEP_DOWN : told ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(rmdir(path) | rmdir(dir), 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == CANT_STEP_DOWN)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, store_tear_down)
 
 int main(void)
@@ -166,6 +264,8 @@ int main(void)
         TEST(what_is_no_skill_and_second_names_are_skipped),
         TEST(the_shipped_skills_make_a_graph),
         cmocka_unit_test(folders_are_walked_in_order),
+        TEST(a_folder_of_strangers_is_told_of_whole),
+        cmocka_unit_test(what_may_not_be_read_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

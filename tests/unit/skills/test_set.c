@@ -5,6 +5,7 @@
 #include "skills/ask.h"
 #include "skills/dump.h"
 
+#include <errno.h>
 #include <math.h>
 
 #define NEAR(a, b) assert_true(fabs((double)(a) - (double)(b)) < 1e-5)
@@ -99,6 +100,19 @@ static void nodes_and_edges_are_as_defined(void **state)
     NEAR(weight(set, "fans", "win-back", "tag"), log(3) / log(5));
     NEAR(weight(set, "fans", "messages", "co-occurrence"), 1); /* 2 of 4, never apart */
     NEAR(weight(set, "captions", "fans", "co-occurrence"), 0);
+}
+
+static void a_relation_of_no_weight_carries_nothing(void **state)
+{
+    (void)state;
+    static const struct skill_edge_row edges[] = {
+        {"a", "c", "related", 0.7}, {"c", "a", "related", 0}, {"b", "d", "related", 0}};
+    struct skill_set *set = make(four, 4, edges, 3);
+    NEAR(weight(set, "write-captions", "price-plans", "related"), 0.7);
+    NEAR(weight(set, "price-plans", "write-captions", "related"), 0); /* its own row says so */
+    NEAR(weight(set, "win-back", "welcome-fans", "related"), 0);
+    NEAR(weight(set, "welcome-fans", "win-back", "related"), 0);
+    skill_set_unref(set);
 }
 
 static void direct_scores_are_counted(void **state)
@@ -297,7 +311,31 @@ static void odd_rows_are_bounded(void **state)
     assert_string_equal(set->skills[1].name, "bad ? name");
     assert_int_equal(set->skills[1].n_tags, 0);
     assert_int_equal(set->skills[0].n_tags, 1);
+    assert_true(set->skills[1].activation_score == 0); /* JSON has no such number */
     skill_set_unref(set);
+}
+
+static void texts_are_bounded(void **state)
+{
+    (void)state;
+    size_t len = SKILL_TEXT_MOST + 100, rows = 0;
+    char *text = malloc(len + 1);
+    struct skill_set *set = NULL;
+    assert_non_null(text);
+    memset(text, '.', len); /* no word, so that nothing is indexed */
+    text[len] = '\0';
+    const struct skill_row row = {"a", "a", "c", "", "[]", text, "", 0};
+    struct skill_set_builder *b = skill_set_begin();
+    while (skill_set_add(b, &row) == 0)
+        rows++;
+    assert_int_equal(skill_set_add(b, &row), -ENOBUFS); /* what is there stays of use */
+    assert_int_equal(rows, SKILL_TEXTS_MOST / SKILL_TEXT_MOST);
+    assert_int_equal(skill_set_finish(b, &set), 0);
+    assert_int_equal(set->n_skills, rows);
+    assert_int_equal(strlen(set->skills[0].content), SKILL_TEXT_MOST);
+    skill_set_builder_free(b);
+    skill_set_unref(set);
+    free(text);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -306,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nodes_and_edges_are_as_defined),
+        cmocka_unit_test(a_relation_of_no_weight_carries_nothing),
         TEST(direct_scores_are_counted),
         cmocka_unit_test(an_activation_is_direct_plus_propagated),
         cmocka_unit_test(ties_go_by_name_and_sixteen_fire),
@@ -316,6 +355,7 @@ int main(void)
         TEST(the_graph_is_printed),
         cmocka_unit_test(nothing_is_a_set_as_well),
         cmocka_unit_test(odd_rows_are_bounded),
+        cmocka_unit_test(texts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

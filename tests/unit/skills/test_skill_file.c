@@ -182,6 +182,23 @@ static void odd_tags_and_relations_are_left_out_with_a_note(void **state)
     end(rd);
 }
 
+static void more_notes_than_are_kept_are_counted(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(4096);
+    assert_int_equal(buf_adds(&b, HEAD "tags:\n"), 0);
+    for (int i = 0; i < SKILL_NOTES_MAX + 3; i++)
+        assert_int_equal(buf_addf(&b, "  - x/%d\n", i), 0);
+    assert_int_equal(buf_adds(&b, TAIL), 0);
+    struct reading *rd = read_text(b.data, b.len);
+    assert_int_equal(rd->r, 0);
+    assert_int_equal(rd->skill.n_notes, SKILL_NOTES_MAX + 1);
+    assert_int_equal(rd->skill.notes[SKILL_NOTES_MAX].line, 5 + SKILL_NOTES_MAX);
+    assert_string_equal(rd->skill.notes[SKILL_NOTES_MAX].why, "and 3 more");
+    end(rd);
+    buf_free(&b);
+}
+
 static void many_values_are_refused(void **state)
 {
     (void)state;
@@ -206,6 +223,7 @@ int main(void)
         cmocka_unit_test(what_is_no_skill_is_refused_with_its_line),
         cmocka_unit_test(large_things_are_refused_where_they_get_too_large),
         cmocka_unit_test(odd_tags_and_relations_are_left_out_with_a_note),
+        cmocka_unit_test(more_notes_than_are_kept_are_counted),
         cmocka_unit_test(many_values_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,8 +130,11 @@ static void what_is_written_is_read(void **state)
     char left[160], fresh[160];
     leave_file(left, w->file, "killed", 7200);
     leave_file(fresh, w->file, "writing", 0);
-    assert_int_equal(duck_write(w->file, &rows), 0);
-    assert_int_equal(duck_write(w->file, &rows), 0); /* in the place of the first */
+    assert_int_equal(duck_write(w->file, &rows, NULL), 0);
+    assert_int_equal(duck_write(w->file, &rows, &again), 0); /* in the place of the first */
+    assert_same_rows(&rows, &again);
+    taxonomy_rows_free(&again);
+    duck_rest(); /* which it comes back from */
     assert_int_equal(duck_read_stamp(w->file, stamp), 0);
     assert_string_equal(stamp, rows.stamp);
     assert_int_equal(duck_read(w->file, &again), 0);
@@ -208,6 +211,40 @@ static void a_stale_file_is_made_anew(void **state)
     taxonomy_close(t);
 }
 
+/* Of the right stamp, but with what no graph can be made of. */
+static void a_file_that_was_tampered_with_is_made_anew(void **state)
+{
+    struct world *w = *state;
+    struct config cfg;
+    struct taxonomy_rows rows;
+    if (!has_duckdb())
+        skip();
+    assert_int_equal(taxonomy_rows_read(w->store->db, &rows), 0);
+    rows.edges[0].weight = -1;
+    assert_int_equal(duck_write(w->file, &rows, NULL), 0);
+    taxonomy_rows_free(&rows);
+    struct taxonomy *t = open_with(w, &cfg, NULL);
+    assert_true(came_by_duckdb(t));
+    taxonomy_close(t);
+    assert_int_equal(duck_read(w->file, &rows), 0);
+    assert_true(rows.edges[0].weight >= 0);
+    taxonomy_rows_free(&rows);
+}
+
+/* A place where nothing can be put: what was read back is not given, and nothing is left. */
+static void a_file_that_has_no_place_gives_nothing(void **state)
+{
+    struct world *w = *state;
+    struct taxonomy_rows rows, again;
+    if (!has_duckdb())
+        skip();
+    assert_int_equal(taxonomy_rows_read(w->store->db, &rows), 0);
+    assert_int_equal(mkdir(w->file, 0700), 0);
+    assert_true(duck_write(w->file, &rows, &again) < 0);
+    assert_int_equal(rmdir(w->file), 0);
+    taxonomy_rows_free(&rows);
+}
+
 /* Garbage, a cut file, and one of something else. */
 static void a_broken_file_is_made_anew(void **state)
 {
@@ -254,6 +291,8 @@ int main(void)
         WORLD_TEST(answers_are_the_same),
         WORLD_TEST(a_stale_file_is_made_anew),
         WORLD_TEST(a_broken_file_is_made_anew),
+        WORLD_TEST(a_file_that_was_tampered_with_is_made_anew),
+        WORLD_TEST(a_file_that_has_no_place_gives_nothing),
         WORLD_TEST(a_library_that_is_not_there_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

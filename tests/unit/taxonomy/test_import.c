@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "taxonomies.h"
 
+#include "taxonomy/rows.h"
+
 #define BASE \
     "{'dimensions':[{'name':'setting','description':'Where'}]," \
     "'nodes':[{'type':'tag','name':'beach','dimension':'setting','aliases':['seaside']}," \
@@ -47,6 +49,33 @@ static void what_differs_is_brought_up_to_date(void **state)
                                "AND n.description = 'Sand'"),
                      1);
     assert_int_equal(store_int(s->db, "SELECT count(*) FROM taxonomy_edges WHERE weight = 0.75"), 1);
+}
+
+/* Also what use has taught it may pass the maxima: what is read then is what matters most. */
+static void of_too_much_what_fits_is_read(void **state)
+{
+    struct store *s = *state;
+    struct taxonomy_import run = {0};
+    struct taxonomy_rows rows;
+    assert_int_equal(import_text(s->db,
+                                 "{'nodes':[{'type':'tag','name':'a','aliases':['x','y','z']},"
+                                 "{'type':'tag','name':'b'},{'type':'category','name':'c'}],"
+                                 "'edges':[{'type':'CO_OCCURS','source':'a','target':'b','weight':0.2},"
+                                 "{'type':'CO_OCCURS','source':'b','target':'a','weight':0.9},"
+                                 "{'type':'HAS_TAG','source':'c','target':'a','weight':0.1}]}",
+                                 &run),
+                     0);
+    assert_int_equal(taxonomy_rows_read_most(s->db, 3, 2, &rows), 0);
+    assert_int_equal(rows.n_nodes, 3);
+    assert_int_equal(rows.n_aliases, 3);
+    assert_int_equal(rows.n_edges, 2);
+    assert_int_equal(rows.edges[0].relation, TAXONOMY_HAS_TAG);
+    assert_true(rows.edges[1].weight == 0.9);
+    taxonomy_rows_free(&rows);
+    assert_int_equal(taxonomy_rows_read_most(s->db, 2, 3, &rows), 0);
+    assert_int_equal(rows.n_nodes, 2);
+    assert_true(rows.n_aliases <= 2 && rows.n_edges <= 2); /* none leads to what wasn't read */
+    taxonomy_rows_free(&rows);
 }
 
 static void an_edge_without_ends_leaves_nothing(void **state)
@@ -103,11 +132,9 @@ int main(void)
 {
     log_configure(LOG_ERROR, true);
     const struct CMUnitTest tests[] = {
-        STORE_TEST(everything_is_added_once),
-        STORE_TEST(what_differs_is_brought_up_to_date),
-        STORE_TEST(an_edge_without_ends_leaves_nothing),
-        STORE_TEST(an_end_that_could_be_two_is_told),
-        STORE_TEST(progress_is_told),
+        STORE_TEST(everything_is_added_once),         STORE_TEST(what_differs_is_brought_up_to_date),
+        STORE_TEST(of_too_much_what_fits_is_read),    STORE_TEST(an_edge_without_ends_leaves_nothing),
+        STORE_TEST(an_end_that_could_be_two_is_told), STORE_TEST(progress_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
