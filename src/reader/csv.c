@@ -180,7 +180,7 @@ static int read_rows(struct table *t, const char **ret_why)
 {
     int r = 0;
     enum csv_cell got = read_names(t);
-    while (r == 0 && got == CSV_LAST && !corpus_is_full(t->corpus)) {
+    while (r == 0 && got == CSV_LAST && !corpus_stops(t->corpus)) {
         got = read_row(t);
         if (t->csv.unclosed) {
             *ret_why = "a quote isn't closed: what follows it isn't read";
