@@ -127,7 +127,8 @@ static int check_options(struct browser *b, const json_t *given)
     json_t *value;
     if (!json_is_object(given) || !has_only(given, BROWSER_KEYS) ||
         !choices_have(BROWSER_TYPES, type, strlen(type)))
-        return fail(b, -EINVAL, "\"browser\" must be an object of type (local, browserbase) and launchOptions");
+        return fail(b, -EINVAL,
+                    "\"browser\" must be an object of type (local, browserbase) and launchOptions");
     if (launch && (!json_is_object(launch) || !has_only(launch, LAUNCH_KEYS)))
         return fail(b, -EINVAL, "\"launchOptions\" of \"browser\" can hold " LAUNCH_KEYS " alone");
     if (viewport && (!json_is_object(viewport) || !has_only(viewport, VIEWPORT_KEYS)))
@@ -150,7 +151,7 @@ int browser_start(struct browser *b, const char *model, json_t *browser, char *r
     json_t *where = browser ? json_incref(browser)
                             : json_pack("{s:s, s:{s:b}}", "type", "local", "launchOptions", "headless", 1);
     r = call(b, "start", json_pack("{s:s, s:o}", "modelName", model ? model : name, "browser", where),
-                 &answer);
+             &answer);
     if (r < 0)
         return r;
     const char *id = json_str(answer, "sessionId", "");

@@ -22,7 +22,7 @@ struct walk {
     int64_t size, unpacked, unpacked_max, entries;
     struct corpus *corpus;
     struct cancel limit; /* of all of it; its parent is the caller's cancel */
-    struct buf data; /* of the present file */
+    struct buf data;     /* of the present file */
     const char *why;
 };
 

@@ -43,8 +43,8 @@ static int find_unit(struct db_conn *c, void *arg)
     return 0;
 }
 
-/* *ret: {"username", "password"}, a new reference; NULL where the vault has none that can be opened. 0, or the
- * store's error. */
+/* *ret: {"username", "password"}, a new reference; NULL where the vault has none that can be opened. 0, or
+ * the store's error. */
 static int read_credentials(const struct run *run, const struct connection *where, json_t **ret)
 {
     _cleanup_buf_ struct buf plain = BUF_INIT_SECRET(VAULT_PLAIN_MAX);

@@ -11,7 +11,8 @@
 #define POST_PREFIX "publish-"
 #define PROFILE_PREFIX "scrape-" /* with a profile's id 43 characters */
 #define JOB_ID_SIZE 96
-#define PRIORITY_PERIODIC (2 * QUEUE_PRIORITY_DEFAULT) /* a post that is due doesn't wait for all profiles */
+/* A post that is due doesn't wait for all profiles. */
+#define PRIORITY_PERIODIC (2 * QUEUE_PRIORITY_DEFAULT)
 
 struct due {
     char id[UUID_SIZE], user_id[UUID_SIZE];
@@ -97,8 +98,8 @@ int scrape_enqueue_posts(struct db_conn *c, struct queue *q, const char *now, in
 
 /* ---- profiles */
 
-/* Whatever an earlier reading waits for, a later one would wait for too: not while its job is there, nor while
- * its owner is still asked for something. */
+/* Whatever an earlier reading waits for, a later one would wait for too: not while its job is there, nor
+ * while its owner is still asked for something. */
 static const char profiles_due[] =
     "SELECT p.id, p.user_id FROM creator_profiles p WHERE p.is_active = TRUE"
     " AND NOT EXISTS (SELECT 1 FROM queue_jobs q WHERE q.id = '" PROFILE_PREFIX

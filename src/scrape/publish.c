@@ -14,6 +14,7 @@
 #define UNKNOWN "outcome_unknown"
 #define NO_UPLOAD "media_upload_unsupported"
 #define WITHDRAWN "post_withdrawn"
+#define NOTHING "The post says nothing: its media is gone"
 
 static const char outcome_properties[] =
     "{\"published\":{\"type\":\"boolean\",\"description\":\"whether the new post is out\"},"
@@ -141,6 +142,10 @@ static void publish(struct run *run)
     }
     if (p.media_id && run->scrape->cfg->stagehand_url) {
         (void)run_failed(run, NO_UPLOAD);
+        return;
+    }
+    if (!p.media_id && str_is_blank(p.text) && !p.title[0]) { /* the media was deleted meanwhile */
+        (void)run_failed(run, NOTHING);
         return;
     }
     if (!account_open(run, site, NULL))

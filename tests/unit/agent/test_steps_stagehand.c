@@ -77,8 +77,9 @@ static void start_takes_only_how_a_browser_looks(void **state)
         assert_int_equal(run_flow(w, "f", input), ACTION_ERROR);
     }
     assert_seen(w, "");
-    assert_int_equal(run_flow(w, "f", "{'browser':{'type':'local','launchOptions':{'headless':false,'locale':'de'"
-                                      ",'viewport':{'width':1280,'height':720}}}}"),
+    assert_int_equal(run_flow(w, "f",
+                              "{'browser':{'type':'local','launchOptions':{'headless':false,'locale':'de'"
+                              ",'viewport':{'width':1280,'height':720}}}}"),
                      ACTION_SUCCESS);
 }
 
@@ -192,11 +193,11 @@ int main(void)
 {
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
-        WORLD(a_session_is_opened_used_and_closed),   WORLD(start_names_a_model_and_a_browser),
-        WORLD(start_takes_only_how_a_browser_looks),
-        WORLD(what_a_flow_leaves_open_is_ended),      WORLD(without_a_service_the_step_is_unavailable),
-        WORLD(what_the_service_lacks_is_unavailable), WORLD(only_a_session_of_this_flow_can_be_used),
-        WORLD(a_page_must_have_a_public_address),     WORLD(a_flow_opens_a_few_sessions_at_most),
+        WORLD(a_session_is_opened_used_and_closed),       WORLD(start_names_a_model_and_a_browser),
+        WORLD(start_takes_only_how_a_browser_looks),      WORLD(what_a_flow_leaves_open_is_ended),
+        WORLD(without_a_service_the_step_is_unavailable), WORLD(what_the_service_lacks_is_unavailable),
+        WORLD(only_a_session_of_this_flow_can_be_used),   WORLD(a_page_must_have_a_public_address),
+        WORLD(a_flow_opens_a_few_sessions_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

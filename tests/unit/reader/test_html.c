@@ -92,8 +92,9 @@ static void test_long_tags_are_read(void **state)
     _cleanup_free_ char *picture = repeat("QUJD", 500000, &n_picture), *page = malloc(8 << 20);
     _cleanup_free_ char *comment = repeat("a b ' ", 100000, &n_comment);
     assert_non_null(page);
-    int len = sprintf(page, "<p class='a' title=\"b > c\">one<img src='data:image/png;base64,%s'><!-- %s --><p>two",
-                      picture, comment);
+    int len =
+        sprintf(page, "<p class='a' title=\"b > c\">one<img src='data:image/png;base64,%s'><!-- %s --><p>two",
+                picture, comment);
     read_bytes(&c, "page.html", page, (size_t)len);
     assert_int_equal(c.n, 1);
     assert_string_equal(c.drafts[0].content, "one\n\ntwo");

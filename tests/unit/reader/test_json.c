@@ -78,11 +78,12 @@ static void test_addresses_and_secrets_are_not_kept(void **state)
     assert_non_null(strstr(c.drafts[0].content, "Bern"));
     assert_null(strstr(c.drafts[0].content, "leak"));
     corpus_free(&c);
-    read_text(&c, "fans.json",
-              "[{\"username\":\"anna\",\"spent\":4,\"email_address\":\"leak-3\",\"emails\":[\"leak-4\"],"
-              "\"phone_numbers\":[{\"number\":\"leak-5\"}],\"client_secret\":\"leak-6\",\"api_key\":\"leak-7\","
-              "\"address\":{\"street\":\"leak-8\"},\"session_cookie\":\"leak-9\"},"
-              "{\"phone_messages\":[{\"text\":\"call me\",\"from\":\"anna\"}]}]");
+    read_text(
+        &c, "fans.json",
+        "[{\"username\":\"anna\",\"spent\":4,\"email_address\":\"leak-3\",\"emails\":[\"leak-4\"],"
+        "\"phone_numbers\":[{\"number\":\"leak-5\"}],\"client_secret\":\"leak-6\",\"api_key\":\"leak-7\","
+        "\"address\":{\"street\":\"leak-8\"},\"session_cookie\":\"leak-9\"},"
+        "{\"phone_messages\":[{\"text\":\"call me\",\"from\":\"anna\"}]}]");
     assert_int_equal(c.n, 2);
     assert_string_equal(draft_of(&c, "spent: 4")->content, "spent: 4");
     assert_string_equal(draft_of(&c, "call me")->content, "call me");

@@ -55,10 +55,11 @@ static int profiles(struct jobs *k, const char *slot)
 
 static void add_post(struct jobs *k, int n, const char *time, const char *status)
 {
-    run_sql(k->db,
-            "INSERT INTO scheduled_posts (id, user_id, platform, content_text, scheduled_time, status) VALUES "
-            "('20000000-0000-4000-8000-%012d', '" ANNA "', 'x', 'hello', '%s', '%s')",
-            n, time, status);
+    run_sql(
+        k->db,
+        "INSERT INTO scheduled_posts (id, user_id, platform, content_text, scheduled_time, status) VALUES "
+        "('20000000-0000-4000-8000-%012d', '" ANNA "', 'x', 'hello', '%s', '%s')",
+        n, time, status);
 }
 
 static void add_profile(struct jobs *k, int n)
@@ -126,10 +127,13 @@ static void what_waits_is_not_added_again(void **state)
         assert_int_equal(profiles(k, slots[i]), 0);
     assert_int_equal(jobs_of(k, "scrape_profile"), 1);
     /* it asked, and was given up after a day */
-    run_sql(k->db, "INSERT INTO hitl_action_queue (id, user_id, action, message) VALUES ('30000000-0000-4000-8000-"
-                   "000000000001', '" ANNA "', 'connect_account', 'please')");
-    run_sql(k->db, "INSERT INTO browser_jobs (job_id, user_id, hitl_id) SELECT id, user_id, '30000000-0000-4000-8000-"
-                   "000000000001' FROM queue_jobs");
+    run_sql(k->db,
+            "INSERT INTO hitl_action_queue (id, user_id, action, message) VALUES ('30000000-0000-4000-8000-"
+            "000000000001', '" ANNA "', 'connect_account', 'please')");
+    run_sql(
+        k->db,
+        "INSERT INTO browser_jobs (job_id, user_id, hitl_id) SELECT id, user_id, '30000000-0000-4000-8000-"
+        "000000000001' FROM queue_jobs");
     run_sql(k->db, "UPDATE queue_jobs SET state = 'failed'");
     add_profile(k, 2); /* of the same owner: another account */
     assert_int_equal(profiles(k, "2026-03-30T00:00:00.000Z"), 0);

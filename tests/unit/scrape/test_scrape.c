@@ -65,8 +65,8 @@ static int set_up(void **state)
     set_up_jobs(&w->jobs, w->handlers);
     w->scrape = (struct scrape){.cfg = &w->jobs.cfg, .db = w->jobs.db};
     run_sql(w->jobs.db, "INSERT INTO directus_users (id, email) VALUES ('" ANNA "', 'anna@example.com')");
-    run_sql(w->jobs.db, "INSERT INTO creator_profiles (id, user_id, platform, username) VALUES ('" PROFILE "', '" ANNA
-                        "', 'x', 'anna')");
+    run_sql(w->jobs.db, "INSERT INTO creator_profiles (id, user_id, platform, username) VALUES ('" PROFILE
+                        "', '" ANNA "', 'x', 'anna')");
     *state = w;
     return 0;
 }
@@ -87,7 +87,8 @@ static void run_all(struct world *w)
     struct queue_worker *worker = NULL;
     int64_t until = clock_monotonic_ms() + PATIENCE_MS;
     assert_int_equal(queue_worker_start(&options, &worker), 0);
-    while (count_sql(w->jobs.db, "SELECT count(*) FROM queue_jobs WHERE state NOT IN ('completed', 'failed')") > 0) {
+    while (count_sql(w->jobs.db,
+                     "SELECT count(*) FROM queue_jobs WHERE state NOT IN ('completed', 'failed')") > 0) {
         if (clock_monotonic_ms() > until)
             fail_msg("a job has not ended");
         usleep(5000);
@@ -118,18 +119,21 @@ static void a_service_that_says_too_much(void **state)
                                            "'%%more%%' OR CAST(result AS TEXT) LIKE '%%many%%' OR "
                                            "length(CAST(result AS TEXT)) > 8000"),
                      0);
-    assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM user_nodes WHERE content LIKE '%%posts: 3.%%paints' "
-                                           "AND content NOT LIKE '%%followers%%' AND length(content) < 16000"),
+    assert_int_equal(count_sql(w->jobs.db,
+                               "SELECT count(*) FROM user_nodes WHERE content LIKE '%%posts: 3.%%paints' "
+                               "AND content NOT LIKE '%%followers%%' AND length(content) < 16000"),
                      1);
 }
 
-static void a_post_whose_address_is_none(void **state)
+static void publish(struct world *w, const char *text)
 {
-    struct world *w = *state;
-    run_sql(w->jobs.db, "INSERT INTO scheduled_posts (id, user_id, platform, content_text, status) VALUES ('" POST
-                        "', '" ANNA "', 'x', 'hello', 'publishing')");
     run_sql(w->jobs.db,
-            "INSERT INTO browser_jobs (job_id, user_id, scheduled_post_id) VALUES ('publish-1', '" ANNA "', '" POST "')");
+            "INSERT INTO scheduled_posts (id, user_id, platform, content_text, status) VALUES ('" POST
+            "', '" ANNA "', 'x', '%s', 'publishing')",
+            text);
+    run_sql(w->jobs.db,
+            "INSERT INTO browser_jobs (job_id, user_id, scheduled_post_id) VALUES ('publish-1', '" ANNA
+            "', '" POST "')");
     struct queue_add job = {.id = "publish-1",
                             .queue = QUEUE_SCRAPE,
                             .operation = "publish_post",
@@ -137,9 +141,28 @@ static void a_post_whose_address_is_none(void **state)
                             .priority = QUEUE_PRIORITY_DEFAULT};
     assert_int_equal(add_all(w->jobs.q, w->jobs.db, &job, 1), 0);
     run_all(w);
+}
+
+static void a_post_whose_address_is_none(void **state)
+{
+    struct world *w = *state;
+    publish(w, "hello");
     assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM scheduled_posts WHERE status = 'posted' AND "
                                            "platform_meta IS NULL AND error_message IS NULL"),
                      1);
+}
+
+/* As it is where its media was deleted after it was scheduled. */
+static void a_post_of_nothing_is_not_submitted(void **state)
+{
+    struct world *w = *state;
+    publish(w, " ");
+    assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM scheduled_posts WHERE status = 'failed' AND "
+                                           "error_message LIKE 'The post says nothing%%'"),
+                     1);
+    char *seen = fake_seen(w->server);
+    assert_string_equal(seen, "");
+    free(seen);
 }
 
 /* A vault that can't be asked now isn't an empty one: its owner has nothing to do. */
@@ -154,8 +177,9 @@ static void a_store_that_fails_is_not_the_owners_affair(void **state)
     add_scrape(w, 1);
     run_all(w);
     assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM hitl_action_queue"), 0);
-    assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM queue_jobs WHERE state = 'failed' AND error LIKE "
-                                           "'The store could not be reached%%'"),
+    assert_int_equal(count_sql(w->jobs.db,
+                               "SELECT count(*) FROM queue_jobs WHERE state = 'failed' AND error LIKE "
+                               "'The store could not be reached%%'"),
                      1);
 }
 
@@ -164,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_service_that_says_too_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_post_whose_address_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_post_of_nothing_is_not_submitted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_fails_is_not_the_owners_affair, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
