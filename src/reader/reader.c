@@ -260,8 +260,10 @@ static int phase_embed(struct reading *r)
                   : 0;
         progress(r, READ_EMBED, left < r->corpus.n ? (int64_t)(r->corpus.n - left) : 0, (int64_t)r->corpus.n);
     } while (err == 0 && left > 0 && (before == 0 || left < before));
-    if (err == -ENOMEM || err == -ECANCELED)
+    if (err == -ENOMEM)
         return err;
+    if (cancel_raised(r->work->cancel))
+        return -ECANCELED;
     if (err < 0 || left > 0)
         queue_log(r->work, "the embedder fails now: vectors are made later");
     return read_advance(r->reader->db, &r->place, READ_SUMMARY, 0, NULL);
