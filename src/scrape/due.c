@@ -38,7 +38,7 @@ static int add_job(struct db_conn *c, struct queue *q, const struct due *due, st
 {
     _cleanup_buf_ struct buf text = BUF_INIT(1024);
     _cleanup_json_ json_t *owned = data;
-    int r = data ? json_write(&text, data) : -ENOMEM;
+    int r = owned ? json_write(&text, owned) : -ENOMEM;
     if (r < 0)
         return r;
     add->queue = QUEUE_SCRAPE;
