@@ -101,16 +101,57 @@ int browser_call(struct browser *b, const char *session, const char *operation, 
     return call(b, rest, body, ret);
 }
 
+/* ---- what a session is opened with */
+
+/* Nothing here leads to another program, to files, or to another host: those are set at the service. */
+#define BROWSER_KEYS "type|launchOptions"
+#define BROWSER_TYPES "local|browserbase"
+#define LAUNCH_KEYS "headless|devtools|viewport|locale|deviceScaleFactor|hasTouch|acceptDownloads"
+#define VIEWPORT_KEYS "width|height"
+
+static bool has_only(const json_t *object, const char *choices)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)object, key, value)
+        if (!choices_have(choices, key, strlen(key)))
+            return false;
+    return true;
+}
+
+static int check_options(struct browser *b, const json_t *given)
+{
+    const json_t *launch = json_object_get(given, "launchOptions"),
+                 *viewport = json_object_get(launch, "viewport");
+    const char *type = json_str(given, "type", ""), *key;
+    json_t *value;
+    if (!json_is_object(given) || !has_only(given, BROWSER_KEYS) ||
+        !choices_have(BROWSER_TYPES, type, strlen(type)))
+        return fail(b, -EINVAL,
+                    "\"browser\" must be an object of type (local, browserbase) and launchOptions");
+    if (launch && (!json_is_object(launch) || !has_only(launch, LAUNCH_KEYS)))
+        return fail(b, -EINVAL, "\"launchOptions\" of \"browser\" can hold " LAUNCH_KEYS " alone");
+    if (viewport && (!json_is_object(viewport) || !has_only(viewport, VIEWPORT_KEYS)))
+        return fail(b, -EINVAL, "\"viewport\" of \"browser\" must be an object of width and height");
+    json_object_foreach ((json_t *)(uintptr_t)launch, key, value)
+        if (value != viewport && (json_is_object(value) || json_is_array(value)))
+            return fail(b, -EINVAL, "\"%s\" of \"browser\" can't hold other values", key);
+    return 0;
+}
+
 int browser_start(struct browser *b, const char *model, json_t *browser, char *ret_id)
 {
     char name[128];
     const char *agent = b->cfg->ollama_model ? b->cfg->ollama_model : DEFAULT_MODEL;
     _cleanup_json_ json_t *answer = NULL;
     (void)snprintf(name, sizeof name, "ollama/%s", agent);
+    int r = browser ? check_options(b, browser) : 0;
+    if (r < 0)
+        return r;
     json_t *where = browser ? json_incref(browser)
                             : json_pack("{s:s, s:{s:b}}", "type", "local", "launchOptions", "headless", 1);
-    int r = call(b, "start", json_pack("{s:s, s:o}", "modelName", model ? model : name, "browser", where),
-                 &answer);
+    r = call(b, "start", json_pack("{s:s, s:o}", "modelName", model ? model : name, "browser", where),
+             &answer);
     if (r < 0)
         return r;
     const char *id = json_str(answer, "sessionId", "");

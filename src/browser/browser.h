@@ -23,7 +23,8 @@ struct browser {
 };
 
 /* Starts a session and gives its id (BROWSER_ID_MAX + 1 bytes). model: NULL = the chat's; browser: what the
- * service is told of it, NULL = one of its own without a window. 0, or an error of browser_call. */
+ * service is told of it, NULL = one of its own without a window. 0, -EINVAL where `browser` asks for more
+ * than how the browser looks (docs/flows.md), or an error of browser_call. */
 int browser_start(struct browser *b, const char *model, json_t *browser, char *ret_id);
 
 /* Does one thing in a session ("navigate", "act", "extract" …); takes over body, which may be NULL for lack

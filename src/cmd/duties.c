@@ -5,7 +5,6 @@
 #include "api/app.h"
 #include "base/text.h"
 #include "goose/rows.h"
-#include "posts/due.h"
 #include "quota/quota.h"
 #include "retrieval/decay.h"
 #include "retrieval/retrieval.h"
@@ -22,14 +21,14 @@ static int return_units(struct db_conn *c, const struct duty_run *run)
 static int publish_due(struct db_conn *c, const struct duty_run *run)
 {
     const struct app *app = run->ctx;
-    return posts_enqueue_due(c, app->queue, run->now, run->batch);
+    return scrape_enqueue_posts(c, app->queue, run->now, run->batch);
 }
 
 /* Without a browser each would only fail. */
 static int scrape_due(struct db_conn *c, const struct duty_run *run)
 {
     const struct app *app = run->ctx;
-    return app->cfg->stagehand_url ? scrape_enqueue_due(c, app->queue, run->slot, run->batch) : 0;
+    return app->cfg->stagehand_url ? scrape_enqueue_profiles(c, app->queue, run->slot, run->batch) : 0;
 }
 
 static void begin_jobs(void *ctx)
@@ -70,13 +69,13 @@ static struct duty duties[] = {
     {.name = POSTS_DUTY,
      EVERY_MS(MINUTE_MS),
      .step = publish_due,
-     .batch = POSTS_DUE_BATCH,
+     .batch = SCRAPE_DUE_BATCH,
      .limit_ms = MINUTE_MS,
      .after = begin_jobs},
     {.name = "scrape",
      EVERY_MS(6 * HOUR_MS),
      .step = scrape_due,
-     .batch = 64,
+     .batch = SCRAPE_DUE_BATCH,
      .limit_ms = MINUTE_MS,
      .after = begin_jobs},
     {.name = NULL},

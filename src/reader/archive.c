@@ -19,10 +19,10 @@
 struct walk {
     struct archive *archive;
     const struct zip_limits *limits;
-    int64_t size, unpacked, unpacked_max, entries, deadline_ms;
+    int64_t size, unpacked, unpacked_max, entries;
     struct corpus *corpus;
-    struct cancel *cancel;
-    struct buf data; /* of the present file */
+    struct cancel limit; /* of all of it; its parent is the caller's cancel */
+    struct buf data;     /* of the present file */
     const char *why;
 };
 
@@ -42,9 +42,9 @@ static int count(struct walk *w, size_t len)
     w->unpacked += (int64_t)len;
     if (w->unpacked > w->unpacked_max)
         return refuse(w, "The archive is too large when it is unpacked");
-    if (clock_monotonic_ms() > w->deadline_ms)
-        return refuse(w, "The archive takes too long to be read");
-    return cancel_raised(w->cancel) ? -ECANCELED : 0;
+    if (cancel_raised(w->limit.parent))
+        return -ECANCELED;
+    return cancel_raised(&w->limit) ? refuse(w, "The archive takes too long to be read") : 0;
 }
 
 /* The file's bytes, at most one more than a file may have. */
@@ -95,7 +95,9 @@ static int visit(struct walk *w, struct archive_entry *entry)
     const struct format *f = format_of(name);
     int r = f && f->read ? read_data(w) : count(w, 0);
     const char *data = w->data.data ? w->data.data : "";
-    return r < 0 ? r : format_read_file(w->corpus, name, (uint32_t)w->entries, data, w->data.len);
+    if (r == 0)
+        r = format_read_file(w->corpus, name, (uint32_t)w->entries, data, w->data.len);
+    return r < 0 ? r : count(w, 0); /* a reader that was stopped says nothing of it */
 }
 
 static int walk_entries(struct walk *w, archive_progress_fn progress, void *ctx)
@@ -138,14 +140,15 @@ int archive_read_export(int fd, const struct zip_limits *limits, struct corpus *
 {
     struct walk w = {.limits = limits,
                      .corpus = c,
-                     .cancel = cancel,
-                     .deadline_ms = clock_monotonic_ms() + limits->time_ms,
+                     .limit = {.deadline_ms = clock_monotonic_ms() + limits->time_ms, .parent = cancel},
                      .data = BUF_INIT(FORMAT_FILE_MAX + 1)};
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+    c->cancel = &w.limit;
     int r = open_archive(&w, fd);
     if (r == 0)
         r = walk_entries(&w, progress, ctx);
+    c->cancel = NULL;
     if (w.archive)
         (void)archive_read_free(w.archive);
     if (utf8) {

@@ -12,8 +12,8 @@
 typedef void (*archive_progress_fn)(void *ctx, int percent);
 
 /* Reads all that can be read into the corpus. fd: the archive, a regular file; its position is changed. 0;
- * -EBADMSG with a sentence in *ret_why; -ECANCELED; -ENOMEM; or the errno of reading. Takes as long as
- * unpacking does. */
+ * -EBADMSG with a sentence in *ret_why; -ECANCELED, within a second of the cancel; -ENOMEM; or the errno of
+ * reading. Takes as long as unpacking does, and at most limits->time_ms. */
 int archive_read_export(int fd, const struct zip_limits *limits, struct corpus *c, struct cancel *cancel,
                         archive_progress_fn progress, void *ctx, const char **ret_why);
 

@@ -17,6 +17,7 @@
 #define PIECE_MAX ((size_t)8 * CHUNK_WHOLE)              /* bytes */
 #define HEAD_CHARS 60                                    /* of a text that stands for a title */
 #define DATE_MAX 32
+#define LOOK_EVERY 16
 
 void corpus_init(struct corpus *c)
 {
@@ -42,6 +43,13 @@ void corpus_free(struct corpus *c)
 bool corpus_is_full(const struct corpus *c)
 {
     return c->n >= CORPUS_NODES_MAX || c->bytes >= CORPUS_TEXT_MAX;
+}
+
+bool corpus_stops(struct corpus *c)
+{
+    if (!c->stopped && c->looks++ % LOOK_EVERY == 0)
+        c->stopped = cancel_raised(c->cancel);
+    return c->stopped || corpus_is_full(c);
 }
 
 void corpus_remark(struct corpus *c, const char *name, const char *why)

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "reader/record.h"
 #include "retrieval/lexicon.h"
 
@@ -44,6 +45,9 @@ struct corpus {
     size_t n_tag_of, tag_of_cap;
     struct remark remarks[CORPUS_REMARKS_MAX];
     size_t n_remarks;
+    struct cancel *cancel; /* of who reads into it; may be NULL */
+    unsigned looks;        /* of corpus_stops at it */
+    bool stopped;          /* it was found raised */
     struct {
         uint64_t files, files_read;
         uint64_t files_left;  /* of a form that is read, but they couldn't be */
@@ -62,6 +66,10 @@ int corpus_add(struct corpus *c, const struct source *source, const struct recor
 
 /* Whether nothing more is taken. */
 bool corpus_is_full(const struct corpus *c);
+
+/* What the formats' readers ask between their steps: whether to end early, since nothing more is taken or the
+ * cancel was raised. Cheap: it looks at the cancel every so often. */
+bool corpus_stops(struct corpus *c);
 
 /* Notes that a file was left out or read in part; further ones than CORPUS_REMARKS_MAX are only counted by
  * who calls. why: static text. */

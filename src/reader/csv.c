@@ -114,6 +114,7 @@ struct table {
     const struct source *source;
     struct csv csv;
     char names[COLUMNS_MAX][NAME_SIZE];
+    enum field_role roles[COLUMNS_MAX];
     size_t n_names;
     bool has_names;
     struct fields fields;
@@ -145,13 +146,16 @@ static enum csv_cell read_names(struct table *t)
         t->has_names &= looks_like_name(cell->data, cell->len) || (cell->len == 0 && t->n_names > 0);
         size_t len = utf8_floor(cell->data, cell->len, NAME_SIZE - 1);
         memcpy(t->names[t->n_names], cell->data, len);
+        t->roles[t->n_names] = field_role_of(cell->data, len);
         t->names[t->n_names++][len] = '\0';
     } while (got == CSV_CELL);
     if (t->has_names)
         return got;
     t->csv.at = begin;
-    for (size_t i = 0; i < t->n_names; i++)
+    for (size_t i = 0; i < t->n_names; i++) {
         (void)snprintf(t->names[i], NAME_SIZE, "column %zu", i + 1);
+        t->roles[i] = FIELD_TEXT;
+    }
     return got;
 }
 
@@ -169,9 +173,8 @@ static enum csv_cell read_row(struct table *t)
         const struct buf *cell = &t->csv.cell;
         if (column >= t->n_names)
             continue;
-        const char *name = t->names[column++];
-        enum field_role role = t->has_names ? field_role_of(name, strlen(name)) : FIELD_TEXT;
-        fields_add(&t->fields, role, name, cell->data, cell->len);
+        fields_add(&t->fields, t->roles[column], t->names[column], cell->data, cell->len);
+        column++;
     } while (got == CSV_CELL);
     return got;
 }
@@ -180,7 +183,7 @@ static int read_rows(struct table *t, const char **ret_why)
 {
     int r = 0;
     enum csv_cell got = read_names(t);
-    while (r == 0 && got == CSV_LAST && !corpus_is_full(t->corpus)) {
+    while (r == 0 && got == CSV_LAST && !corpus_stops(t->corpus)) {
         got = read_row(t);
         if (t->csv.unclosed) {
             *ret_why = "a quote isn't closed: what follows it isn't read";

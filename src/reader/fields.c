@@ -53,11 +53,13 @@ static const struct {
     {"uuid", FIELD_IGNORED},        {"guid", FIELD_IGNORED},
     {"uri", FIELD_IGNORED},         {"url", FIELD_IGNORED},
     {"href", FIELD_IGNORED},        {"src", FIELD_IGNORED},
-    {"hash", FIELD_IGNORED},        {"email", FIELD_IGNORED},
-    {"phone", FIELD_IGNORED},       {"password", FIELD_IGNORED},
-    {"token", FIELD_IGNORED},       {"ip", FIELD_IGNORED},
-    {"ipaddress", FIELD_IGNORED},
+    {"hash", FIELD_IGNORED},        {"token", FIELD_IGNORED},
+    {"ip", FIELD_IGNORED},
 };
+
+/* Wherever they stand in a key of no role. */
+static const char *const unquotable[] = {"email",  "phone",  "address", "password",
+                                         "passwd", "secret", "apikey",  "cookie"};
 
 static bool ends_with(const char *s, size_t len, const char *end)
 {
@@ -68,9 +70,11 @@ static bool ends_with(const char *s, size_t len, const char *end)
 /* Addresses, numbers of rows and secrets are nothing to quote to anybody. */
 static bool is_ignored(const char *raw, const char *key, size_t n)
 {
+    for (size_t i = 0; i < ARRAY_LEN(unquotable); i++)
+        if (strstr(key, unquotable[i]))
+            return true;
     return ends_with(raw, strlen(raw), "_id") || ends_with(raw, strlen(raw), "Id") ||
-           ends_with(key, n, "url") || ends_with(key, n, "uri") || ends_with(key, n, "token") ||
-           ends_with(key, n, "password") || ends_with(key, n, "email") || ends_with(key, n, "phone");
+           ends_with(key, n, "url") || ends_with(key, n, "uri") || ends_with(key, n, "token");
 }
 
 enum field_role field_role_of(const char *key, size_t len)

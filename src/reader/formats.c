@@ -55,9 +55,17 @@ static int leave_out(struct corpus *c, const char *name, const char *why)
     return 0;
 }
 
+/* What is read of a file that is too long: whole lines, where there are any. */
+static size_t cut_length(const char *data)
+{
+    const char *end = memrchr(data, '\n', FORMAT_FILE_MAX);
+    return end ? (size_t)(end - data) + 1 : utf8_floor(data, FORMAT_FILE_MAX + 1, FORMAT_FILE_MAX);
+}
+
 int format_read_file(struct corpus *c, const char *name, uint32_t number, const char *data, size_t len)
 {
     const struct format *f = format_of(name);
+    bool cut = len > FORMAT_FILE_MAX;
     _cleanup_buf_ struct buf decoded = BUF_INIT(DECODED_MAX);
     const char *text, *why = NULL;
     c->counts.files++;
@@ -67,8 +75,10 @@ int format_read_file(struct corpus *c, const char *name, uint32_t number, const 
     }
     if (!f->read)
         return leave_out(c, name, "an archive within the archive isn't opened");
-    if (len > (f->max ? f->max : FORMAT_FILE_MAX))
+    if (f->whole_max > 0 && len > f->whole_max)
         return leave_out(c, name, "the file is too large");
+    if (cut)
+        len = cut_length(data);
     int r = text_decode(data, len, &decoded, &text, &len);
     if (r == -EBADMSG || r == -ENOBUFS)
         return leave_out(c, name, "the file holds no text");
@@ -81,6 +91,10 @@ int format_read_file(struct corpus *c, const char *name, uint32_t number, const 
                             .is_document = f->is_document};
     uint64_t before = c->counts.records;
     r = source.title ? f->read(c, &source, text, len, &why) : -ENOMEM;
+    if (cut && r != -ENOMEM && !corpus_is_full(c)) {
+        r = -EBADMSG; /* whatever it says of the end */
+        why = "the file is too large: what stands behind its first 32 MiB isn't read";
+    }
     if (r == -EBADMSG && c->counts.records == before)
         return leave_out(c, name, why);
     if (r == -EBADMSG)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* HTML by libxml2's lenient parser, as events: no tree is built, so a page needs no more memory than its
  * deepest nesting. Nothing is fetched. Headings make sections; scripts, styles and their like are left out.
- * The parser searches the open elements at each end tag, so a page that is nested deeper than any real one
- * is not read on: that keeps its time in proportion to its length. */
+ * The parser searches the open elements at each end tag, and at each attribute those before it in its tag, so
+ * a page with deeper nesting or longer tags than any real one is not read on: that keeps its time in
+ * proportion to its length. */
 #include "reader/formats.h"
 #include "reader/sections.h"
 
@@ -15,16 +16,19 @@
 #include <string.h>
 
 #define DEPTH_MAX 256
-#define AT_ONCE 16384 /* bytes that the parser is given at a time */
+#define MARKS_MAX 4096 /* blanks and quotes in a tag: each may end an attribute */
 
 struct page {
+    const char *text; /* that the parser hasn't got yet */
+    size_t left;
     struct sections sections;
     htmlParserCtxtPtr parser;
     unsigned depth, dropped; /* open elements; of those, from the first one whose text is left out */
     int heading;             /* level of the heading we are in, 7 = the page's title, 0 = none */
     struct buf line;         /* of it */
     bool blank;              /* the text so far ends with one */
-    bool too_deep;
+    size_t marks;            /* in what the parser was given since it last said something */
+    const char *why;         /* it isn't read on */
 };
 
 static bool is_one_of(const xmlChar *name, const char *choices)
@@ -50,9 +54,10 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar **attributes)
 {
     struct page *p = ctx;
     (void)attributes;
+    p->marks = 0;
     p->depth++;
     if (p->depth > DEPTH_MAX) {
-        p->too_deep = true;
+        p->why = "its elements are nested too deeply";
         xmlStopParser(p->parser);
         return;
     }
@@ -89,6 +94,7 @@ static void end_heading(struct page *p)
 static void on_end(void *ctx, const xmlChar *name)
 {
     struct page *p = ctx;
+    p->marks = 0;
     if (p->heading > 0 && p->dropped == 0 && heading_of(name) == p->heading)
         end_heading(p);
     if (p->dropped >= p->depth)
@@ -103,6 +109,7 @@ static void on_text(void *ctx, const xmlChar *text, int len)
     struct page *p = ctx;
     char piece[1024];
     size_t n = 0;
+    p->marks = 0;
     if (p->dropped > 0)
         return;
     for (int i = 0; i < len; i++) {
@@ -132,29 +139,48 @@ static void init_parser(void)
     xmlInitParser();
 }
 
-static int parse(struct page *p, const char *text, size_t len)
+/* Within a tag nothing is heard of the parser but that it wants more. */
+static bool goes_on(struct page *p, const char *piece, size_t len)
+{
+    if (p->parser->instate == XML_PARSER_COMMENT)
+        p->marks = 0;
+    for (size_t i = 0; i < len; i++)
+        p->marks += memchr(" \t\n\r\f\"'", piece[i], 7) != NULL;
+    if (p->marks > MARKS_MAX)
+        p->why = "a tag in it has too many attributes";
+    return !p->why && p->sections.error == 0 && !corpus_stops(p->sections.corpus);
+}
+
+/* What the parser reads from: the page, or its end where it isn't to be read on. */
+static int give(void *ctx, char *to, int len)
+{
+    struct page *p = ctx;
+    size_t n = (size_t)len < p->left ? (size_t)len : p->left;
+    if (!goes_on(p, p->text, n))
+        return 0;
+    memcpy(to, p->text, n);
+    p->text += n;
+    p->left -= n;
+    return (int)n;
+}
+
+static int parse(struct page *p)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    htmlSAXHandler events = {.startElement = on_start,
-                             .endElement = on_end,
-                             .characters = on_text,
-                             .ignorableWhitespace = on_text,
-                             .warning = ignore,
-                             .error = ignore};
+    const int options = HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
+                        HTML_PARSE_IGNORE_ENC;
     (void)pthread_once(&once, init_parser);
-    p->parser = htmlCreatePushParserCtxt(&events, p, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
+    p->parser = htmlNewParserCtxt();
     if (!p->parser)
         return -ENOMEM;
-    (void)htmlCtxtUseOptions(p->parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-                                            HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
-    for (size_t at = 0;
-         at < len && !p->too_deep && p->sections.error == 0 && !corpus_is_full(p->sections.corpus);
-         at += AT_ONCE)
-        (void)htmlParseChunk(p->parser, text + at, (int)(len - at < AT_ONCE ? len - at : AT_ONCE), 0);
-    if (!p->too_deep)
-        (void)htmlParseChunk(p->parser, NULL, 0, 1);
-    if (p->parser->myDoc)
-        xmlFreeDoc(p->parser->myDoc);
+    *p->parser->sax = (htmlSAXHandler){.startElement = on_start,
+                                       .endElement = on_end,
+                                       .characters = on_text,
+                                       .ignorableWhitespace = on_text,
+                                       .warning = ignore,
+                                       .error = ignore};
+    p->parser->userData = p;
+    xmlFreeDoc(htmlCtxtReadIO(p->parser, give, NULL, p, NULL, "UTF-8", options));
     htmlFreeParserCtxt(p->parser);
     return 0;
 }
@@ -162,13 +188,13 @@ static int parse(struct page *p, const char *text, size_t len)
 int format_read_html(struct corpus *c, const struct source *source, const char *text, size_t len,
                      const char **ret_why)
 {
-    struct page p = {.line = BUF_INIT(4096), .blank = true};
+    struct page p = {.text = text, .left = len, .line = BUF_INIT(4096), .blank = true};
     sections_begin(&p.sections, c, source);
-    int r = parse(&p, text, len);
+    int r = parse(&p);
     int ended = sections_end(&p.sections);
     buf_free(&p.line);
-    if (r == 0 && ended == 0 && p.too_deep) {
-        *ret_why = "its elements are nested too deeply";
+    if (r == 0 && ended == 0 && p.why) {
+        *ret_why = p.why;
         return -EBADMSG;
     }
     return r < 0 ? r : ended;

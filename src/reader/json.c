@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects of any JSON export as records. An object that holds text is a record; one that stands in another
  * under a name such as "author", "caption" or "hashtags" says it for that one; small ones without text add
- * their values to it. Texts in an array count for the object around it. The array that an object stands in is
- * its thread, unless it names one. */
+ * their values to it, unless their name is one of what isn't kept ("email"). Texts in an array count for the
+ * object around it. The array that an object stands in is its thread, unless it names one. */
 #include "reader/fields.h"
 #include "reader/formats.h"
 #include "reader/json_tokens.h"
@@ -95,6 +95,8 @@ static int leave_object(struct reading *r)
     bool for_another = owner && (direct || l->role == FIELD_TAGS) && says_it_for_another(l);
     if (l->fields.text.failed || l->fields.details.failed)
         return -ENOMEM;
+    if (l->role == FIELD_IGNORED && l->fields.text.len == 0)
+        return 0;
     if (for_another)
         fields_merge(&owner->fields, l->role, &l->fields);
     else if (fields_have_substance(&l->fields))
@@ -164,7 +166,7 @@ static size_t script_length(const char *text, size_t len)
 static int read_tokens(struct reading *r, const char **ret_why)
 {
     int err = 0;
-    while (err == 0 && !corpus_is_full(r->corpus)) {
+    while (err == 0 && !corpus_stops(r->corpus)) {
         enum json_token token = json_tokens_next(&r->tokens);
         if (token == JSON_TOKEN_END)
             return 0;

@@ -146,7 +146,7 @@ int format_read_markdown(struct corpus *c, const struct source *source, const ch
     (void)ret_why;
     sections_begin(&r.sections, c, source);
     read_front_matter(&r);
-    while (next_line(&r, &l) && r.sections.error == 0 && !corpus_is_full(c))
+    while (next_line(&r, &l) && r.sections.error == 0 && !corpus_stops(c))
         take_line(&r, &l);
     give_held(&r);
     return sections_end(&r.sections);

@@ -262,6 +262,8 @@ static int phase_embed(struct reading *r)
     } while (err == 0 && left > 0 && (before == 0 || left < before));
     if (err == -ENOMEM)
         return err;
+    if (cancel_raised(r->work->cancel))
+        return -ECANCELED;
     if (err < 0 || left > 0)
         queue_log(r->work, "the embedder fails now: vectors are made later");
     return read_advance(r->reader->db, &r->place, READ_SUMMARY, 0, NULL);

@@ -48,7 +48,7 @@ static void flush(struct sections *s)
 
 void sections_text(struct sections *s, const char *text, size_t len)
 {
-    while (len > 0 && s->error == 0 && !corpus_is_full(s->corpus)) {
+    while (len > 0 && s->error == 0 && !corpus_stops(s->corpus)) {
         size_t n = utf8_floor(text, len, s->text.max - s->text.len);
         if (n == 0 && s->text.len == 0) /* no text at all */
             return;

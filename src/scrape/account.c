@@ -43,8 +43,9 @@ static int find_unit(struct db_conn *c, void *arg)
     return 0;
 }
 
-/* {"username", "password"}: a new reference, or NULL where they aren't to be had. */
-static json_t *read_credentials(const struct run *run, const struct connection *where)
+/* *ret: {"username", "password"}, a new reference; NULL where the vault has none that can be opened. 0, or
+ * the store's error. */
+static int read_credentials(const struct run *run, const struct connection *where, json_t **ret)
 {
     _cleanup_buf_ struct buf plain = BUF_INIT_SECRET(VAULT_PLAIN_MAX);
     const struct credentials_caller who = {.db = run->scrape->db,
@@ -52,12 +53,14 @@ static json_t *read_credentials(const struct run *run, const struct connection *
                                            .actor = ACTOR,
                                            .user_id = run->user_id,
                                            .may_reveal = true};
-    if (credentials_reveal(&who, where->id, &plain) != CREDENTIALS_OK)
-        return NULL;
+    int r = credentials_reveal(&who, where->id, &plain);
+    if (r != CREDENTIALS_OK)
+        return r < 0 ? r : 0;
     _cleanup_json_ json_t *value = json_parse(plain.data, plain.len);
     const char *name = json_str(value, "username", json_str(value, "email", where->name));
     const char *password = json_str(value, "password", NULL);
-    return password ? json_pack("{s:s, s:s}", "username", name, "password", password) : NULL;
+    *ret = password ? json_pack("{s:s, s:s}", "username", name, "password", password) : NULL;
+    return password && !*ret ? -ENOMEM : 0;
 }
 
 /* The job goes on once its owner has done what the message says. */
@@ -102,10 +105,12 @@ static bool ask_person(struct run *run, const struct site *site, const char *cha
 static bool send_credentials(struct run *run, const struct site *site, const char *username)
 {
     struct connection where = {.user_id = run->user_id, .platform = site->platform, .username = username};
+    json_t *variables = NULL;
     int r = db_look(run->scrape->db, find_unit, &where);
+    if (r == 0)
+        r = read_credentials(run, &where, &variables);
     if (r < 0 && r != -ENOENT)
         return run_store_failed(run, r);
-    json_t *variables = r == 0 ? read_credentials(run, &where) : NULL;
     if (!variables)
         return wait_for_person(run, site->platform, "connect_account",
                                "Save the name and the password of this account, then resolve this");

@@ -11,6 +11,8 @@
 #define SCRAPE_CALL_MS (INT64_C(120) * 1000)     /* of one thing done in the browser */
 #define SCRAPE_RUN_MS (INT64_C(10) * 60 * 1000)  /* of a run */
 #define SCRAPE_LOOK_AGAIN_MS (INT64_C(3) * 1000) /* while a person is waited for */
+#define PAGE_TEXT_MAX ((size_t)4000)             /* bytes of a text that is read of a page */
+#define POST_URL_MAX ((size_t)2048)
 
 struct run {
     const struct scrape *scrape;
@@ -53,7 +55,8 @@ bool account_open(struct run *run, const struct site *site, const char *username
 bool page_open(struct run *run, const char *url);
 /* secrets: a dictionary of what %names% in the instruction stand for, taken over; may be NULL. */
 bool page_act(struct run *run, const char *instruction, json_t *variables);
-/* What the page shows, by a schema's properties (a JSON text); *ret is a new reference to an object. */
+/* What the page shows, by a schema's properties (a JSON text of texts, integers and booleans); *ret is a new
+ * reference to an object of those that were given, in their types, texts within PAGE_TEXT_MAX. */
 bool page_read(struct run *run, const char *instruction, const char *properties, json_t **ret);
 
 /* ---- the store */

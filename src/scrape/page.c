@@ -2,6 +2,8 @@
 /* What is done in a page, and how a run ends by what came of it. */
 #include "scrape/internal.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -70,16 +72,40 @@ bool page_act(struct run *run, const char *instruction, json_t *variables)
                : run_retry(run, "The browser did not find how to do this on the page");
 }
 
+static json_t *read_property(const char *type, const json_t *given)
+{
+    const char *text = json_string_value(given);
+    if (str_equal(type, "string") && text)
+        return json_stringn(text, utf8_floor(text, strlen(text), PAGE_TEXT_MAX));
+    bool fits = str_equal(type, "integer") ? json_is_integer(given)
+                                           : str_equal(type, "boolean") && json_is_boolean(given);
+    return fits ? json_incref((json_t *)(uintptr_t)given) : NULL;
+}
+
+/* The service may answer anything: what wasn't asked for, or has another form, goes no further. */
+static int sift(const json_t *answer, json_t *properties, json_t **ret)
+{
+    const char *name;
+    json_t *property;
+    _cleanup_json_ json_t *out = json_object();
+    json_object_foreach (properties, name, property) {
+        json_t *value = read_property(json_str(property, "type", ""), json_object_get(answer, name));
+        if (value && json_object_set_new(out, name, value) < 0)
+            return -ENOMEM;
+    }
+    *ret = json_incref(out);
+    return out ? 0 : -ENOMEM;
+}
+
 bool page_read(struct run *run, const char *instruction, const char *properties, json_t **ret)
 {
-    _cleanup_json_ json_t *answer = NULL;
-    json_t *body = json_pack("{s:s, s:{s:s, s:o}}", "instruction", instruction, "schema", "type", "object",
-                             "properties", json_parse(properties, strlen(properties)));
+    _cleanup_json_ json_t *answer = NULL, *wanted = json_parse(properties, strlen(properties));
+    json_t *body = json_pack("{s:s, s:{s:s, s:O}}", "instruction", instruction, "schema", "type", "object",
+                             "properties", wanted);
     int r = browser_call(&run->browser, run->session, "extract", body, &answer);
     if (r < 0)
         return run_browser_failed(run, r);
     if (!json_is_object(answer))
         return run_retry(run, "The browser service gave an answer that can't be read");
-    *ret = json_incref(answer);
-    return true;
+    return sift(answer, wanted, ret) == 0 ? true : run_retry(run, "Out of memory");
 }

@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define URL_MAX 2048
-
 static const char properties[] =
     "{\"likes\":{\"type\":\"integer\"},\"comments\":{\"type\":\"integer\"},"
     "\"views\":{\"type\":\"integer\"},\"shares\":{\"type\":\"integer\"},"
@@ -17,7 +15,7 @@ static const char properties[] =
 
 struct post {
     const char *id, *user_id;
-    char platform[32], url[URL_MAX + 1];
+    char platform[32], url[POST_URL_MAX + 1];
     const json_t *figures; /* to be kept */
 };
 

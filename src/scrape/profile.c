@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define NODE_TYPE "platform_profile"
-#define TEXT_MAX 4000
 
 static const char properties[] =
     "{\"display_name\":{\"type\":\"string\"},\"bio\":{\"type\":\"string\"},"
@@ -46,8 +45,16 @@ static const char *profile_id(const struct queue_job *job)
 /* ---- the node */
 
 struct node {
-    const char *user_id, *title, *content, *tags;
+    const char *profile_id, *user_id, *title, *content, *tags;
 };
+
+/* Two readings at once: one comes after the other, and finds its node. Nothing is left of a profile that was
+ * deleted meanwhile. */
+static int lock_profile(struct db_conn *c, const struct node *n, int64_t *ret_found)
+{
+    return db_exec(c, "UPDATE creator_profiles SET is_active = is_active WHERE id = ?1 AND user_id = ?2",
+                   DB_ARGS(DB_TEXT(n->profile_id), DB_TEXT(n->user_id)), ret_found);
+}
 
 static int save_unit(struct db_conn *c, void *arg)
 {
@@ -55,9 +62,11 @@ static int save_unit(struct db_conn *c, void *arg)
     int64_t changed = 0;
     char now[ISO_TIME_LEN], id[UUID_SIZE];
     int r = unit_now(c, now);
-    if (r < 0)
-        return r;
     db_concerns(c, n->user_id);
+    if (r == 0)
+        r = lock_profile(c, n, &changed);
+    if (r < 0 || changed == 0)
+        return r;
     r = db_exec(c,
                 "UPDATE user_nodes SET content = ?1, tags = ?2, status = 'active', weight = 1.0, embedding = "
                 "NULL, last_reinforced_at = ?3, date_updated = ?3 WHERE user_id = ?4 AND node_type = ?5 AND "
@@ -96,15 +105,16 @@ static int describe(struct buf *to, const struct profile *p, const json_t *shown
     if (price[0])
         (void)buf_addf(to, "subscription: %s. ", price);
     if (bio[0])
-        (void)buf_addf(to, "\n\n%.*s", (int)utf8_floor(bio, strlen(bio), TEXT_MAX), bio);
+        (void)buf_addf(to, "\n\n%s", bio);
     return to->failed ? -ENOBUFS : 0;
 }
 
 static int save(struct run *run, const struct profile *p, const json_t *shown)
 {
-    _cleanup_buf_ struct buf content = BUF_INIT(4 * TEXT_MAX);
+    _cleanup_buf_ struct buf content = BUF_INIT(4 * PAGE_TEXT_MAX);
     struct arena *a = run->work->arena;
     struct node node = {
+        .profile_id = p->id,
         .user_id = run->user_id,
         .title = arena_printf(a, "Profile on %s: %s", p->platform, p->username),
         .tags = arena_printf(a, "[\"%s\",\"profile\"]", p->platform),

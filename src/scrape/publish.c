@@ -5,7 +5,7 @@
 #include "scrape/internal.h"
 
 #include "base/text.h"
-#include "posts/due.h"
+#include "posts/platforms.h"
 #include "posts/posts.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #define UNKNOWN "outcome_unknown"
 #define NO_UPLOAD "media_upload_unsupported"
 #define WITHDRAWN "post_withdrawn"
+#define NOTHING "The post says nothing: its media is gone"
 
 static const char outcome_properties[] =
     "{\"published\":{\"type\":\"boolean\",\"description\":\"whether the new post is out\"},"
@@ -95,6 +96,13 @@ static bool compose(struct run *run, const struct site *site, const struct post 
            page_act(run, "Write the text of the new post: %text%", json_pack("{s:s}", "text", p->text));
 }
 
+/* Where the post is said to be; "" where that is no address. */
+static const char *address_of(const json_t *outcome)
+{
+    const char *url = json_str(outcome, "url", "");
+    return platform_is_url(url, strlen(url)) && strlen(url) <= POST_URL_MAX ? url : "";
+}
+
 /* What follows can't be done twice. */
 static void submit(struct run *run, const struct post *p)
 {
@@ -116,7 +124,7 @@ static void submit(struct run *run, const struct post *p)
         (void)run_failed(run, UNKNOWN);
         return;
     }
-    run_done(run, json_pack("{s:s}", "url", json_str(outcome, "url", "")));
+    run_done(run, json_pack("{s:s}", "url", address_of(outcome)));
 }
 
 static void publish(struct run *run)
@@ -134,6 +142,10 @@ static void publish(struct run *run)
     }
     if (p.media_id && run->scrape->cfg->stagehand_url) {
         (void)run_failed(run, NO_UPLOAD);
+        return;
+    }
+    if (!p.media_id && str_is_blank(p.text) && !p.title[0]) { /* the media was deleted meanwhile */
+        (void)run_failed(run, NOTHING);
         return;
     }
     if (!account_open(run, site, NULL))
@@ -243,4 +255,4 @@ static int moved(struct db_conn *c, const struct queue_job *job, enum queue_move
     return r;
 }
 
-const struct operation publish_operation = {POST_PUBLISH, publish, moved};
+const struct operation publish_operation = {"publish_post", publish, moved};

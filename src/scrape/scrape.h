@@ -4,7 +4,7 @@
  *
  *   scrape_profile           creator_profile_id: what the profile shows becomes a node of its owner's
  *   scrape_post_performance  params.post_id: how a post that is out does
- *   publish_post             the post that names the job (posts/due.h)
+ *   publish_post             the post that the job's row of browser_jobs names
  *
  * Where a log-in asks for more than a name and a password, a row of hitl_action_queue says so and the job
  * waits, at most SCRAPE_WAIT_MS, until its owner has resolved it. Once publishing has begun to submit it is
@@ -33,8 +33,16 @@ void scrape_run(void *ctx, struct queue_work *work);
 int scrape_moved(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
                  const json_t *result, const char *error, void *finish);
 
-/* A step of a duty, in its unit: enqueues scrape_profile for at most `batch` active profiles that have none
- * for this slot: 1 there may be more, 0 that was all, or a negative errno. */
-int scrape_enqueue_due(struct db_conn *c, struct queue *q, const char *slot, int64_t batch);
+/* Steps of duties, in their units, for at most `batch` (1 to SCRAPE_DUE_BATCH) rows: 1 there may be more, 0
+ * that was all, or a negative errno. */
+#define SCRAPE_DUE_BATCH 64
+
+/* Posts that were due at `now`: each becomes `publishing` and gets its job in one unit, so it gets one. The
+ * job's row in browser_jobs names the post; a later job for the same post takes that away from an earlier
+ * one, which then can't say anything about the post any more. */
+int scrape_enqueue_posts(struct db_conn *c, struct queue *q, const char *now, int64_t batch);
+
+/* scrape_profile for active profiles that have no job for this slot, and for which no earlier one waits. */
+int scrape_enqueue_profiles(struct db_conn *c, struct queue *q, const char *slot, int64_t batch);
 
 #endif

@@ -55,6 +55,34 @@ static void a_session_is_opened_used_and_closed(void **state)
                 "POST /v1/sessions/s-1/extract\nPOST /v1/sessions/s-1/observe\nPOST /v1/sessions/s-1/end\n");
 }
 
+/* What a flow's input may be put into leads nowhere. */
+static void start_takes_only_how_a_browser_looks(void **state)
+{
+    static const char *const refused[] = {
+        "'text'",
+        "{}",
+        "{'type':'local','cdpUrl':'ws://10.0.0.1:9222/'}",
+        "{'type':'elsewhere'}",
+        "{'type':'local','launchOptions':[]}",
+        "{'type':'local','launchOptions':{'executablePath':'/bin/sh'}}",
+        "{'type':'local','launchOptions':{'headless':true,'args':['--no-sandbox']}}",
+        "{'type':'local','launchOptions':{'locale':{'a':1}}}",
+        "{'type':'local','launchOptions':{'viewport':{'width':1,'more':2}}}",
+    };
+    struct world *w = *state;
+    char input[256];
+    add_flow(w, "f", true, "[{'type':'stagehand_start','config':{'browser':'$input.browser'}}]");
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        (void)snprintf(input, sizeof input, "{'browser':%s}", refused[i]);
+        assert_int_equal(run_flow(w, "f", input), ACTION_ERROR);
+    }
+    assert_seen(w, "");
+    assert_int_equal(run_flow(w, "f",
+                              "{'browser':{'type':'local','launchOptions':{'headless':false,'locale':'de'"
+                              ",'viewport':{'width':1280,'height':720}}}}"),
+                     ACTION_SUCCESS);
+}
+
 static void start_names_a_model_and_a_browser(void **state)
 {
     struct world *w = *state;
@@ -165,10 +193,11 @@ int main(void)
 {
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
-        WORLD(a_session_is_opened_used_and_closed),   WORLD(start_names_a_model_and_a_browser),
-        WORLD(what_a_flow_leaves_open_is_ended),      WORLD(without_a_service_the_step_is_unavailable),
-        WORLD(what_the_service_lacks_is_unavailable), WORLD(only_a_session_of_this_flow_can_be_used),
-        WORLD(a_page_must_have_a_public_address),     WORLD(a_flow_opens_a_few_sessions_at_most),
+        WORLD(a_session_is_opened_used_and_closed),       WORLD(start_names_a_model_and_a_browser),
+        WORLD(start_takes_only_how_a_browser_looks),      WORLD(what_a_flow_leaves_open_is_ended),
+        WORLD(without_a_service_the_step_is_unavailable), WORLD(what_the_service_lacks_is_unavailable),
+        WORLD(only_a_session_of_this_flow_can_be_used),   WORLD(a_page_must_have_a_public_address),
+        WORLD(a_flow_opens_a_few_sessions_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,6 +68,30 @@ static void test_it_ends_when_it_is_full(void **state)
     corpus_free(&c);
 }
 
+/* Within a file too. */
+static void test_readers_look_at_the_cancel(void **state)
+{
+    static const struct {
+        const char *name, *piece;
+    } files[] = {{"a.json", "{\"text\":\"a\"}\n"},
+                 {"a.csv", "text,b\n"},
+                 {"a.md", "# a\nb\n"},
+                 {"a.html", "<h1>a</h1>b"},
+                 {"a.txt", "some words "}};
+    struct cancel cancel = {.raised = true};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct corpus c;
+        size_t len;
+        _cleanup_free_ char *text = repeat(files[i].piece, 100000, &len);
+        corpus_init(&c);
+        c.cancel = &cancel;
+        assert_int_equal(format_read_file(&c, files[i].name, 1, text, len), 0);
+        assert_true(c.counts.records + c.counts.without_text < 100);
+        corpus_free(&c);
+    }
+}
+
 static void test_remarks_are_bounded(void **state)
 {
     struct corpus c;
@@ -85,6 +109,7 @@ int main(void)
         cmocka_unit_test(test_titles),
         cmocka_unit_test(test_the_same_thing_once),
         cmocka_unit_test(test_it_ends_when_it_is_full),
+        cmocka_unit_test(test_readers_look_at_the_cancel),
         cmocka_unit_test(test_remarks_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,26 @@ static void test_encodings(void **state)
     corpus_free(&c);
 }
 
+static void test_a_table_that_is_too_long_is_read_in_part(void **state)
+{
+    static const char head[] = "name,text,id\nanna,first,";
+    char row[2000];
+    struct corpus c;
+    size_t len;
+    (void)state;
+    (void)snprintf(row, sizeof row, "anna,this row is there often,%01900d\n", 0); /* ids aren't kept */
+    _cleanup_free_ char *rows = repeat(row, (FORMAT_FILE_MAX + (1 << 20)) / strlen(row), &len);
+    memcpy(rows, head, strlen(head));
+    memcpy(rows + len - strlen(row), "anna,last", 9);
+    read_bytes(&c, "fans.csv", rows, len);
+    assert_int_equal(c.n, 2);
+    assert_string_equal(draft_of(&c, "this row")->content, "this row is there often");
+    assert_int_equal(c.counts.files_read, 1);
+    assert_int_equal(c.n_remarks, 1);
+    assert_non_null(strstr(c.remarks[0].why, "too large"));
+    corpus_free(&c);
+}
+
 static void test_hostile_tables(void **state)
 {
     struct corpus c;
@@ -127,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_rows_become_fans),
         cmocka_unit_test(test_without_names_every_cell_is_text),
         cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_a_table_that_is_too_long_is_read_in_part),
         cmocka_unit_test(test_hostile_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

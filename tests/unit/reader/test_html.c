@@ -63,6 +63,45 @@ static void test_hostile_pages(void **state)
     corpus_free(&c);
 }
 
+/* The parser compares each attribute with those before it: this page would take it an hour. */
+static void test_a_tag_with_too_many_attributes(void **state)
+{
+    const size_t size = 8 << 20;
+    _cleanup_free_ char *page = malloc(size + 32);
+    struct corpus c;
+    (void)state;
+    assert_non_null(page);
+    size_t len = (size_t)sprintf(page, "<p>before<p><a");
+    for (unsigned i = 0; len < size - 32; i++)
+        len += (size_t)sprintf(page + len, " a%x", i);
+    len += (size_t)sprintf(page + len, ">after</a>");
+    read_bytes(&c, "page.html", page, len);
+    assert_int_equal(c.n, 1);
+    assert_string_equal(c.drafts[0].content, "before");
+    assert_int_equal(c.n_remarks, 1);
+    assert_non_null(strstr(c.remarks[0].why, "attributes"));
+    corpus_free(&c);
+}
+
+/* Pictures within the page, and long comments. */
+static void test_long_tags_are_read(void **state)
+{
+    struct corpus c;
+    size_t n_picture, n_comment;
+    (void)state;
+    _cleanup_free_ char *picture = repeat("QUJD", 500000, &n_picture), *page = malloc(8 << 20);
+    _cleanup_free_ char *comment = repeat("a b ' ", 100000, &n_comment);
+    assert_non_null(page);
+    int len =
+        sprintf(page, "<p class='a' title=\"b > c\">one<img src='data:image/png;base64,%s'><!-- %s --><p>two",
+                picture, comment);
+    read_bytes(&c, "page.html", page, (size_t)len);
+    assert_int_equal(c.n, 1);
+    assert_string_equal(c.drafts[0].content, "one\n\ntwo");
+    assert_int_equal(c.n_remarks, 0);
+    corpus_free(&c);
+}
+
 static void test_nothing_is_fetched_or_expanded(void **state)
 {
     struct corpus c;
@@ -81,6 +120,8 @@ int main(void)
         cmocka_unit_test(test_headings_make_sections),
         cmocka_unit_test(test_other_encodings_are_not_the_pages_affair),
         cmocka_unit_test(test_hostile_pages),
+        cmocka_unit_test(test_a_tag_with_too_many_attributes),
+        cmocka_unit_test(test_long_tags_are_read),
         cmocka_unit_test(test_nothing_is_fetched_or_expanded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

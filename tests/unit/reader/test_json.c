@@ -65,6 +65,31 @@ static void test_shapes_of_platforms(void **state)
     corpus_free(&c);
 }
 
+/* As Instagram and Facebook write them: what a name is of holds for what stands below it. */
+static void test_addresses_and_secrets_are_not_kept(void **state)
+{
+    struct corpus c;
+    (void)state;
+    read_text(&c, "personal_information.json",
+              "{\"profile_user\":[{\"title\":\"Mia\",\"string_map_data\":{"
+              "\"Email\":{\"href\":\"\",\"value\":\"leak-1\",\"timestamp\":0},"
+              "\"Phone Number\":{\"value\":\"leak-2\"},\"City\":{\"value\":\"Bern\"}}}]}");
+    assert_int_equal(c.n, 1);
+    assert_non_null(strstr(c.drafts[0].content, "Bern"));
+    assert_null(strstr(c.drafts[0].content, "leak"));
+    corpus_free(&c);
+    read_text(
+        &c, "fans.json",
+        "[{\"username\":\"anna\",\"spent\":4,\"email_address\":\"leak-3\",\"emails\":[\"leak-4\"],"
+        "\"phone_numbers\":[{\"number\":\"leak-5\"}],\"client_secret\":\"leak-6\",\"api_key\":\"leak-7\","
+        "\"address\":{\"street\":\"leak-8\"},\"session_cookie\":\"leak-9\"},"
+        "{\"phone_messages\":[{\"text\":\"call me\",\"from\":\"anna\"}]}]");
+    assert_int_equal(c.n, 2);
+    assert_string_equal(draft_of(&c, "spent: 4")->content, "spent: 4");
+    assert_string_equal(draft_of(&c, "call me")->content, "call me");
+    corpus_free(&c);
+}
+
 static void test_broken_text_gives_what_stands_before(void **state)
 {
     static const char *const broken[] = {
@@ -139,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_posts_become_content_with_tags_and_details),
         cmocka_unit_test(test_messages_know_who_and_thread),
         cmocka_unit_test(test_shapes_of_platforms),
+        cmocka_unit_test(test_addresses_and_secrets_are_not_kept),
         cmocka_unit_test(test_broken_text_gives_what_stands_before),
         cmocka_unit_test(test_hostile_depth_and_size),
         cmocka_unit_test(test_tokens_are_cut_never_within_a_character),
