@@ -104,8 +104,10 @@ static int make_due(struct keeping *k)
     do {
         k->changed = 0;
         r = db_write(k->q->db, due_unit, k);
-        if (r >= 0 && k->changed > 0)
+        if (r >= 0 && k->changed > 0) {
             k->u->fresh |= k->u->queues;
+            queue_changed(k->q, NULL); /* they wait now, some perhaps for long */
+        }
     } while (r >= 0 && k->changed == DUE_BATCH);
     return r < 0 ? r : 0;
 }
