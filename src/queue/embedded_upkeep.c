@@ -187,6 +187,7 @@ static int take_back_stalled(struct keeping *k)
     int first = 0;
     k->after_seq = 0;
     for (int i = 0; i < STALLED_BATCH; i++) {
+        k->id[0] = '\0'; /* a unit that doesn't begin blames nobody */
         int r = db_write(k->q->db, stalled_unit, k);
         if (r == 0 || (r < 0 && !k->id[0]))
             return r < 0 ? r : first;
