@@ -113,6 +113,8 @@ static int tell(struct watch *w, struct arena *a)
 static void end(struct watch *w)
 {
     struct job_watches *all = w->all;
+    free(w->last); /* the stream stays for a while, and may be one of many */
+    w->last = NULL;
     if (w->queue)
         queue_unwatch(all->app->queue, w->queue);
     pthread_mutex_lock(&all->lock);
