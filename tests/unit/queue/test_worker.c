@@ -61,6 +61,8 @@ static void run(void *ctx, struct queue_work *work)
         tell(work);
     else if (strcmp(operation, "badly") == 0)
         work->result = json_stringn_nocheck("a\0b", 3);
+    else if (strcmp(operation, "oddly") == 0)
+        work->result = json_pack("[s, s]", "\\u0000", "x\\\\u0000");
     if (work->verdict == WORK_RETRY)
         (void)snprintf(work->error, sizeof work->error, "broken \xff text");
     (void)atomic_fetch_sub(&now.running, 1);
@@ -237,15 +239,18 @@ static void other_failures_are_for_good_and_later_is_no_failure(void **state)
     add(k, "a-1", "fail", 10);
     add(k, "b-1", "later", 10);
     add(k, "c-1", "badly", 10);
+    add(k, "d-1", "oddly", 10);
     struct queue_worker *worker = start(k->q, 1, 0);
     await_state(k, "a-1", JOB_FAILED);
     await_state(k, "b-1", JOB_DELAYED);
     await_state(k, "c-1", JOB_FAILED);
+    await_state(k, "d-1", JOB_COMPLETED);
     stop(worker);
     assert_string_equal(error_of(k, "a-1", &a), "The job failed without a reason");
     assert_string_equal(error_of(k, "c-1", &a), "The result holds a NUL character");
     assert_int_equal(look(k, "b-1", &a).attempts, 0);
-    assert_int_equal(atomic_load(&now.runs), 3);
+    assert_non_null(strstr(look(k, "d-1", &a).result, "\"x\\\\\\\\u0000\""));
+    assert_int_equal(atomic_load(&now.runs), 4);
     arena_free(&a);
 }
 
