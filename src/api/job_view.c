@@ -47,7 +47,7 @@ static void view_row(const struct media_row *row, struct queue_info *ret)
         .queue = QUEUE_MEDIA,
         .state = state_of(row->status),
         .progress = (int)row->progress,
-        .attempts = (int)row->retry_count,
+        .attempts = (int)row->retry_count + (row->started_at != NULL),
         .result = row->result,
         .error = row->error,
         .created_at = row->created_at,

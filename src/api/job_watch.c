@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A watch is in the list until its job has ended or its client is gone; then the thread takes it out, and it
  * is freed with the last reference to its stream. The queue's and the stream's callbacks only mark it, under
- * the lock, which is held for a few instructions. */
+ * the lock, which is held for a few instructions. Whoever was served goes to the end of the list, so all have
+ * their turn, however often some change; one that can't be read now waits by itself. */
 #include "api/job_watch.h"
 
 #include "api/job_view.h"
@@ -15,16 +16,17 @@
 #include <string.h>
 #include <utlist.h>
 
-#define LOOK_ARENA_MAX ((size_t)4 * 1024 * 1024)
-#define EVENT_MAX ((size_t)1024 * 1024)
-#define RETRY_MS 1000 /* where the store could not be read */
+#define LOOK_ARENA_MAX ((size_t)16 * 1024 * 1024)
+#define EVENT_MAX ((size_t)4 * 1024 * 1024) /* a result, and lines of the log */
+#define RETRY_MS 1000                       /* where the store could not be read */
 
 struct watch {
     struct job_watches *all;
     struct event_stream *stream; /* a reference, the producer's */
     struct queue_watch *queue;
     char id[QUEUE_ID_MAX + 1];
-    char *last; /* what was told last */
+    char *last;          /* what was told last */
+    int64_t again_at_ms; /* of one that couldn't be read; 0 = could */
     bool changed, paused, gone;
     struct watch *prev, *next;
 };
@@ -111,6 +113,8 @@ static int tell(struct watch *w, struct arena *a)
 static void end(struct watch *w)
 {
     struct job_watches *all = w->all;
+    free(w->last); /* the stream stays for a while, and may be one of many */
+    w->last = NULL;
     if (w->queue)
         queue_unwatch(all->app->queue, w->queue);
     pthread_mutex_lock(&all->lock);
@@ -121,57 +125,76 @@ static void end(struct watch *w)
     event_stream_unref(w->stream);
 }
 
-/* One with news, whose marks are taken; NULL: none. Lock held. */
-static struct watch *next_changed(struct job_watches *all, bool *ret_gone)
+/* One with news, whose marks are taken; NULL: none, until *ret_until_ms at least (0: until a mark). Lock
+ * held.
+ */
+static struct watch *next_changed(struct job_watches *all, bool *ret_gone, int64_t *ret_until_ms)
 {
     struct watch *w;
+    int64_t now_ms = clock_monotonic_ms();
+    *ret_until_ms = 0;
     DL_FOREACH (all->list, w) {
-        if (!w->gone && !all->stopping && (!w->changed || w->paused))
+        bool over = w->gone || all->stopping, late = w->again_at_ms > now_ms;
+        if (!over && w->changed && !w->paused && late &&
+            (*ret_until_ms == 0 || w->again_at_ms < *ret_until_ms))
+            *ret_until_ms = w->again_at_ms;
+        if (!over && (!w->changed || w->paused || late))
             continue;
-        *ret_gone = w->gone || all->stopping;
+        *ret_gone = over;
         w->changed = false;
+        DL_DELETE(all->list, w);
+        DL_APPEND(all->list, w);
         return w;
     }
     return NULL;
 }
 
-/* Where the store can't be read. Lock held. */
-static void wait_a_while(struct job_watches *all)
+/* Until somebody is marked, or that time. Lock held. */
+static void await_news(struct job_watches *all, int64_t until_ms)
 {
-    struct timespec until = clock_deadline(RETRY_MS);
-    (void)pthread_cond_timedwait(&all->change, &all->lock, &until);
+    int64_t wait_ms = until_ms - clock_monotonic_ms();
+    struct timespec until = clock_deadline(wait_ms > 0 ? wait_ms : 0);
+    if (until_ms == 0)
+        (void)pthread_cond_wait(&all->change, &all->lock);
+    else
+        (void)pthread_cond_timedwait(&all->change, &all->lock, &until);
 }
 
-/* true where it couldn't be read, and is to be looked at again. */
+/* Looks, and tells. true where it couldn't be read, and is to be looked at again. */
 static bool serve(struct watch *w, bool gone)
 {
     struct arena a;
     arena_init(&a, LOOK_ARENA_MAX);
     int r = gone ? 1 : tell(w, &a);
     arena_free(&a);
-    if (r > 0 || r == -EPIPE)
+    if (r == -ENOBUFS)
+        log_event(LOG_ERROR, "a job is too large to be told to who watches it", LOG_S("job", w->id));
+    bool again = r < 0 && r != -ENOBUFS && r != -EPIPE;
+    if (r != 0 && !again)
         end(w);
-    return r < 0 && r != -EPIPE;
+    return again;
 }
 
 static void *run(void *arg)
 {
     struct job_watches *all = arg;
+    int64_t until_ms;
     bool gone;
     pthread_mutex_lock(&all->lock);
     for (;;) {
-        struct watch *w = next_changed(all, &gone);
+        struct watch *w = next_changed(all, &gone, &until_ms);
         if (!w && all->stopping)
             break;
         if (!w) {
-            (void)pthread_cond_wait(&all->change, &all->lock);
+            await_news(all, until_ms);
             continue;
         }
+        w->again_at_ms = 0;
         pthread_mutex_unlock(&all->lock);
         bool again = serve(w, gone);
         pthread_mutex_lock(&all->lock);
         if (again) {
-            wait_a_while(all);
+            w->again_at_ms = clock_monotonic_ms() + RETRY_MS;
             w->changed = true;
         }
     }

@@ -124,27 +124,33 @@ void handlers_close(struct handlers *h)
     free(h);
 }
 
-/* Jobs of a queue for which there is no handler at all wait for a program that has one. */
-static unsigned known_queues(void)
+static int64_t concurrency_of(const struct config *cfg, enum queue_name queue)
 {
-    unsigned known = 0;
-    for (size_t i = 0; i + 1 < KINDS; i++)
-        known |= 1U << kinds[i].handler.queue;
-    return known;
-}
-
-int handlers_start_worker(const struct job_services *services, unsigned queues, struct queue_worker **ret)
-{
-    const struct config *cfg = services->cfg;
     const int64_t concurrency[QUEUES] = {
         [QUEUE_MEDIA] = cfg->worker_concurrency_media,
         [QUEUE_SCRAPE] = cfg->worker_concurrency_scrape,
         [QUEUE_ONBOARDING] = cfg->worker_concurrency_onboarding,
     };
+    return concurrency[queue];
+}
+
+/* Jobs of a queue for which there is no handler at all wait for a program that has one. */
+unsigned handlers_queues(const struct config *cfg)
+{
+    unsigned queues = 0;
+    for (size_t i = 0; i + 1 < KINDS; i++)
+        if (concurrency_of(cfg, kinds[i].handler.queue) > 0)
+            queues |= 1U << kinds[i].handler.queue;
+    return queues;
+}
+
+int handlers_start_worker(const struct job_services *services, unsigned queues, struct queue_worker **ret)
+{
+    const struct config *cfg = services->cfg;
     struct queue_worker_options options = {.queue = services->queue};
-    queues &= known_queues();
+    queues &= handlers_queues(cfg);
     for (int i = 0; i < QUEUES; i++)
-        options.concurrency[i] = queues & (1U << i) ? (int)concurrency[i] : 0;
+        options.concurrency[i] = queues & (1U << i) ? (int)concurrency_of(cfg, (enum queue_name)i) : 0;
     if (options.concurrency[QUEUE_MEDIA] > 0)
         media_work_sweep(cfg);
     return queue_worker_start(&options, ret);

@@ -31,8 +31,11 @@ int handlers_open(const struct job_services *services, struct handlers **ret);
 /* No job may run any more, and none be cancelled. NULL is nothing. */
 void handlers_close(struct handlers *h);
 
-/* A worker with the concurrency that the settings say, of the queues in `queues` (bits 1 << enum queue_name).
- * 0 or negative errno with a log line. */
+/* The queues (bits 1 << enum queue_name) that have handlers, and whose worker the settings don't turn off. */
+unsigned handlers_queues(const struct config *cfg);
+
+/* A worker with the concurrency that the settings say, of the queues in `queues` (bits). 0 or negative errno
+ * with a log line. */
 struct queue_worker;
 int handlers_start_worker(const struct job_services *services, unsigned queues, struct queue_worker **ret);
 

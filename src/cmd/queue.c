@@ -155,7 +155,21 @@ static json_t *describe(const struct queue_info *i)
                      "started_at", i->started_at, "finished_at", i->finished_at, "run_at", i->run_at);
 }
 
-static int print_jobs(const struct cmd_env *env, const struct queue_info *infos, size_t n)
+/* Others' words, as one line that moves no cursor: control characters (C0, DEL, C1) become '?'. */
+static const char *plain(struct arena *a, const char *text)
+{
+    char *copy = arena_strdup(a, text ? text : "");
+    for (unsigned char *c = (unsigned char *)copy; c && *c; c++) {
+        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (c1)
+            *c++ = '?';
+        if (c1 || *c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
+    return copy ? copy : "?";
+}
+
+static int print_jobs(const struct cmd_env *env, const struct queue_info *infos, size_t n, struct arena *a)
 {
     _cleanup_json_ json_t *all = json_array();
     if (!env->json)
@@ -163,8 +177,8 @@ static int print_jobs(const struct cmd_env *env, const struct queue_info *infos,
     for (size_t i = 0; i < n; i++) {
         const struct queue_info *j = &infos[i];
         if (!env->json)
-            printf("%-44s  %-15s  %-24s  %-11s  %3d%%  %s\n", j->id, queue_name_text(j->queue), j->operation,
-                   job_state_text(j->state), j->progress, j->error ? j->error : "");
+            printf("%-44s  %-15s  %-24s  %-11s  %3d%%  %s\n", plain(a, j->id), queue_name_text(j->queue),
+                   plain(a, j->operation), job_state_text(j->state), j->progress, plain(a, j->error));
         else if (json_array_append_new(all, describe(j)) < 0)
             return cmd_fail("out of memory");
     }
@@ -186,7 +200,7 @@ static int jobs(struct cmd_env *env, int argc, char **argv)
         return CMD_FAILED;
     arena_init(&a, ARENA_MAX);
     r = queue_list(q, &filter, &a, &infos, &n);
-    r = r < 0 ? fail_queues(r) : print_jobs(env, infos, n);
+    r = r < 0 ? fail_queues(r) : print_jobs(env, infos, n, &a);
     arena_free(&a);
     return r;
 }

@@ -120,6 +120,8 @@ static int work(struct cmd_env *env, unsigned queues)
     _cleanup_(db_closeP) struct db *db = NULL;
     if (cmd_open_store(env, &db) < 0)
         return CMD_FAILED;
+    if (!(queues & handlers_queues(run.services.cfg)))
+        return cmd_fail("there is nothing to do: WORKER_CONCURRENCY_... of every queue asked for is 0");
     run.services.db = db;
     if (open_vault(&run) != 0)
         return CMD_FAILED;

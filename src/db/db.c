@@ -190,6 +190,15 @@ int db_now(struct db_conn *c, int64_t *ret_ms)
     return r < 0 ? r : 0;
 }
 
+int db_now_text(struct db_conn *c, int64_t offset_ms, char ret[ISO_TIME_LEN])
+{
+    int64_t now_ms;
+    int r = db_now(c, &now_ms);
+    if (r == 0)
+        clock_format_iso(now_ms + offset_ms, ret);
+    return r;
+}
+
 int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, int64_t *ret_id)
 {
     int64_t id;

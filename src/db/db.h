@@ -31,6 +31,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -144,6 +145,9 @@ int db_insert(struct db_conn *c, const char *sql, const struct db_value *args, s
 /* The store's clock, which is the same for all its users, in milliseconds since the epoch. Two calls in one
  * unit may differ. */
 int db_now(struct db_conn *c, int64_t *ret_ms);
+
+/* The same as text (clock_format_iso), so much later, or earlier where offset_ms is negative. */
+int db_now_text(struct db_conn *c, int64_t offset_ms, char ret[ISO_TIME_LEN]);
 
 /* Starts a query; then while ((r = db_next(rows)) > 0) …: 1 a row, 0 the end, or negative errno. */
 int db_query(struct db_conn *c, const char *sql, const struct db_value *args, size_t n, struct db_rows **ret);

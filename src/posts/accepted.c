@@ -74,9 +74,7 @@ static int reinforce(struct db_conn *c, const char *user_id, const json_t *cited
     char now[ISO_TIME_LEN];
     const char *id;
     json_t *yes;
-    int64_t now_ms = 0;
-    int r = db_now(c, &now_ms);
-    clock_format_iso(now_ms, now);
+    int r = db_now_text(c, 0, now);
     json_object_foreach ((json_t *)cited, id, yes)
         if (r >= 0)
             r = db_exec(c,

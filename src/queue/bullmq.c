@@ -194,9 +194,8 @@ static int ask_unit(struct db_conn *c, void *arg)
 {
     struct asking *k = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int64_t now_ms;
     char now[ISO_TIME_LEN];
-    int r = db_now(c, &now_ms);
+    int r = db_now_text(c, 0, now);
     if (r == 0)
         r = db_query(c, "SELECT queue, state FROM queue_jobs WHERE id = ?1", DB_ARGS(DB_TEXT(k->id)), &rows);
     if (r == 0)
@@ -209,7 +208,6 @@ static int ask_unit(struct db_conn *c, void *arg)
     r = queue_name_parse(db_text(rows, 0), &k->queue);
     if (r < 0)
         return r;
-    clock_format_iso(now_ms, now);
     r = db_exec(c, "UPDATE queue_jobs SET cancelled_at = coalesce(cancelled_at, ?2) WHERE id = ?1",
                 DB_ARGS(DB_TEXT(k->id), DB_TEXT(now)), NULL);
     return r < 0 ? r : 1;

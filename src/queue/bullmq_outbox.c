@@ -176,12 +176,10 @@ static int gather_unit(struct db_conn *c, void *arg)
 {
     struct gathering *g = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int64_t now_ms;
     char before[ISO_TIME_LEN];
-    int r = db_now(c, &now_ms);
+    int r = db_now_text(c, -RELAY_AFTER_MS, before);
     if (r < 0)
         return r;
-    clock_format_iso(now_ms - RELAY_AFTER_MS, before);
     r = db_query(c, OUTGOING " WHERE o.date_created < ?1 ORDER BY o.id LIMIT ?2",
                  DB_ARGS(DB_TEXT(before), DB_INT(RELAY_BATCH)), &rows);
     g->n = 0;

@@ -303,12 +303,10 @@ static int write_again(struct db_conn *c, const struct change *k)
 
 static int write_change(struct db_conn *c, const struct change *k, struct arena *a, struct queue_job *job)
 {
-    int64_t now_ms;
     char now[ISO_TIME_LEN];
-    int r = db_now(c, &now_ms);
+    int r = db_now_text(c, 0, now);
     if (r < 0)
         return r;
-    clock_format_iso(now_ms, now);
     if (k->add_again)
         return write_again(c, k);
     bool ends = k->sight.seen == SEEN_COMPLETED || k->sight.seen == SEEN_FAILED;

@@ -25,13 +25,11 @@
 int embedded_add_in(struct queue *q, struct db_conn *c, const struct queue_add *job)
 {
     (void)q;
-    int64_t now_ms = 0;
     char run_at[ISO_TIME_LEN];
     bool delayed = job->delay_ms > 0;
-    int r = delayed ? db_now(c, &now_ms) : 0;
+    int r = delayed ? db_now_text(c, job->delay_ms, run_at) : 0;
     if (r < 0)
         return r;
-    clock_format_iso(now_ms + job->delay_ms, run_at);
     r = db_exec(c,
                 "INSERT INTO queue_jobs (id, queue, operation, user_id, media_job_id, data, state, priority,"
                 " max_attempts, run_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -307,12 +305,10 @@ struct postponing {
 static int postpone_unit(struct db_conn *c, void *arg)
 {
     const struct postponing *p = arg;
-    int64_t now_ms;
     char run_at[ISO_TIME_LEN];
-    int r = db_now(c, &now_ms);
+    int r = db_now_text(c, p->delay_ms, run_at);
     if (r < 0)
         return r;
-    clock_format_iso(now_ms + p->delay_ms, run_at);
     return db_exec(c,
                    "UPDATE queue_jobs SET state = 'delayed', run_at = ?2 WHERE id = ?1 AND state = 'waiting'",
                    DB_ARGS(DB_TEXT(p->id), DB_TEXT(run_at)), NULL);
@@ -323,7 +319,8 @@ static void postpone(struct queue *q, const char *id, int why)
     struct postponing p = {id, POSTPONE_MS};
     log_event(LOG_ERROR, "a job can't begin, and is put off", LOG_S("job", id),
               LOG_S("error", strerror(-why)));
-    (void)db_write(q->db, postpone_unit, &p); /* else it is tried again at once, which is no worse */
+    if (db_write(q->db, postpone_unit, &p) >= 0) /* else it is tried again at once, which is no worse */
+        queue_changed(q, id);
 }
 
 static void tell_step(struct queue *q, const struct queue_step *step)

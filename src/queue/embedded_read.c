@@ -8,11 +8,12 @@
 #include <string.h>
 
 #define INFO \
-    "SELECT id, operation, user_id, media_job_id, data, result, error, created_at, started_at, finished_at," \
-    " run_at, queue, state, priority, progress, attempts, max_attempts, stalled_count," \
+    "SELECT id, operation, user_id, media_job_id, result, error, created_at, started_at, finished_at, " \
+    "run_at," \
+    " queue, state, priority, progress, attempts, max_attempts, stalled_count," \
     " CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END FROM queue_jobs"
 enum {
-    TEXTS = 11,
+    TEXTS = 10,
     QUEUE_COL = TEXTS,
     STATE_COL,
     PRIORITY_COL,
@@ -33,9 +34,9 @@ static int read_state(const char *text, int priority, enum job_state *ret)
 
 static int read_info(struct db_rows *rows, struct arena *a, struct queue_info *ret)
 {
-    const char **texts[TEXTS] = {&ret->id,         &ret->operation,   &ret->user_id, &ret->media_job_id,
-                                 &ret->data,       &ret->result,      &ret->error,   &ret->created_at,
-                                 &ret->started_at, &ret->finished_at, &ret->run_at};
+    const char **texts[TEXTS] = {&ret->id,          &ret->operation, &ret->user_id,    &ret->media_job_id,
+                                 &ret->result,      &ret->error,     &ret->created_at, &ret->started_at,
+                                 &ret->finished_at, &ret->run_at};
     for (int i = 0; i < TEXTS; i++)
         if (!(*texts[i] = db_text_dup(rows, i, a)) && !db_is_null(rows, i))
             return -ENOMEM;

@@ -104,8 +104,10 @@ static int make_due(struct keeping *k)
     do {
         k->changed = 0;
         r = db_write(k->q->db, due_unit, k);
-        if (r >= 0 && k->changed > 0)
+        if (r >= 0 && k->changed > 0) {
             k->u->fresh |= k->u->queues;
+            queue_changed(k->q, NULL); /* they wait now, some perhaps for long */
+        }
     } while (r >= 0 && k->changed == DUE_BATCH);
     return r < 0 ? r : 0;
 }
@@ -185,6 +187,7 @@ static int take_back_stalled(struct keeping *k)
     int first = 0;
     k->after_seq = 0;
     for (int i = 0; i < STALLED_BATCH; i++) {
+        k->id[0] = '\0'; /* a unit that doesn't begin blames nobody */
         int r = db_write(k->q->db, stalled_unit, k);
         if (r == 0 || (r < 0 && !k->id[0]))
             return r < 0 ? r : first;

@@ -147,6 +147,7 @@ struct queue {
     pthread_cond_t change;
     struct queue_watch *watches;
     pthread_t watcher; /* begun with the first watch */
+    int64_t seen;      /* the engine's version that those who watch know of */
     bool watching, closing, started;
 
     pthread_mutex_t worker_lock;

@@ -12,10 +12,9 @@
 #include <string.h>
 #include <utlist.h>
 
-#define TICK_MS 250        /* between rounds: how late another process's news may be */
-#define NOTE_EVERY_MS 500  /* a job's notes */
-#define AGAIN_MS 1000      /* after a failure */
-#define UNSETTLED_MS 60000 /* what can't be settled for so long is given up */
+#define TICK_MS 250       /* between rounds: how late another process's news may be */
+#define NOTE_EVERY_MS 500 /* a job's notes */
+#define AGAIN_MS 1000     /* after a failure */
 #define TRIM_EVERY_MS 60000
 #define TRIM_AFTER 500 /* or after so many ends */
 #define GAUGES_EVERY_MS 10000
@@ -33,12 +32,6 @@ struct lease_round {
 
 /* ---- leases and cancels */
 
-static bool wants_renewal(const struct lease_round *k, const struct work *w)
-{
-    bool given_up = w->place == WORK_ENDED && k->now_ms - w->placed_ms > UNSETTLED_MS;
-    return k->now_ms >= w->renew_at_ms && !given_up;
-}
-
 static void take_leases(struct lease_round *k)
 {
     struct work *w;
@@ -46,7 +39,7 @@ static void take_leases(struct lease_round *k)
     pthread_mutex_lock(&k->worker->lock);
     DL_FOREACH2(k->worker->works, w, all_next)
     {
-        bool renew = wants_renewal(k, w), seen = w->seen_in_round == k->number;
+        bool renew = k->now_ms >= w->renew_at_ms, seen = w->seen_in_round == k->number;
         if (k->n == QUEUE_BATCH || seen || w->place == WORK_SETTLING || !(renew || k->news))
             continue;
         w->seen_in_round = k->number;

@@ -308,7 +308,6 @@ void queue_changed(struct queue *q, const char *id)
 static void *watch(void *arg)
 {
     struct queue *q = arg;
-    int64_t seen = q->engine->version(q);
     pthread_mutex_lock(&q->lock);
     while (!q->closing) {
         struct timespec until = clock_deadline(WATCH_TICK_MS);
@@ -318,10 +317,10 @@ static void *watch(void *arg)
             (void)pthread_cond_wait(&q->change, &q->lock);
         int64_t version = q->engine->version(q);
         struct queue_watch *w;
-        if (version != seen)
+        if (version != q->seen)
             DL_FOREACH (q->watches, w)
                 w->changed(w->ctx);
-        seen = version;
+        q->seen = version;
     }
     pthread_mutex_unlock(&q->lock);
     return NULL;
@@ -332,6 +331,7 @@ static int start_watching(struct queue *q)
 {
     if (q->watching)
         return 0;
+    q->seen = q->engine->version(q); /* before the first watch looks */
     int r = pthread_create(&q->watcher, NULL, watch, q);
     if (r != 0)
         return -r;

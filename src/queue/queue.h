@@ -123,7 +123,7 @@ struct queue_info {
     const char *user_id, *media_job_id; /* may be NULL */
     int priority, progress, attempts, max_attempts, stalled;
     bool cancelled;                      /* it was asked to end */
-    const char *data, *result, *error;   /* the first two JSON text; the last two may be NULL */
+    const char *result, *error;          /* the first JSON text; may be NULL */
     const char *created_at, *started_at; /* ISO 8601; the latter NULL before its first attempt */
     const char *finished_at, *run_at;    /* NULL while it isn't finished; while it isn't delayed */
 };

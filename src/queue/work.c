@@ -93,6 +93,19 @@ static void fail_for_good(struct work *w, const char *why)
     (void)snprintf(w->shown.error, sizeof w->shown.error, "%s", why);
 }
 
+/* Whether a text of JSON holds an escaped NUL, which jsonb refuses: its backslash isn't itself escaped. */
+static bool holds_nul(const char *json)
+{
+    for (const char *at = json; (at = strstr(at, "\\u0000")); at++) {
+        size_t before = 0;
+        while (at - json > (ptrdiff_t)before && at[-1 - (ptrdiff_t)before] == '\\')
+            before++;
+        if (before % 2 == 0)
+            return true;
+    }
+    return false;
+}
+
 static void write_result(struct work *w)
 {
     w->result_text = json_dumps(w->shown.result, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -100,7 +113,7 @@ static void write_result(struct work *w)
         fail_for_good(w, "The result can't be written as JSON");
     else if (strlen(w->result_text) > WORK_RESULT_MAX)
         fail_for_good(w, "The result is too large");
-    else if (strstr(w->result_text, "\\u0000")) /* jsonb refuses it */
+    else if (holds_nul(w->result_text))
         fail_for_good(w, "The result holds a NUL character");
 }
 

@@ -73,7 +73,8 @@ struct queue_worker {
     struct work *works; /* all */
     bool look;          /* something may have changed: the lease thread is to look */
     bool quiesced, hastened, closing, leases_closing;
-    int64_t finished; /* jobs that ended here since finished ones were trimmed */
+    int64_t finished;     /* jobs that ended here since finished ones were trimmed */
+    int64_t unsettled_ms; /* how long an end that can't be stored is tried again */
 };
 
 /* A work for a claim, which it owns from then on: one reference. NULL without memory. */

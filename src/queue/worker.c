@@ -5,7 +5,8 @@
  *
  * As long as jobs take milliseconds, a lane claims some ahead of its runners; one that isn't begun in time
  * (a long one came in between) is handed back, so that others may have it. A step that fails is done again in
- * parts: each settlement alone, so that one whose handler refuses doesn't hold up the others.
+ * parts: each settlement alone, and those that fail again later without claims, so that one whose handler
+ * refuses doesn't hold up the others.
  *
  * Locks: queue->worker_lock, then worker->lock; none is held while the engine or a handler is asked. */
 #include "queue/worker.h"
@@ -24,6 +25,7 @@
 #define SLOW_US 1000000    /* a lane whose jobs turned out to be long */
 #define AGAIN_MS 500       /* after a step that failed */
 #define IDLE_MS 1000
+#define UNSETTLED_MS 60000      /* what can't be settled for so long is given up */
 #define SETTLE_PATIENCE_MS 5000 /* of a worker that stops, once its handlers have returned */
 
 static const char *const lane_names[QUEUES] = {
@@ -63,11 +65,11 @@ static void learn_duration(struct lane *lane, int64_t us)
     lane->average_us = lane->average_us < 0 ? us : (lane->average_us * 7 + us) / 8;
 }
 
-/* The next job of the lane; NULL at the end. With the lock. */
+/* The next job of the lane; NULL at the end. What is here when the worker stops goes back. With the lock. */
 static struct work *await_job(struct lane *lane)
 {
     struct work *w = NULL;
-    while (!lane->worker->closing && !(w = take_buffered(lane)))
+    while (!lane->worker->closing && (lane->worker->quiesced || !(w = take_buffered(lane))))
         pthread_cond_wait(&lane->wake, &lane->worker->lock);
     if (w) {
         place(w, WORK_RUNNING);
@@ -140,17 +142,18 @@ static void return_stale(struct lane *lane, int64_t now_ms)
     }
 }
 
-static size_t take_ended(struct lane *lane, int64_t now_ms, struct work *ret[QUEUE_BATCH])
+/* What has ended: what is new, or (again) what was put off and is due. */
+static size_t take_ended(struct lane *lane, int64_t now_ms, bool again, struct work *ret[QUEUE_BATCH])
 {
     size_t n = 0;
     struct work *w, *next;
     DL_FOREACH_SAFE (lane->ended, w, next) {
         if (n == QUEUE_BATCH)
             break;
-        if (w->noting || now_ms < w->settle_at_ms)
+        if (w->noting || now_ms < w->settle_at_ms || (w->settle_at_ms > 0) != again)
             continue;
         DL_DELETE(lane->ended, w);
-        place(w, WORK_SETTLING);
+        w->place = WORK_SETTLING; /* placed_ms goes on to say when it ended */
         ret[n++] = w;
     }
     return n;
@@ -177,12 +180,12 @@ static void dismiss(struct queue_worker *worker, struct work *w)
     pthread_mutex_unlock(&worker->lock);
 }
 
-/* It couldn't be settled: again later, while the lease lasts. */
+/* It couldn't be settled: again later, while the lease lasts, which is renewed for a while. */
 static void put_off(struct queue_worker *worker, struct lane *lane, struct work *w)
 {
     pthread_mutex_lock(&worker->lock);
     int64_t now_ms = clock_monotonic_ms(), since_ms = w->placed_ms;
-    bool over = now_ms >= w->good_until_ms;
+    bool over = now_ms >= w->good_until_ms || now_ms - since_ms >= worker->unsettled_ms;
     w->settle.lost = over;
     if (!over) {
         put_ended(lane, w);
@@ -280,28 +283,55 @@ static void take_last_notes(struct work *w)
     w->settle.n_lines = w->last.n_lines;
 }
 
-/* A step of the lane, if there is anything to do: whether there was. */
-static bool move_lane(struct lane *lane)
+/* Those that are still ours, each with its last notes. */
+static size_t make_ready(struct lane *lane, struct work **works, size_t n)
+{
+    n = drop_lost(lane, works, n);
+    for (size_t i = 0; i < n; i++)
+        take_last_notes(works[i]);
+    return n;
+}
+
+/* New ends and claims, in one step. Each of these says whether there was anything to do. */
+static bool settle_and_claim(struct lane *lane)
 {
     struct queue_worker *worker = lane->worker;
     struct work *works[QUEUE_BATCH];
     pthread_mutex_lock(&worker->lock);
     int64_t now_ms = clock_monotonic_ms();
     return_stale(lane, now_ms);
-    size_t n = take_ended(lane, now_ms, works), want = claims_wanted(lane, now_ms);
+    size_t n = take_ended(lane, now_ms, false, works), want = claims_wanted(lane, now_ms);
     if (want > 0)
         lane->fresh = false;
     pthread_mutex_unlock(&worker->lock);
     if (n == 0 && want == 0)
         return false;
-    n = drop_lost(lane, works, n);
-    for (size_t i = 0; i < n; i++)
-        take_last_notes(works[i]);
+    n = make_ready(lane, works, n);
     int r = n > 0 || want > 0 ? do_step(lane, works, n, want) : 0;
     note_failure(lane, r);
     for (size_t i = 0; r < 0 && i < n; i++)
         settle_alone(lane, works[i]);
     return true;
+}
+
+/* Ends that were put off: apart from the claims, which must not fail with them. */
+static bool settle_again(struct lane *lane)
+{
+    struct work *works[QUEUE_BATCH];
+    pthread_mutex_lock(&lane->worker->lock);
+    size_t taken = take_ended(lane, clock_monotonic_ms(), true, works);
+    pthread_mutex_unlock(&lane->worker->lock);
+    size_t n = make_ready(lane, works, taken);
+    int r = n > 1 ? do_step(lane, works, n, 0) : -EAGAIN;
+    for (size_t i = 0; r < 0 && i < n; i++)
+        settle_alone(lane, works[i]);
+    return taken > 0;
+}
+
+static bool move_lane(struct lane *lane)
+{
+    bool moved = settle_and_claim(lane);
+    return settle_again(lane) || moved;
 }
 
 /* ---- the thread of moves */
@@ -470,6 +500,7 @@ int queue_worker_start(const struct queue_worker_options *options, struct queue_
     if (!worker)
         return log_error(-ENOMEM, "start the worker");
     worker->q = options->queue;
+    worker->unsettled_ms = UNSETTLED_MS;
     pthread_mutex_init(&worker->lock, NULL);
     cond_init(&worker->moves);
     cond_init(&worker->leases);

@@ -59,11 +59,6 @@ bool page_act(struct run *run, const char *instruction, json_t *variables);
  * reference to an object of those that were given, in their types, texts within PAGE_TEXT_MAX. */
 bool page_read(struct run *run, const char *instruction, const char *properties, json_t **ret);
 
-/* ---- the store */
-
-/* The store's time as text, inside a unit. 0 or its error. */
-int unit_now(struct db_conn *c, char ret[ISO_TIME_LEN]);
-
 /* ---- people */
 
 /* Whether the job waits for a person: 1 yes, 0 no (or it is resolved), -ETIMEDOUT for too long, or the

@@ -62,7 +62,7 @@ static int save_unit(struct db_conn *c, void *arg)
     _cleanup_json_ json_t *meta = NULL;
     int r = read_post(c, p, &meta);
     if (r == 0)
-        r = unit_now(c, now);
+        r = db_now_text(c, 0, now);
     if (r < 0)
         return r == -ENOENT ? 0 : r; /* deleted meanwhile */
     if (json_object_set_new(meta, "performance", json_pack("{s:s, s:O}", "at", now, "shown", p->figures)) < 0)

@@ -61,7 +61,7 @@ static int save_unit(struct db_conn *c, void *arg)
     const struct node *n = arg;
     int64_t changed = 0;
     char now[ISO_TIME_LEN], id[UUID_SIZE];
-    int r = unit_now(c, now);
+    int r = db_now_text(c, 0, now);
     db_concerns(c, n->user_id);
     if (r == 0)
         r = lock_profile(c, n, &changed);
@@ -170,7 +170,7 @@ static int moved(struct db_conn *c, const struct queue_job *job, enum queue_move
     char now[ISO_TIME_LEN];
     (void)result;
     (void)error;
-    int r = id ? unit_now(c, now) : 0;
+    int r = id ? db_now_text(c, 0, now) : 0;
     if (r < 0 || !id)
         return r;
     return db_exec(

@@ -67,7 +67,7 @@ static int begin_unit(struct db_conn *c, void *arg)
     const struct post *p = arg;
     int64_t changed = 0;
     char now[ISO_TIME_LEN];
-    int r = unit_now(c, now);
+    int r = db_now_text(c, 0, now);
     if (r == 0)
         r = db_exec(c,
                     "UPDATE browser_jobs SET submit_begun_at = ?1 WHERE job_id = ?2 AND submit_begun_at IS "
@@ -235,7 +235,7 @@ static int decide(struct db_conn *c, const struct queue_job *job, enum queue_mov
                   const struct fate *fate, const json_t *result, const char *error)
 {
     char now[ISO_TIME_LEN];
-    int r = unit_now(c, now);
+    int r = db_now_text(c, 0, now);
     if (r < 0)
         return r;
     return move == QUEUE_COMPLETED ? say_posted(c, fate, result, now)

@@ -23,15 +23,6 @@ static const struct operation *find(const char *name)
     return NULL;
 }
 
-int unit_now(struct db_conn *c, char ret[ISO_TIME_LEN])
-{
-    int64_t now_ms;
-    int r = db_now(c, &now_ms);
-    if (r == 0)
-        clock_format_iso(now_ms, ret);
-    return r;
-}
-
 static bool may_go_on(struct run *run)
 {
     int r = hitl_waits(run->scrape->db, run->work->job.id);

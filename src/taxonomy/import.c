@@ -303,15 +303,13 @@ static int write_edges(struct work *w)
 int taxonomy_import_in(struct db_conn *c, const struct taxonomy_file *file, struct taxonomy_import *run)
 {
     _cleanup_(release) struct work w = {.file = file, .run = run, .c = c};
-    int64_t now = 0;
     w.total = (int64_t)(file->n_nodes + file->n_edges);
     run->dimensions = (struct taxonomy_counts){.read = (int64_t)file->n_dimensions};
     run->nodes = (struct taxonomy_counts){.read = (int64_t)file->n_nodes};
     run->edges = (struct taxonomy_counts){.read = (int64_t)file->n_edges};
     run->aliases = (struct taxonomy_counts){0};
     arena_init(&w.arena, ARENA_MAX);
-    int r = db_now(c, &now);
-    clock_format_iso(now, w.now);
+    int r = db_now_text(c, 0, w.now);
     for (size_t i = 0; i < ARRAY_LEN(known) && r >= 0; i++)
         r = read_known(&w, known[i].sql, known[i].form);
     if (r >= 0)

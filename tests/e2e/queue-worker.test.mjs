@@ -9,7 +9,7 @@ import { removeDir } from '../support/dirs.mjs';
 import { exitWithin, startGenie } from '../support/genie.mjs';
 import { LIMIT_MS, completed, enqueued, gate, jobOf, newJob, stored, uploadId } from '../support/jobs.mjs';
 import { gradient } from '../support/pictures.mjs';
-import { eventually } from '../support/talk.mjs';
+import { eventually, sql } from '../support/talk.mjs';
 
 describe('workers and queues', () => {
     let held, server, anna, photo;
@@ -68,6 +68,11 @@ describe('workers and queues', () => {
         const worker = startWorker();
         await completed(server, anna, id);
         assert.equal(stored(server, id).outputs.length, 1);
+        const { log, startedAt, finishedAt, ...job } = await jobOf(server, anna, id);
+        assert.equal(job.attempts, 1);
+        sql(server, `DELETE FROM queue_jobs WHERE media_job_id = '${id}'`); // as when it was kept long enough
+        const old = await jobOf(server, anna, id);
+        assert.deepEqual({ ...old, ...job, createdAt: old.createdAt }, old);
         for (const each of [other, worker]) {
             each.kill('SIGTERM');
             await endsWell(each);
@@ -90,6 +95,22 @@ describe('workers and queues', () => {
         assert.deepEqual([(await stats()).waiting, (await stats()).paused], [0, false]);
         worker.kill('SIGTERM');
         await endsWell(worker);
+    });
+
+    test('what a site said of a job moves no cursor of who lists them', async () => {
+        const id = await added();
+        const said = '\x1b[2J\u009b31mgone\nna\u00efve\x7f';
+        sql(server, `UPDATE queue_jobs SET state = 'failed', error = '${said}' WHERE media_job_id = '${id}'`);
+        const { stdout } = await server.cli(['queue', 'jobs', '--state', 'failed']);
+        assert.equal(stdout.split('\n')[1].split('%  ')[1], '?[2J??31mgone?na\u00efve?');
+        const [job] = JSON.parse((await server.cli(['queue', 'jobs', '--state', 'failed', '--json'])).stdout);
+        assert.equal(job.error, said);
+    });
+
+    test('a worker whose queues are all turned off says so', async () => {
+        const env = { WORKER_CONCURRENCY_SCRAPE: '0' };
+        const { stderr } = await server.cli(['worker', '--queues', 'scrape-jobs'], { env, expect: 1 });
+        assert.match(stderr, /WORKER_CONCURRENCY/);
     });
 
     test('what is not there is a usage error', async () => {

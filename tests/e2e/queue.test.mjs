@@ -499,6 +499,35 @@ describe('the queue', () => {
             }
         });
 
+        test('one with the largest result and log is told, and holds up no other', async () => {
+            const large = await waiting();
+            const { id } = await waiting();
+            await cancel(server, anna, large.id);
+            const [many, type] = server.databaseUrl
+                ? ["repeat('x', 1048000)", '::jsonb']
+                : ["replace(hex(zeroblob(1048000)), '00', 'x')", ''];
+            sql(
+                server,
+                `UPDATE queue_jobs SET state = 'completed', error = NULL,
+                    result = ('{"text":"' || ${many} || '"}')${type} WHERE id = '${large.run}'`,
+            );
+            sql(
+                server,
+                `INSERT INTO queue_job_logs (job_id, line)
+                    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+                    SELECT '${large.run}', '${'"'.repeat(1000)}' FROM n`,
+            );
+            const told = await follow(server, anna, large.id);
+            const other = await follow(server, anna, id);
+            assert.equal((await other.next()).json.state, 'prioritized');
+            await told.ended();
+            assert.deepEqual(told.events.map(({ json }) => [json.state, json.result.text.length, json.log.length]), [
+                ['completed', 1_048_000, 200],
+            ]);
+            await cancel(server, anna, id);
+            await other.ended();
+        });
+
         test('is nobody else\'s, nor a chat that could be stopped', async () => {
             const { id } = await waiting();
             assert.equal((await follow(server, bert, id)).status, 404);

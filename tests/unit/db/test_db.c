@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#define HOUR (INT64_C(3600) * 1000)
+
 static int set_up(void **state)
 {
     (void)store_set_up(state);
@@ -29,6 +31,24 @@ static int64_t items(struct store *s)
 }
 
 /* --- reading and writing ---------------------------------------------------------------------------- */
+
+static int read_times(struct db_conn *c, void *arg)
+{
+    char(*texts)[ISO_TIME_LEN] = arg;
+    int r = db_now_text(c, 0, texts[0]);
+    return r == 0 ? db_now_text(c, -HOUR, texts[1]) : r;
+}
+
+static void the_stores_time_as_text(void **state)
+{
+    struct store *s = *state;
+    char texts[2][ISO_TIME_LEN];
+    int64_t now_ms, before_ms;
+    assert_int_equal(db_read(s->db, read_times, texts), 0);
+    assert_int_equal(clock_parse_iso(texts[0], &now_ms), 0);
+    assert_int_equal(clock_parse_iso(texts[1], &before_ms), 0);
+    assert_true(now_ms - before_ms > HOUR - 60000 && now_ms - before_ms <= HOUR);
+}
 
 static void *insert_from_another_thread(void *db)
 {
@@ -489,6 +509,7 @@ static void what_was_written_is_there_after_a_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(the_stores_time_as_text),
         TEST(a_read_sees_one_snapshot),
         TEST(a_look_is_one_select),
         TEST(a_negative_result_undoes_the_unit_and_is_passed_on),

@@ -405,6 +405,28 @@ static void a_delayed_job_waits_for_its_time(void **state)
     arena_free(&a);
 }
 
+static void count_call(void *ctx)
+{
+    (void)atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+static void who_watches_a_delayed_job_hears_when_it_waits(void **state)
+{
+    struct jobs *k = *state;
+    struct queue_add later = {.id = "a-1", .operation = "x", .delay_ms = 3600000};
+    struct queue_watch *watch;
+    atomic_int calls = 0;
+    assert_int_equal(add_all(k->q, k->db, &later, 1), 0);
+    run_sql(k->db, "UPDATE queue_jobs SET run_at = '2020-01-01T00:00:00.000Z'");
+    store_await_listening(k->db);
+    assert_int_equal(queue_watch(k->q, "a-1", count_call, &calls, &watch), 0);
+    int before = atomic_load(&calls);
+    (void)keep_up(k, false);
+    assert_true(atomic_load(&calls) > before);
+    assert_int_equal(state_of(k, "a-1"), JOB_WAITING);
+    queue_unwatch(k->q, watch);
+}
+
 static void the_upkeep_knows_when_the_next_is_due(void **state)
 {
     struct jobs *k = *state;
@@ -741,6 +763,7 @@ int main(void)
         TEST(a_stalled_one_that_refuses_holds_up_nobody),
         TEST(one_whose_beginning_is_refused_lets_others_pass),
         TEST(a_delayed_job_waits_for_its_time),
+        TEST(who_watches_a_delayed_job_hears_when_it_waits),
         TEST(the_upkeep_knows_when_the_next_is_due),
         TEST(a_retry_is_an_attempt_and_a_return_is_none),
         TEST(what_waits_is_cancelled_at_once),

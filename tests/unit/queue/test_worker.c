@@ -2,6 +2,9 @@
 /* Workers and their threads: what runs, how often, and what becomes of it. */
 #include "jobs.h"
 
+#include "queue/work.h"
+
+#include <limits.h>
 #include <pthread.h>
 
 /* What the handlers here share with the test. */
@@ -58,6 +61,8 @@ static void run(void *ctx, struct queue_work *work)
         tell(work);
     else if (strcmp(operation, "badly") == 0)
         work->result = json_stringn_nocheck("a\0b", 3);
+    else if (strcmp(operation, "oddly") == 0)
+        work->result = json_pack("[s, s]", "\\u0000", "x\\\\u0000");
     if (work->verdict == WORK_RETRY)
         (void)snprintf(work->error, sizeof work->error, "broken \xff text");
     (void)atomic_fetch_sub(&now.running, 1);
@@ -80,7 +85,21 @@ static int reluctant(struct db_conn *c, void *ctx, const struct queue_job *job, 
     return write_move(c, ctx, job, move, result, error, finish);
 }
 
+/* Its end takes as long as the test wants. */
+static atomic_int hold, holding;
+
+static int held(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
+                const json_t *result, const char *error, void *finish)
+{
+    if (move == QUEUE_COMPLETED)
+        atomic_store(&holding, 1);
+    while (move == QUEUE_COMPLETED && atomic_load(&hold))
+        usleep(2000);
+    return write_move(c, ctx, job, move, result, error, finish);
+}
+
 static const struct queue_handler handlers[] = {
+    {.queue = QUEUE_MEDIA, .operation = "held", .run = run, .moved = held, .done = done},
     {.queue = QUEUE_MEDIA, .operation = "reluctant", .run = run, .moved = reluctant, .done = done},
     {.queue = QUEUE_MEDIA, .run = run, .moved = write_move, .done = done},
     {.queue = QUEUE_SCRAPE, .operation = "known", .run = run, .moved = write_move, .done = done},
@@ -92,6 +111,8 @@ static int set_up(void **state)
     struct jobs *k = calloc(1, sizeof *k);
     assert_non_null(k);
     memset(&now, 0, sizeof now);
+    atomic_store(&hold, 1);
+    atomic_store(&holding, 0);
     set_up_jobs(k, handlers);
     *state = k;
     return 0;
@@ -218,15 +239,18 @@ static void other_failures_are_for_good_and_later_is_no_failure(void **state)
     add(k, "a-1", "fail", 10);
     add(k, "b-1", "later", 10);
     add(k, "c-1", "badly", 10);
+    add(k, "d-1", "oddly", 10);
     struct queue_worker *worker = start(k->q, 1, 0);
     await_state(k, "a-1", JOB_FAILED);
     await_state(k, "b-1", JOB_DELAYED);
     await_state(k, "c-1", JOB_FAILED);
+    await_state(k, "d-1", JOB_COMPLETED);
     stop(worker);
     assert_string_equal(error_of(k, "a-1", &a), "The job failed without a reason");
     assert_string_equal(error_of(k, "c-1", &a), "The result holds a NUL character");
     assert_int_equal(look(k, "b-1", &a).attempts, 0);
-    assert_int_equal(atomic_load(&now.runs), 3);
+    assert_non_null(strstr(look(k, "d-1", &a).result, "\"x\\\\\\\\u0000\""));
+    assert_int_equal(atomic_load(&now.runs), 4);
     arena_free(&a);
 }
 
@@ -368,6 +392,40 @@ static void an_end_that_is_refused_is_tried_again(void **state)
     assert_int_equal(moves(k, "a-1", "completed"), 1);
 }
 
+static void an_end_that_is_always_refused_holds_up_nobody(void **state)
+{
+    struct jobs *k = *state;
+    atomic_store(&refusals, INT_MAX);
+    add(k, "a-1", "reluctant", 5);
+    struct queue_worker *worker = start(k->q, 1, 0);
+    await_flag(&now.runs, 1);
+    add_many(k, "b", "x", 3);
+    await_moves(k, "completed", 3);
+    assert_int_equal(state_of(k, "a-1"), JOB_ACTIVE);
+    atomic_store(&refusals, 0);
+    stop(worker);
+    assert_int_equal(state_of(k, "a-1"), JOB_COMPLETED);
+}
+
+static void an_end_that_is_refused_too_long_is_left_to_its_lease(void **state)
+{
+    struct jobs *k = *state;
+    atomic_store(&refusals, INT_MAX);
+    struct queue_worker *worker = start(k->q, 1, 0);
+    pthread_mutex_lock(&worker->lock);
+    worker->unsettled_ms = 0;
+    pthread_mutex_unlock(&worker->lock);
+    add(k, "a-1", "reluctant", 10);
+    await_flag(&now.done, 1);
+    atomic_store(&refusals, 0);
+    assert_int_equal(state_of(k, "a-1"), JOB_ACTIVE);
+    run_sql(k->db, "UPDATE queue_jobs SET lease_until = '2020-01-01T00:00:00.000Z'");
+    await_state(k, "a-1", JOB_COMPLETED); /* by another run */
+    stop(worker);
+    assert_int_equal(moves(k, "a-1", "returned"), 1);
+    assert_int_equal(atomic_load(&now.runs), 2);
+}
+
 /* ---- the end */
 
 static void a_worker_that_stops_hands_back(void **state)
@@ -403,6 +461,50 @@ static void a_worker_that_stops_lets_what_runs_end(void **state)
     stop(worker);
     assert_int_equal(state_of(k, "a-1"), JOB_COMPLETED);
     assert_int_equal(state_of(k, "b-1"), JOB_PRIORITIZED); /* nothing new was begun */
+}
+
+static bool is_fresh(struct queue_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    bool fresh = worker->lanes[QUEUE_MEDIA].fresh;
+    pthread_mutex_unlock(&worker->lock);
+    return fresh;
+}
+
+/* Media jobs seem to be short, so the next claim is for many; the one before is over. */
+static void seem_short(struct jobs *k, struct queue_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->lanes[QUEUE_MEDIA].average_us = 1;
+    pthread_mutex_unlock(&worker->lock);
+    queue_wake(k->q, 1U << QUEUE_MEDIA);
+    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+    while (is_fresh(worker) && clock_monotonic_ms() < until)
+        usleep(2000);
+}
+
+/* The move thread is held in the end of one job while another that runs ends, with more behind it. */
+static void what_was_claimed_is_not_begun_by_a_worker_that_stops(void **state)
+{
+    struct jobs *k = *state;
+    assert_int_equal(queue_pause(k->q, QUEUE_MEDIA), 0);
+    add(k, "a-1", "held", 1);
+    add(k, "b-1", "stand", 2);
+    add_many(k, "c", "x", 3);
+    struct queue_worker *worker = start(k->q, 1, 0);
+    seem_short(k, worker);
+    assert_int_equal(queue_resume(k->q, QUEUE_MEDIA), 0);
+    await_flag(&holding, 1);
+    await_flag(&now.waiting, 1);
+    queue_worker_quiesce(worker);
+    atomic_store(&now.let_go, 1);
+    while (queue_worker_running(worker) > 0)
+        usleep(2000);
+    atomic_store(&hold, 0);
+    stop(worker);
+    assert_int_equal(atomic_load(&now.runs), 2);
+    assert_int_equal(moves(k, NULL, "completed"), 2);
+    assert_int_equal(moves(k, NULL, "returned"), 3);
 }
 
 static void *hasten(void *worker)
@@ -495,8 +597,11 @@ int main(void)
         TEST(what_runs_elsewhere_hears_of_its_cancel),
         TEST(who_lost_the_lease_is_told_and_counts_for_nothing),
         TEST(an_end_that_is_refused_is_tried_again),
+        TEST(an_end_that_is_always_refused_holds_up_nobody),
+        TEST(an_end_that_is_refused_too_long_is_left_to_its_lease),
         TEST(a_worker_that_stops_hands_back),
         TEST(a_worker_that_stops_lets_what_runs_end),
+        TEST(what_was_claimed_is_not_begun_by_a_worker_that_stops),
         TEST(haste_ends_the_patience),
         TEST(many_workers_do_each_job_once),
         TEST(what_was_claimed_ahead_of_a_long_job_goes_back),
