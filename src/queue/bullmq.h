@@ -86,6 +86,10 @@ int bull_eval(struct bullmq *b, enum bull_script script, enum queue_name queue, 
 int bull_eval_int(struct bullmq *b, enum bull_script script, enum queue_name queue,
                   const struct redis_args *args, int64_t *ret);
 
+/* The same, within so long instead of REDIS_COMMAND_MS. */
+int bull_eval_int_within(struct bullmq *b, int limit_ms, enum bull_script script, enum queue_name queue,
+                         const struct redis_args *args, int64_t *ret);
+
 /* "bull:media-jobs:<name>". */
 #define BULL_KEY_SIZE 320
 void bull_key(enum queue_name queue, const char *name, char ret[BULL_KEY_SIZE]);
