@@ -187,10 +187,13 @@ static int gather_unit(struct db_conn *c, void *arg)
     clock_format_iso(now_ms - RELAY_AFTER_MS, before);
     r = db_query(c, OUTGOING " WHERE o.date_created < ?1 ORDER BY o.id LIMIT ?2",
                  DB_ARGS(DB_TEXT(before), DB_INT(RELAY_BATCH)), &rows);
+    arena_free(&g->a);
     g->n = 0;
-    while (r == 0 && g->n < RELAY_BATCH && (r = db_next(rows)) > 0)
-        r = read_outgoing(rows, &g->a, &g->jobs[g->n++]);
-    return r < 0 ? r : 0;
+    while (r == 0 && g->n < RELAY_BATCH && (r = db_next(rows)) > 0) {
+        r = read_outgoing(rows, &g->a, &g->jobs[g->n]);
+        g->n += r == 0;
+    }
+    return r == -ENOMEM && g->n > 0 ? 0 : r < 0 ? r : 0; /* the rest next time */
 }
 
 static int carry_all(struct bullmq *b, const struct gathering *g)

@@ -24,6 +24,9 @@ int bull_scripts_init(struct bullmq *b)
         [BULL_PAUSE] = {.name = "pause", .text = script_pause, .len = script_pause_len},
         [BULL_COUNTS] = {.name = "counts", .text = script_counts, .len = script_counts_len},
         [BULL_LOOK] = {.name = "look", .text = script_look, .len = script_look_len},
+        [BULL_LINES] = {.name = "lines", .text = script_lines, .len = script_lines_len},
+        [BULL_EVENTS] = {.name = "events", .text = script_events, .len = script_events_len},
+        [BULL_FORGET] = {.name = "forget", .text = script_forget, .len = script_forget_len},
     };
     int r = 0;
     memcpy(b->scripts, scripts, sizeof scripts);
