@@ -111,10 +111,11 @@ static void warn_of_kept(const json_t *kept)
 static void warn_of_jobs(const struct erase_summary *s)
 {
     if (s->jobs_left > 0)
-        (void)fprintf(stderr,
-                      "genie: warning: Redis could not be told of %zu jobs: what it holds of them goes with its "
-                      "time, at the latest after 30 days\n",
-                      s->jobs_left);
+        (void)fprintf(
+            stderr,
+            "genie: warning: Redis could not be told of %zu jobs: what it holds of them goes with its "
+            "time, at the latest after 30 days\n",
+            s->jobs_left);
 }
 
 static int print_erased(const struct user_run *run, const struct erase_summary *s, json_t *kept)

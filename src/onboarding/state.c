@@ -81,8 +81,9 @@ static int update_persona(struct db_conn *c, const struct onboarding_change *cha
 static int list_jobs(struct db_conn *c, struct onboarding_change *change)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, "SELECT id FROM queue_jobs WHERE user_id = ?1 AND " UNFINISHED " ORDER BY seq LIMIT ?2",
-                     DB_ARGS(DB_TEXT(change->user_id), DB_INT(ONBOARDING_WITHDRAWN_MOST)), &rows);
+    int r =
+        db_query(c, "SELECT id FROM queue_jobs WHERE user_id = ?1 AND " UNFINISHED " ORDER BY seq LIMIT ?2",
+                 DB_ARGS(DB_TEXT(change->user_id), DB_INT(ONBOARDING_WITHDRAWN_MOST)), &rows);
     change->n_withdrawn = 0;
     while (r == 0 && change->n_withdrawn < ONBOARDING_WITHDRAWN_MOST && (r = db_next(rows)) > 0) {
         (void)snprintf(change->withdrawn[change->n_withdrawn++], ONBOARDING_JOB_ID_SIZE, "%s",

@@ -96,7 +96,8 @@ bool check_redis(const struct checkup *c, struct finding *f)
 
 /* ---- what is in it */
 
-/* ARGV: the queues' prefixes. Gives how many jobs wait, run and have failed, and how many queues are paused. */
+/* ARGV: the queues' prefixes. Gives how many jobs wait, run and have failed, and how many queues are paused.
+ */
 static const char queues_script[] =
     "local sum = {0, 0, 0, 0}\n"
     "for _, q in ipairs(ARGV) do\n"

@@ -138,7 +138,9 @@ static int lines(struct queue *q, const char *id, struct arena *a, size_t limit,
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     r = lines_there(q, &info, a, limit, ret, ret_n);
-    return r == -ECONNREFUSED ? 0 : r;
+    if (r < 0 && r != -ECONNREFUSED)
+        log_event(LOG_INFO, "a job's lines are shown as last known", LOG_S("error", strerror(-r)));
+    return r == -ENOMEM ? r : 0;
 }
 
 static int count(struct queue *q, struct queue_counts ret[QUEUES])
@@ -150,8 +152,8 @@ static int count(struct queue *q, struct queue_counts ret[QUEUES])
         _cleanup_reply_ redisReply *reply = NULL;
         struct redis_args none = {0};
         int r = bull_eval(bullmq_of(q), BULL_COUNTS, (enum queue_name)i, &none, &reply);
-        if (r < 0)
-            return r;
+        if (r < 0) /* whatever it is: they can't be had now */
+            return -ECONNREFUSED;
         for (size_t k = 0; k < ARRAY_LEN(order); k++)
             counts[i].state[order[k]] = bull_int(reply, k, 0);
         counts[i].paused = bull_int(reply, 7, 0) == 1;

@@ -180,9 +180,10 @@ static inline bool bull_must_wait(int r)
 /* All that haven't ended. ret_missing (may be NULL): whether some aren't there, who must be. */
 int bull_sync_all(struct bullmq *b, bool *ret_missing);
 
-/* The same; those that are missing are added again. Only when all events have been read, since one of them
- * may tell that somebody removed the job. */
-int bull_restore_missing(struct bullmq *b);
+/* The same; those that are missing are added again. An event may tell that somebody removed such a job, also
+ * one that came only now: catch_up follows all there are, after it was seen that jobs are missing and before
+ * they are added. It gives 0 or negative errno. */
+int bull_restore_missing(struct bullmq *b, int (*catch_up)(void *ctx), void *ctx);
 
 /* --- bullmq_events.c */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* BullMQ's streams of events. A command that waits says in which of them there is something new; a script then
- * reads it, within bounds: events hold what jobs gave back, which may be of any size. */
+/* BullMQ's streams of events. A command that waits says in which of them there is something new; a script
+ * then reads it, within bounds: events hold what jobs gave back, which may be of any size. */
 #include "queue/bullmq.h"
 
 #include "base/text.h"

@@ -71,7 +71,9 @@ static int read_follower(struct db_conn *c, const char *id, struct follower *f)
 
 struct following {
     struct bullmq *b;
-    bool restore; /* what is missing is lost */
+    bool restore; /* what is missing is lost, unless events tell otherwise: */
+    int (*catch_up)(void *ctx);
+    void *ctx;
     bool missing; /* some are */
     struct follower all[BULL_LOOK_MOST];
     size_t n;
@@ -391,6 +393,14 @@ static int follow(struct following *s, const redisReply *jobs)
     return first;
 }
 
+static bool misses_any(const struct following *s, const redisReply *jobs)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->all[i].found && sight_of(jobs->element[i], s->all[i].hint).seen == SEEN_MISSING)
+            return true;
+    return false;
+}
+
 static int sync_some(struct following *s, enum queue_name queue, const struct bull_hint *hints, size_t n)
 {
     _cleanup_reply_ redisReply *jobs = NULL;
@@ -404,6 +414,8 @@ static int sync_some(struct following *s, enum queue_name queue, const struct bu
     if (r < 0 || !any)
         return r;
     r = look_at(s, queue, &jobs);
+    if (r == 0 && s->restore && misses_any(s, jobs))
+        r = s->catch_up(s->ctx);
     return r < 0 ? r : follow(s, jobs);
 }
 
@@ -486,8 +498,8 @@ int bull_sync_all(struct bullmq *b, bool *ret_missing)
     return r;
 }
 
-int bull_restore_missing(struct bullmq *b)
+int bull_restore_missing(struct bullmq *b, int (*catch_up)(void *ctx), void *ctx)
 {
-    struct following s = {.b = b, .restore = true};
+    struct following s = {.b = b, .restore = true, .catch_up = catch_up, .ctx = ctx};
     return sync_queues(&s);
 }

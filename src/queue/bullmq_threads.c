@@ -21,6 +21,7 @@
 #define LEASE_NAME "queue-events"
 #define BLOCK_MS 1000
 #define PAUSE_MS 500
+#define CATCH_UP_ROUNDS 100
 #define COMPARE_EVERY_MS (INT64_C(60) * 1000)
 
 struct reader {
@@ -125,8 +126,7 @@ struct follow {
     struct reader reader;
     struct leader leader;
     int64_t compared_ms;
-    bool missing; /* the comparison found that jobs are missing, and events haven't been read to the end since
-                   */
+    bool missing; /* the comparison found that jobs are missing */
     bool failing; /* and the log says so */
 };
 
@@ -241,12 +241,22 @@ static int compare_when_due(struct follow *f)
     return bull_sweep_outbox(f->reader.b);
 }
 
-/* After events were read: whoever was removed by somebody has ended by now, if these were all there are. */
-static int restore_when_sure(struct follow *f, bool all)
+/* All that has happened until now. */
+static int catch_up(void *ctx)
 {
-    if (!f->missing || !all)
+    struct follow *f = ctx;
+    bool all = false;
+    int r = 0;
+    for (int i = 0; i < CATCH_UP_ROUNDS && r == 0 && !all; i++)
+        r = follow_queues(f, (1U << QUEUES) - 1, &all);
+    return r == 0 && !all ? -EAGAIN : r;
+}
+
+static int restore(struct follow *f)
+{
+    if (!f->missing)
         return 0;
-    int r = bull_restore_missing(f->reader.b);
+    int r = bull_restore_missing(f->reader.b, catch_up, f);
     f->missing = bull_must_wait(r);
     return f->missing ? r : 0;
 }
@@ -272,7 +282,7 @@ static int follow_once(struct follow *f)
     if (r == 0)
         r = follow_queues(f, queues, &all);
     if (r == 0)
-        r = restore_when_sure(f, all);
+        r = restore(f);
     return r == 0 && redis_conn_lost(f->reader.conn) ? -EIO : r;
 }
 

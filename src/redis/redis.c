@@ -22,9 +22,9 @@
 #define ADDRESS_MAX 8192
 
 struct redis_conn {
-    redisContext *ctx;            /* NULL once lost */
-    int fd;                       /* the context's */
-    redisReplyObjectFunctions fn; /* hiredis's, but for arrays */
+    redisContext *ctx;                                                        /* NULL once lost */
+    int fd;                                                                   /* the context's */
+    redisReplyObjectFunctions fn;                                             /* hiredis's, but for arrays */
     __typeof__(((redisReplyObjectFunctions *)NULL)->createArray) createArray; /* hiredis's own */
     size_t items; /* of the answer that is being read */
 };
@@ -203,7 +203,10 @@ static int read_reply(struct redis_conn *c, redisReply **ret)
     if (redisGetReplyFromReader(c->ctx, &reply) != REDIS_OK)
         return c->items > REDIS_ITEMS_MOST ? -EMSGSIZE : -EIO;
     *ret = reply;
-    return reply != NULL;
+    if (!reply)
+        return 0;
+    /* Nothing comes that wasn't asked for: the next command would take it for its own answer. */
+    return c->ctx->reader->pos == c->ctx->reader->len ? 1 : -EIO;
 }
 
 /* The deadline is that of the whole answer, however slowly its bytes come. */

@@ -4,9 +4,9 @@
  *
  * Every wait has a limit, to the last byte of an answer: 5 s to connect and be let in (besides the system's
  * resolver), a command as long as its caller says, with the way there. An answer is of 64 MiB and 65,536
- * items at most. After a failure to connect, nobody tries again for a moment (50 ms, doubling up to 1 s); who comes
- * meanwhile hears -ECONNREFUSED at once. An idle connection that was closed on the other side is replaced
- * before it is lent.
+ * items at most. After a failure to connect, nobody tries again for a moment (50 ms, doubling up to 1 s); who
+ * comes meanwhile hears -ECONNREFUSED at once. An idle connection that was closed on the other side is
+ * replaced before it is lent.
  *
  * Errors: -ECONNREFUSED can't be reached (known or just found), -EIO the connection was lost while a command
  * was with Redis, which may have done it, -ETIMEDOUT the same by silence, -EAGAIN Redis says that it can't
@@ -77,8 +77,8 @@ struct redis_script {
 /* Fills in the digest. 0 or -ENOMEM. */
 int redis_script_init(struct redis_script *s);
 
-/* Runs a script by its digest, and by its text where Redis doesn't know it (after a restart), within limit_ms.
- * `key`: KEYS[1]; args: ARGV. */
+/* Runs a script by its digest, and by its text where Redis doesn't know it (after a restart), within
+ * limit_ms. `key`: KEYS[1]; args: ARGV. */
 int redis_eval(struct redis *r, int limit_ms, const struct redis_script *s, const char *key,
                const struct redis_args *args, redisReply **ret);
 

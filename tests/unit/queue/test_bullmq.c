@@ -336,6 +336,83 @@ static void without_redis_adding_is_unconfirmed_and_kept(void **state)
     run_one(f, "job-a");
 }
 
+/* A replica whose master is gone: it takes nothing, and shows nothing. */
+static void a_redis_that_refuses_is_as_one_that_is_away(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_counts counts[QUEUES];
+    struct queue_line *lines;
+    enum queue_cancelled how;
+    size_t n = 7;
+    struct arena a;
+    add(&f->jobs, "job-a", "echo", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    assert_int_equal(server_number(&f->server, "REPLICAOF 127.0.0.1 1"), 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET replica-serve-stale-data no"), 0);
+    assert_int_equal(queue_count(f->jobs.q, counts), -ECONNREFUSED);
+    assert_int_equal(state_of(&f->jobs, "job-a"), JOB_PRIORITIZED);
+    arena_init(&a, 1 << 20);
+    assert_int_equal(queue_log_lines(f->jobs.q, "job-a", &a, 10, &lines, &n), 0);
+    assert_int_equal(n, 0);
+    arena_free(&a);
+    assert_int_equal(queue_cancel(f->jobs.q, "job-a", &how), 0);
+    assert_int_equal(how, QUEUE_CANCEL_ASKED);
+    struct queue_step step = {.queue = QUEUE_MEDIA, .want = 1};
+    assert_true(f->jobs.q->engine->step(f->jobs.q, &step) < 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET replica-serve-stale-data yes"), 0);
+    assert_int_equal(f->jobs.q->engine->step(f->jobs.q, &step), -EAGAIN); /* it is read-only */
+    assert_int_equal(server_number(&f->server, "REPLICAOF NO ONE"), 0);
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), 0);
+    assert_int_equal(moves(&f->jobs, "job-a", "cancelled"), 1);
+    run_one(f, "job-b");
+    claim_none(f);
+}
+
+/* What it has begun it ends; what it can't it leaves as it was. */
+static void a_redis_that_is_full_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    add(&f->jobs, "job-a", "echo", 10);
+    struct queue_claim *c = claim(f);
+    assert_int_equal(server_number(&f->server, "CONFIG SET maxmemory 1"), 0);
+    struct queue_add job = {.id = "job-b", .queue = QUEUE_MEDIA, .operation = "echo"};
+    assert_int_equal(add_all(f->jobs.q, f->jobs.db, &job, 1), -ETIMEDOUT);
+    assert_int_equal(outbox(f), 1);
+    assert_int_equal(server_number(&f->server, "EXISTS " KEY "job-b"), 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET maxmemory 0"), 0);
+    assert_int_equal(queue_confirm(f->jobs.q, "job-b"), 0);
+    assert_false(end(f, c, QUEUE_COMPLETED).lost);
+    run_one(f, "job-b");
+}
+
+static int hear_nothing(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* Somebody was heard to remove job-b, after it was seen that it is missing. */
+static int hear_of_a_removal(void *ctx)
+{
+    struct bull_hint hint = {.id = "job-b", .end = "removed"};
+    return bull_sync(ctx, QUEUE_MEDIA, &hint, 1);
+}
+
+static void what_was_removed_just_now_is_not_added_again(void **state)
+{
+    struct fixture *f = *state;
+    struct bullmq *b = bullmq_of(f->jobs.q);
+    log_configure(LOG_ERROR, true);
+    add(&f->jobs, "job-a", "echo", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    server_number(&f->server, "FLUSHALL");
+    assert_int_equal(bull_restore_missing(b, hear_of_a_removal, b), 0);
+    assert_int_equal(outbox(f), 1);
+    assert_int_equal(records(f, "job-a", "waiting"), 1);
+    assert_int_equal(records(f, "job-b", "failed"), 1);
+    assert_int_equal(moves(&f->jobs, "job-b", "cancelled"), 1);
+}
+
 static void what_redis_lost_is_added_again(void **state)
 {
     struct fixture *f = *state;
@@ -348,7 +425,7 @@ static void what_redis_lost_is_added_again(void **state)
     assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), &missing), 0);
     assert_true(missing);
     assert_int_equal(outbox(f), 0);
-    assert_int_equal(bull_restore_missing(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(bull_restore_missing(bullmq_of(f->jobs.q), hear_nothing, NULL), 0);
     assert_int_equal(outbox(f), 1);
     run_sql(f->jobs.db, "UPDATE queue_outbox SET date_created = '2026-01-01T00:00:00.000Z'");
     assert_int_equal(bull_relay(bullmq_of(f->jobs.q)), 1);
@@ -981,6 +1058,9 @@ int main(void)
         TEST(carrying_twice_is_adding_once),
         TEST(without_redis_adding_is_unconfirmed_and_kept),
         TEST(what_redis_lost_is_added_again),
+        TEST(what_was_removed_just_now_is_not_added_again),
+        TEST(a_redis_that_refuses_is_as_one_that_is_away),
+        TEST(a_redis_that_is_full_loses_nothing),
         TEST(a_worker_that_lost_its_lock_settles_nothing),
         TEST(a_token_in_the_record_stops_a_late_worker_even_with_a_lock),
         TEST(a_job_that_ended_in_the_store_alone_does_not_run_again),

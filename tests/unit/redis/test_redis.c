@@ -337,6 +337,16 @@ static void half_an_answer_is_none(void **state)
     fake_end(&f);
 }
 
+static void an_answer_that_nobody_asked_for_is_given_to_nobody(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_start(&f);
+    assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, "+ONE\r\n+TWO\r\n", 12, 0, NULL), -EIO);
+    assert_true(redis_conn_lost(f.conn));
+    fake_end(&f);
+}
+
 /* Before 7, what a script's command is refused for stands behind other words. */
 static void refusals_inside_scripts_are_known_in_every_version(void **state)
 {
@@ -359,8 +369,8 @@ static void refusals_inside_scripts_are_known_in_every_version(void **state)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         struct fake f;
         fake_start(&f);
-        assert_int_equal(
-            fake_call(&f, SERVER_PATIENCE_MS, known[i].text, strlen(known[i].text), 0, NULL), known[i].r);
+        assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, known[i].text, strlen(known[i].text), 0, NULL),
+                         known[i].r);
         assert_int_equal(redis_conn_lost(f.conn), known[i].lost);
         fake_end(&f);
     }
@@ -387,6 +397,7 @@ int main(void)
         cmocka_unit_test(an_array_that_is_too_large_is_not_made),
         cmocka_unit_test(what_is_no_answer_ends_the_connection),
         cmocka_unit_test(half_an_answer_is_none),
+        cmocka_unit_test(an_answer_that_nobody_asked_for_is_given_to_nobody),
         cmocka_unit_test(refusals_inside_scripts_are_known_in_every_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
