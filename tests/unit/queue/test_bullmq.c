@@ -885,6 +885,19 @@ static void events_of_any_size_are_got_past(void **state)
     await_moves(f, "job-b", "completed");
 }
 
+/* Its list of waiting jobs is none. */
+static void a_queue_that_is_spoilt_holds_up_no_other(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_upkeep u = {.queues = 1U << QUEUE_MEDIA | 1U << QUEUE_SCRAPE};
+    struct queue_add job = {.id = "job-b", .queue = QUEUE_SCRAPE, .operation = "echo"};
+    log_configure(LOG_ERROR + 1, true);
+    assert_int_equal(add_all(f->jobs.q, f->jobs.db, &job, 1), 0);
+    server_number(&f->server, "SET " KEY "wait text");
+    assert_true(f->jobs.q->engine->upkeep(f->jobs.q, &u) < 0);
+    assert_int_equal(u.fresh, 1U << QUEUE_SCRAPE);
+}
+
 static void lines_of_any_size_are_cut(void **state)
 {
     struct fixture *f = *state;
@@ -1079,6 +1092,7 @@ int main(void)
         TEST(what_is_forgotten_is_gone_from_redis),
         TEST(one_record_that_cannot_follow_holds_up_no_other),
         TEST(events_of_any_size_are_got_past),
+        TEST(a_queue_that_is_spoilt_holds_up_no_other),
         TEST(lines_of_any_size_are_cut),
         TEST(a_batch_that_is_too_large_is_carried_in_parts),
         TEST(a_job_of_others_gets_a_record),
