@@ -22,6 +22,7 @@
 #define BLOCK_MS 1000
 #define PAUSE_MS 500
 #define CATCH_UP_ROUNDS 100
+#define ALL_QUEUES ((1U << QUEUES) - 1)
 #define COMPARE_EVERY_MS (INT64_C(60) * 1000)
 
 struct reader {
@@ -89,7 +90,7 @@ static int begin_listening(struct reader *r)
     }
     if (result == 0) {
         atomic_fetch_add(&r->b->version, 1);
-        queue_wake(r->b->q, (1U << QUEUES) - 1);
+        queue_wake(r->b->q, ALL_QUEUES);
     }
     return result;
 }
@@ -248,7 +249,7 @@ static int catch_up(void *ctx)
     bool all = false;
     int r = 0;
     for (int i = 0; i < CATCH_UP_ROUNDS && r == 0 && !all; i++)
-        r = follow_queues(f, (1U << QUEUES) - 1, &all);
+        r = follow_queues(f, ALL_QUEUES, &all);
     return r == 0 && !all ? -EAGAIN : r;
 }
 
@@ -268,16 +269,18 @@ static int begin_following(struct follow *f)
     return r < 0 ? r : db_read(f->reader.b->q->db, load_unit, f);
 }
 
+/* At first what there is already is read: what is too large, or too slow, to come by the waiting command
+ * isn't waited for twice. */
 static int follow_once(struct follow *f)
 {
-    unsigned queues = 0;
-    bool all = false;
-    int r = f->reader.conn ? 0 : begin_following(f);
+    bool fresh = !f->reader.conn, all = false;
+    unsigned queues = fresh ? ALL_QUEUES : 0;
+    int r = fresh ? begin_following(f) : 0;
     if (r == 0)
         r = bull_relay(f->reader.b);
     if (r >= 0)
         r = compare_when_due(f);
-    if (r == 0)
+    if (r == 0 && !fresh)
         r = bull_events_wait(f->reader.conn, f->reader.at, BLOCK_MS, &queues);
     if (r == 0)
         r = follow_queues(f, queues, &all);

@@ -872,17 +872,20 @@ static void events_of_any_size_are_got_past(void **state)
     assert_non_null(large);
     memset(large, '7', size);
     log_configure(LOG_ERROR, true);
-    add(&f->jobs, "job-a", "echo", 10);
-    add(&f->jobs, "job-b", "echo", 10);
-    end_by_other(f, "job-a", "completed", "returnvalue", "1");
-    end_by_other(f, "job-b", "completed", "returnvalue", "1");
-    server_number(&f->server, "DEL " KEY "job-a " KEY "job-b"); /* only the events tell of them */
-    server_number(&f->server, "XADD " KEY "events * event completed jobId job-a returnvalue %b", large, size);
-    server_number(&f->server, "XADD " KEY "events * event completed jobId job-b returnvalue 1");
-    free(large);
+    static const char *const ids[] = {"job-a", "job-b", "job-c"};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        add(&f->jobs, ids[i], "echo", 10);
+        end_by_other(f, ids[i], "completed", "returnvalue", "1");
+        server_number(&f->server, "DEL " KEY "%s", ids[i]); /* only the events tell of them */
+    }
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-a returnvalue 1");
     assert_int_equal(queue_start(f->jobs.q), 0);
-    await_moves(f, "job-a", "completed");
+    await_moves(f, "job-a", "completed"); /* somebody follows, and waits for more */
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-b returnvalue %b", large, size);
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-c returnvalue 1");
+    free(large);
     await_moves(f, "job-b", "completed");
+    await_moves(f, "job-c", "completed");
 }
 
 /* Its list of waiting jobs is none. */
