@@ -100,6 +100,8 @@ static reply state_change(struct request *rq)
         return no_user(rq);
     if (r == -EPERM)
         return reply_field_error(rq, ERR_ILLEGAL_TRANSITION, "state", NULL);
+    for (size_t i = 0; r >= 0 && i < change.n_withdrawn; i++)
+        queue_ended(rq->app->queue, QUEUE_ONBOARDING, change.withdrawn[i], ONBOARDING_WITHDRAWN);
     return r < 0 ? reply_store_error(rq, r) : reply_persona(rq, change.persona_id);
 }
 

@@ -108,9 +108,20 @@ static void warn_of_kept(const json_t *kept)
         (void)fprintf(stderr, "%s\n", json_string_value(name));
 }
 
+static void warn_of_jobs(const struct erase_summary *s)
+{
+    if (s->jobs_left > 0)
+        (void)fprintf(
+            stderr,
+            "genie: warning: Redis could not be told of %zu jobs: what it holds of them goes with its "
+            "time, at the latest after 30 days\n",
+            s->jobs_left);
+}
+
 static int print_erased(const struct user_run *run, const struct erase_summary *s, json_t *kept)
 {
     warn_of_kept(kept);
+    warn_of_jobs(s);
     if (!run->env->json) {
         print_counts(stdout, "Deleted", run->email, s);
         printf(" (%zu of them in the data directory), %zu exports. Every session has ended.\n", s->removed,
@@ -129,6 +140,7 @@ int user_delete(struct user_run *run)
 {
     struct user_found f;
     _cleanup_(files_closeP) struct files *files = NULL;
+    _cleanup_(queue_closeP) struct queue *queue = NULL;
     bool managed = false;
     _cleanup_json_ json_t *kept = json_array();
     struct erase_summary summary;
@@ -139,6 +151,9 @@ int user_delete(struct user_run *run)
     if (r != CMD_OK)
         return r;
     const struct config *cfg = &run->env->load.config;
+    r = queue_open(cfg, run->db, &queue);
+    if (r < 0)
+        return cmd_fail("the queues can't be opened: %s", strerror(-r));
     const struct erase_options options = {
         .db = run->db,
         .postgres = cfg->database_url != NULL,
@@ -147,6 +162,7 @@ int user_delete(struct user_run *run)
         .admin = f.rights.admin,
         .data_dir = cfg->data_dir,
         .files = files,
+        .queue = queue,
         .kept = managed ? note_kept : NULL,
         .ctx = kept,
     };

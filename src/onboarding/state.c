@@ -78,17 +78,34 @@ static int update_persona(struct db_conn *c, const struct onboarding_change *cha
                    DB_ARGS(DB_TEXT(change->persona_id), DB_TEXT(names[change->to]), DB_TEXT(now)), NULL);
 }
 
-/* Else the creator could never send another export. Who works on such a job finds it no longer active. */
-static int withdraw_jobs(struct db_conn *c, const char *user_id, const char *now)
+static int list_jobs(struct db_conn *c, struct onboarding_change *change)
 {
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    int r =
+        db_query(c, "SELECT id FROM queue_jobs WHERE user_id = ?1 AND " UNFINISHED " ORDER BY seq LIMIT ?2",
+                 DB_ARGS(DB_TEXT(change->user_id), DB_INT(ONBOARDING_WITHDRAWN_MOST)), &rows);
+    change->n_withdrawn = 0;
+    while (r == 0 && change->n_withdrawn < ONBOARDING_WITHDRAWN_MOST && (r = db_next(rows)) > 0) {
+        (void)snprintf(change->withdrawn[change->n_withdrawn++], ONBOARDING_JOB_ID_SIZE, "%s",
+                       db_text(rows, 0));
+        r = 0;
+    }
+    return r < 0 ? r : 0;
+}
+
+/* Else the creator could never send another export. Who works on such a job finds it no longer active. */
+static int withdraw_jobs(struct db_conn *c, struct onboarding_change *change, const char *now)
+{
+    const char *user_id = change->user_id;
     int r = db_exec(c, "DELETE FROM export_reads WHERE user_id = ?1", DB_ARGS(DB_TEXT(user_id)), NULL);
+    if (r == 0)
+        r = list_jobs(c, change);
     if (r < 0)
         return r;
-    return db_exec(
-        c,
-        "UPDATE queue_jobs SET state = 'failed', error = ?2, finished_at = ?3, lease_owner = NULL,"
-        " lease_until = NULL WHERE user_id = ?1 AND " UNFINISHED,
-        DB_ARGS(DB_TEXT(user_id), DB_TEXT("withdrawn: an admin set onboarding back"), DB_TEXT(now)), NULL);
+    return db_exec(c,
+                   "UPDATE queue_jobs SET state = 'failed', error = ?2, finished_at = ?3, lease_owner = NULL,"
+                   " lease_until = NULL WHERE user_id = ?1 AND " UNFINISHED,
+                   DB_ARGS(DB_TEXT(user_id), DB_TEXT(ONBOARDING_WITHDRAWN), DB_TEXT(now)), NULL);
 }
 
 int onboarding_read_reason(struct db_conn *c, const char *user_id, char *ret)
@@ -128,6 +145,7 @@ int onboarding_change(struct db_conn *c, struct onboarding_change *change)
     enum onboarding_state from;
     int64_t one;
     char now[ISO_TIME_LEN];
+    change->n_withdrawn = 0;
     clock_format_iso(clock_now_ms(), now);
     int r = db_query_int(c, "SELECT 1 FROM directus_users WHERE id = ?1", DB_ARGS(DB_TEXT(change->user_id)),
                          &one);
@@ -143,6 +161,6 @@ int onboarding_change(struct db_conn *c, struct onboarding_change *change)
     else if (from != change->to)
         r = update_persona(c, change, now);
     if (r >= 0 && change->any && change->to < ONBOARDING_PROCESSING)
-        r = withdraw_jobs(c, change->user_id, now);
+        r = withdraw_jobs(c, change, now);
     return r < 0 ? r : 0;
 }

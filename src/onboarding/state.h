@@ -25,11 +25,21 @@ bool onboarding_may_step(enum onboarding_state from, enum onboarding_state to);
  * error. persona_id (UUID_SIZE bytes) may be NULL. */
 int onboarding_read(struct db_conn *c, const char *user_id, enum onboarding_state *ret, char *persona_id);
 
+#define ONBOARDING_WITHDRAWN "withdrawn: an admin set onboarding back"
+#define ONBOARDING_WITHDRAWN_MOST 4
+#define ONBOARDING_JOB_ID_SIZE 129
+
 struct onboarding_change {
     const char *user_id;
     enum onboarding_state to;
     bool any; /* an admin's: any state; a step before PROCESSING withdraws the user's jobs */
-    char persona_id[UUID_SIZE]; /* out */
+
+    /* out */
+    char persona_id[UUID_SIZE];
+    /* Those whose rows ended with the reason ONBOARDING_WITHDRAWN (more than that are not listed): once the
+     * unit is done, their queue is told. */
+    char withdrawn[ONBOARDING_WITHDRAWN_MOST][ONBOARDING_JOB_ID_SIZE];
+    size_t n_withdrawn;
 };
 
 /* Changes the state, and makes the persona where there is none: 0, -ENOENT no such user, -EPERM no such step,

@@ -48,6 +48,10 @@ bool check_collections(const struct checkup *c, struct finding *f);
 
 /* other services */
 bool check_redis(const struct checkup *c, struct finding *f);
+
+/* What the queues in Redis hold, and how many of them are paused: 0 or negative errno. */
+struct look_queues;
+int redis_look_queues(const char *url, struct look_queues *ret);
 bool check_directus(const struct checkup *c, struct finding *f);
 bool check_directus_token(const struct checkup *c, struct finding *f);
 bool check_model(const struct checkup *c, struct finding *f);

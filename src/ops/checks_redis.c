@@ -3,6 +3,8 @@
 #include "ops/checks.h"
 
 #include "base/text.h"
+#include "db/look.h"
+#include "queue/queue.h"
 #include "redis/redis.h"
 
 #include <errno.h>
@@ -28,11 +30,10 @@ static const char *info_value(const char *info, const char *name, char ret[VALUE
     return ret;
 }
 
-static int ask_info(const char *url, redisReply **ret)
+static int ask(const char *url, const struct redis_args *args, redisReply **ret)
 {
     _cleanup_(redis_closeP) struct redis *redis = NULL;
     struct redis_address address;
-    struct redis_args args = {0};
     struct arena a;
     const char *why;
     arena_init(&a, ADDRESS_MAX);
@@ -40,10 +41,14 @@ static int ask_info(const char *url, redisReply **ret)
     if (r == 0)
         r = redis_open(&address, &redis);
     arena_wipe(&a);
+    return r < 0 ? r : redis_call(redis, CHECK_ANSWER_MS, args, ret);
+}
+
+static int ask_info(const char *url, redisReply **ret)
+{
+    struct redis_args args = {0};
     redis_arg(&args, "INFO");
-    if (r == 0)
-        r = redis_call(redis, CHECK_ANSWER_MS, &args, ret);
-    return r;
+    return ask(url, &args, ret);
 }
 
 static bool is_old(const char *version)
@@ -87,4 +92,42 @@ bool check_redis(const struct checkup *c, struct finding *f)
                 : r == 0     ? "its answer isn't Redis's"
                              : strerror(-r));
     return mend(f, "start it, or correct REDIS_URL");
+}
+
+/* ---- what is in it */
+
+/* ARGV: the queues' prefixes. Gives how many jobs wait, run and have failed, and how many queues are paused.
+ */
+static const char queues_script[] =
+    "local sum = {0, 0, 0, 0}\n"
+    "for _, q in ipairs(ARGV) do\n"
+    "  sum[1] = sum[1] + redis.call('LLEN', q .. 'wait') + redis.call('LLEN', q .. 'paused')\n"
+    "    + redis.call('ZCARD', q .. 'prioritized')\n"
+    "  sum[2] = sum[2] + redis.call('LLEN', q .. 'active')\n"
+    "  sum[3] = sum[3] + redis.call('ZCARD', q .. 'failed')\n"
+    "  sum[4] = sum[4] + redis.call('HEXISTS', q .. 'meta', 'paused')\n"
+    "end\n"
+    "return sum\n";
+
+int redis_look_queues(const char *url, struct look_queues *ret)
+{
+    _cleanup_reply_ redisReply *reply = NULL;
+    char prefixes[QUEUES][VALUE_SIZE];
+    struct redis_args args = {0};
+    redis_arg(&args, "EVAL");
+    redis_arg(&args, queues_script);
+    redis_arg(&args, "0");
+    for (int i = 0; i < QUEUES; i++) {
+        (void)snprintf(prefixes[i], VALUE_SIZE, "bull:%s:", queue_name_text((enum queue_name)i));
+        redis_arg(&args, prefixes[i]);
+    }
+    int r = ask(url, &args, &reply);
+    if (r < 0)
+        return r;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
+        return -EPROTO;
+    long long *const numbers[] = {&ret->waiting, &ret->active, &ret->failed, &ret->paused};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        *numbers[i] = reply->element[i]->integer;
+    return 0;
 }

@@ -227,7 +227,9 @@ static bool find_queues(const struct checkup *c, struct look_queues *ret)
     struct look_sqlite seen;
     struct db_why why = {0};
     const struct look_postgres *there = postgres(c);
-    if (checkup_setting(c, "REDIS_URL")) /* they are there */
+    if (c->loaded && c->cfg->redis_url) /* they are there */
+        return redis_look_queues(c->cfg->redis_url, ret) == 0;
+    if (checkup_setting(c, "REDIS_URL")) /* and can't be found */
         return false;
     if (there && there->schema == db_schema_newest())
         *ret = there->queues;

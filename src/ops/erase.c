@@ -22,6 +22,7 @@ struct erase {
     const struct erase_options *options;
     struct erase_summary summary; /* counted anew in each run of the unit */
     struct buf files;             /* ids and names on the disk, each with its NUL */
+    struct buf jobs;              /* the same of their queues and ids */
 };
 
 /* ---- rows */
@@ -168,6 +169,23 @@ static int delete_files(struct db_conn *c, struct erase *e)
                            DB_ARGS(DB_TEXT(e->options->user_id)), NULL);
 }
 
+static int list_jobs(struct db_conn *c, struct erase *e)
+{
+    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
+    buf_reset(&e->jobs);
+    if (!e->options->queue)
+        return 0;
+    int r = db_query(c, "SELECT queue, id FROM queue_jobs WHERE user_id = ?1 ORDER BY seq",
+                     DB_ARGS(DB_TEXT(e->options->user_id)), &rows);
+    while (r == 0 && (r = db_next(rows)) > 0) {
+        const char *queue = db_text(rows, 0), *id = db_text(rows, 1);
+        r = buf_add(&e->jobs, queue, strlen(queue) + 1);
+        if (r == 0)
+            r = buf_add(&e->jobs, id, strlen(id) + 1);
+    }
+    return r;
+}
+
 static int delete_user(struct db_conn *c, const struct erase_options *o)
 {
     int64_t gone;
@@ -184,6 +202,8 @@ static int erase_unit(struct db_conn *c, void *arg)
         r = count(c, o, &e->summary);
     if (r == 0)
         r = delete_rows(c, o);
+    if (r == 0)
+        r = list_jobs(c, e);
     if (r == 0)
         r = delete_bookkeeping(c, o);
     if (r == 0)
@@ -211,6 +231,21 @@ static void forget_files(struct erase *e)
     }
 }
 
+/* Whatever can't be told to Redis is counted. */
+static void forget_jobs(struct erase *e)
+{
+    const char *name = e->jobs.data, *end = name + e->jobs.len;
+    while (name < end) {
+        const char *id = name + strlen(name) + 1;
+        enum queue_name queue;
+        int r = queue_name_parse(name, &queue);
+        if (r == 0 && e->summary.jobs_left == 0)
+            r = queue_forget(e->options->queue, queue, id);
+        e->summary.jobs_left += r < 0 || e->summary.jobs_left > 0;
+        name = id + strlen(id) + 1;
+    }
+}
+
 static int explain(struct ops_error *error, int r)
 {
     switch (r) {
@@ -230,16 +265,18 @@ static int explain(struct ops_error *error, int r)
 
 int erase_user(const struct erase_options *options, struct erase_summary *ret, struct ops_error *ret_error)
 {
-    struct erase e = {.options = options, .files = BUF_INIT(NAMES_MAX)};
+    struct erase e = {.options = options, .files = BUF_INIT(NAMES_MAX), .jobs = BUF_INIT(NAMES_MAX)};
     int r = exports_mark(options->data_dir, options->user_id);
     if (r == 0)
         r = db_write(options->db, erase_unit, &e);
     if (r == 0) {
         forget_files(&e);
+        forget_jobs(&e);
         (void)exports_forget(options->data_dir, options->user_id, &e.summary.exports);
         *ret = e.summary;
     }
     buf_free(&e.files);
+    buf_free(&e.jobs);
     return r < 0 ? explain(ret_error, r) : 0;
 }
 

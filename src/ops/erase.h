@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Removes a user from both systems, in one unit: every row of the owned collections, AnythingLLM's user with
  * its threads and chats, and the workspaces that nobody else is a member of. Audits stay; they have no
- * foreign keys. Bytes go right after the unit; what a crash leaves of them the sweeps take. */
+ * foreign keys. Bytes go right after the unit; what a crash leaves of them the sweeps take. So do the jobs
+ * that are in a Redis: what is left of them there ends with its time at the latest (docs/redis.md). */
 #ifndef OPS_ERASE_H
 #define OPS_ERASE_H
 
 #include "db/db.h"
 #include "files/files.h"
 #include "ops/backup.h"
+#include "queue/queue.h"
 
 struct erase_options {
     struct db *db;
@@ -17,6 +19,7 @@ struct erase_options {
     bool admin;        /* has admin rights: then another active admin must be left */
     const char *data_dir;
     struct files *files;
+    struct queue *queue;                       /* NULL: the jobs' rows are all there is of them */
     void (*kept)(void *ctx, const char *name); /* hears of each file that isn't here; may be NULL */
     void *ctx;
 };
@@ -24,9 +27,10 @@ struct erase_options {
 struct erase_summary {
     int64_t rows; /* of collections */
     int64_t chats, threads, workspaces;
-    int64_t files;  /* rows of stored files */
-    size_t removed; /* files whose bytes were here, and are gone */
-    size_t exports; /* the same of exports for the onboarding */
+    int64_t files;    /* rows of stored files */
+    size_t removed;   /* files whose bytes were here, and are gone */
+    size_t exports;   /* the same of exports for the onboarding */
+    size_t jobs_left; /* jobs of which Redis couldn't be told */
 };
 
 /* What would go; read only. */

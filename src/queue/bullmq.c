@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ADDRESS_MAX 8192
+#define LINE_MOST 1000
 
 /* --- opening -------------------------------------------------------------------------------------------- */
 
@@ -99,10 +100,11 @@ static int read_lines(const redisReply *reply, const char *at, struct arena *a, 
     for (size_t i = 0; i < n; i++) {
         size_t len;
         const char *text = bull_text(reply, i, &len);
+        len = text ? utf8_floor(text, len, LINE_MOST) : 0;
         if (!text || !utf8_valid(text, len))
             continue;
         lines[kept].at = at;
-        lines[kept].text = arena_strndup(a, text, utf8_floor(text, len, 1000));
+        lines[kept].text = arena_strndup(a, text, len);
         if (!lines[kept++].text)
             return -ENOMEM;
     }
@@ -116,15 +118,11 @@ static int lines_there(struct queue *q, const struct queue_info *info, struct ar
                        struct queue_line **ret, size_t *ret_n)
 {
     _cleanup_reply_ redisReply *reply = NULL;
-    char key[BULL_KEY_SIZE], name[QUEUE_ID_MAX + 8];
     struct redis_args args = {0};
-    (void)snprintf(name, sizeof name, "%s:logs", bull_redis_id(info->queue, info->id));
-    bull_key(info->queue, name, key);
-    redis_arg(&args, "LRANGE");
-    redis_arg(&args, key);
-    redis_arg_int(&args, -(int64_t)limit);
-    redis_arg(&args, "-1");
-    int r = redis_call(bullmq_of(q)->redis, REDIS_COMMAND_MS, &args, &reply);
+    redis_arg(&args, bull_redis_id(info->queue, info->id));
+    redis_arg_int(&args, (int64_t)limit);
+    redis_arg_int(&args, LINE_MOST + 4); /* a character isn't cut in two by Redis, but by us */
+    int r = bull_eval(bullmq_of(q), BULL_LINES, info->queue, &args, &reply);
     return r < 0 ? r
                  : read_lines(reply, info->started_at ? info->started_at : info->created_at, a, ret, ret_n);
 }
@@ -140,7 +138,9 @@ static int lines(struct queue *q, const char *id, struct arena *a, size_t limit,
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     r = lines_there(q, &info, a, limit, ret, ret_n);
-    return r == -ECONNREFUSED ? 0 : r;
+    if (r < 0 && r != -ECONNREFUSED)
+        log_event(LOG_INFO, "a job's lines are shown as last known", LOG_S("error", strerror(-r)));
+    return r == -ENOMEM ? r : 0;
 }
 
 static int count(struct queue *q, struct queue_counts ret[QUEUES])
@@ -152,8 +152,8 @@ static int count(struct queue *q, struct queue_counts ret[QUEUES])
         _cleanup_reply_ redisReply *reply = NULL;
         struct redis_args none = {0};
         int r = bull_eval(bullmq_of(q), BULL_COUNTS, (enum queue_name)i, &none, &reply);
-        if (r < 0)
-            return r;
+        if (r < 0) /* whatever it is: they can't be had now */
+            return -ECONNREFUSED;
         for (size_t k = 0; k < ARRAY_LEN(order); k++)
             counts[i].state[order[k]] = bull_int(reply, k, 0);
         counts[i].paused = bull_int(reply, 7, 0) == 1;
@@ -172,12 +172,12 @@ static int pause_queue(struct queue *q, enum queue_name queue, bool paused)
 
 /* --- cancelling ----------------------------------------------------------------------------------------- */
 
-int bull_cancel_there(struct bullmq *b, enum queue_name queue, const char *id, int64_t *ret)
+int bull_cancel_there(struct bullmq *b, enum queue_name queue, const char *id, const char *why, int64_t *ret)
 {
     struct redis_args args = {0};
     redis_arg(&args, bull_redis_id(queue, id));
     redis_arg_int(&args, clock_now_ms());
-    redis_arg(&args, QUEUE_ERROR_CANCELLED);
+    redis_arg(&args, why);
     redis_arg_int(&args, QUEUE_KEEP_FAILED);
     redis_arg_int(&args, QUEUE_KEEP_FAILED_MS / 1000);
     return bull_eval_int(b, BULL_CANCEL, queue, &args, ret);
@@ -231,7 +231,7 @@ static int cancel(struct queue *q, const char *id, enum queue_cancelled *ret)
         *ret = QUEUE_CANCEL_OVER;
         return r;
     }
-    r = bull_cancel_there(b, k.queue, id, &answer);
+    r = bull_cancel_there(b, k.queue, id, QUEUE_ERROR_CANCELLED, &answer);
     if (r == 0 && answer != 2)
         r = end_there(b, &k, answer);
     *ret = r < 0 || answer == 2 ? QUEUE_CANCEL_ASKED : answer == 0 ? QUEUE_CANCEL_OVER : QUEUE_CANCEL_DONE;
@@ -240,6 +240,24 @@ static int cancel(struct queue *q, const char *id, enum queue_cancelled *ret)
         queue_changed(q, id);
     }
     return 0;
+}
+
+/* Where Redis can't hear of it, who takes the job next finds that its record has ended. */
+static void ended(struct queue *q, enum queue_name queue, const char *id, const char *why)
+{
+    int64_t answer;
+    int r = bull_cancel_there(bullmq_of(q), queue, id, why, &answer);
+    if (r < 0)
+        log_event(LOG_INFO, "a job ends in redis at its next step", LOG_S("job", id),
+                  LOG_S("error", strerror(-r)));
+}
+
+static int forget(struct queue *q, enum queue_name queue, const char *id)
+{
+    struct redis_args args = {0};
+    int64_t answer;
+    redis_arg(&args, bull_redis_id(queue, id));
+    return bull_eval_int(bullmq_of(q), BULL_FORGET, queue, &args, &answer);
 }
 
 const struct queue_engine queue_bullmq = {
@@ -252,6 +270,8 @@ const struct queue_engine queue_bullmq = {
     .add_in = bull_add_in,
     .confirm = bull_confirm,
     .cancel = cancel,
+    .ended = ended,
+    .forget = forget,
     .look = look,
     .lines = lines,
     .list = embedded_list,

@@ -13,6 +13,7 @@
  *   bullmq_settle.c    ends of claims
  *   bullmq_notes.c     renewal, progress, log lines, stalled jobs
  *   bullmq_sync.c      records that follow what happened in Redis
+ *   bullmq_events.c    the streams of events
  *   bullmq_threads.c   who listens, and who leads */
 #ifndef QUEUE_BULLMQ_H
 #define QUEUE_BULLMQ_H
@@ -20,6 +21,8 @@
 #include "queue/bullmq_job.h"
 #include "queue/engine.h"
 #include "redis/redis.h"
+
+#include <errno.h>
 
 #define BULL_STALLED_CHECK_MS 5000
 #define BULL_VALUE_MOST ((size_t)1024 * 1024) /* of a job, and of what it yields */
@@ -42,6 +45,9 @@ enum bull_script {
     BULL_PAUSE,
     BULL_COUNTS,
     BULL_LOOK,
+    BULL_LINES,
+    BULL_EVENTS,
+    BULL_FORGET,
     BULL_SCRIPTS
 };
 
@@ -85,6 +91,10 @@ int bull_eval(struct bullmq *b, enum bull_script script, enum queue_name queue, 
 /* The same for one that answers with a number; -EPROTO where it doesn't. */
 int bull_eval_int(struct bullmq *b, enum bull_script script, enum queue_name queue,
                   const struct redis_args *args, int64_t *ret);
+
+/* The same, within so long instead of REDIS_COMMAND_MS. */
+int bull_eval_int_within(struct bullmq *b, int limit_ms, enum bull_script script, enum queue_name queue,
+                         const struct redis_args *args, int64_t *ret);
 
 /* "bull:media-jobs:<name>". */
 #define BULL_KEY_SIZE 320
@@ -145,7 +155,7 @@ void bull_tell_notes(struct bullmq *b, const struct queue_claim *claim, int perc
 /* --- bullmq.c */
 
 /* Cancels a job in Redis: what cancel.lua gives. id: of its record. */
-int bull_cancel_there(struct bullmq *b, enum queue_name queue, const char *id, int64_t *ret);
+int bull_cancel_there(struct bullmq *b, enum queue_name queue, const char *id, const char *why, int64_t *ret);
 
 /* --- bullmq_sync.c */
 
@@ -157,15 +167,56 @@ struct bull_hint {
 };
 
 /* Has the records of these jobs (at most BULL_LOOK_MOST) follow what is in Redis; those that aren't there are
- * left as they are. 0 or negative errno. */
+ * left as they are. 0, -EBADMSG where a record alone can't follow (a handler refuses; it is logged, and tried
+ * again by the next comparison), or negative errno of Redis or the store. */
 int bull_sync(struct bullmq *b, enum queue_name queue, const struct bull_hint *hints, size_t n);
+
+/* Whether Redis or the store has to be waited for after such an error, before anything goes on. */
+static inline bool bull_must_wait(int r)
+{
+    return r < 0 && r != -EBADMSG && r != -EPROTO;
+}
 
 /* All that haven't ended. ret_missing (may be NULL): whether some aren't there, who must be. */
 int bull_sync_all(struct bullmq *b, bool *ret_missing);
 
-/* The same; those that are missing are added again. Only when all events have been read, since one of them
- * may tell that somebody removed the job. */
-int bull_restore_missing(struct bullmq *b);
+/* The same; those that are missing are added again. An event may tell that somebody removed such a job, also
+ * one that came only now: catch_up follows all there are, after it was seen that jobs are missing and before
+ * they are added. It gives 0 or negative errno. */
+int bull_restore_missing(struct bullmq *b, int (*catch_up)(void *ctx), void *ctx);
+
+/* --- bullmq_events.c */
+
+#define BULL_STREAM_ID_SIZE 48
+#define BULL_EVENTS_A_READ 200
+
+/* Waits at most block_ms for events of any queue after those at `at`: bits of the queues that have some. */
+int bull_events_wait(struct redis_conn *conn, char at[QUEUES][BULL_STREAM_ID_SIZE], int block_ms,
+                     unsigned *ret_queues);
+
+struct bull_event {
+    const char *name, *job, *value; /* may be NULL; value: of an end */
+};
+
+struct bull_events {
+    redisReply *reply;
+    char at[BULL_STREAM_ID_SIZE]; /* the last one's id */
+    bool all;                     /* there were no more */
+    size_t n;
+};
+
+/* Those of a queue after `at` ("$": none, only where they end), a few hundred at most; values of more than
+ * value_most bytes are left out. *ret is freed by bull_events_free, also after an error. */
+int bull_events_read(struct bullmq *b, enum queue_name queue, const char *at, size_t value_most,
+                     struct bull_events *ret);
+void bull_events_free(struct bull_events *events);
+struct bull_event bull_event_at(const struct bull_events *events, size_t i);
+
+/* What the script's answer says; `reply` is left to who calls. 0 or -EPROTO. */
+int bull_events_parse(const redisReply *reply, struct bull_events *ret);
+
+/* An id of an event, or "0-0" where it is none. */
+void bull_stream_id(const char *id, char ret[BULL_STREAM_ID_SIZE]);
 
 /* --- bullmq_threads.c */
 

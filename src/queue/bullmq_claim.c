@@ -14,10 +14,11 @@
 #include <string.h>
 
 #define OPERATION_MAX 64
+#define OWNER_GONE "The job was deleted with its owner"
 #define POSTPONE_MS 5000 /* of a job whose beginning its handler refuses */
 #define CLAIM_ROUNDS (QUEUE_BATCH + 64)
 
-enum fate { RUNS, ENDED, FAILS, CANCELLED };
+enum fate { RUNS, ENDED, FAILS, CANCELLED, GONE };
 
 /* A job that is locked in Redis. Texts live in the claim's arena. */
 struct candidate {
@@ -28,6 +29,7 @@ struct candidate {
     char foreign_id[BULL_ID_MOST + 1];
     int64_t timestamp_ms;
     int attempt, stalled;
+    bool ours; /* it had a record when it was added */
 
     enum fate fate; /* set by the unit */
     const char *value;
@@ -112,6 +114,7 @@ static int read_candidate(struct beginning *s, const redisReply *reply, struct c
     k->timestamp_ms = time_item(reply, 5);
     k->attempt = int_item(reply, 6) + 1;
     k->stalled = int_item(reply, 8);
+    k->ours = bull_text(reply, 10, NULL) != NULL;
     k->dead = dead_text(a, reply);
     k->claim->details = &k->opts;
     return 0;
@@ -271,6 +274,10 @@ static int find_record(struct db_conn *c, const struct beginning *s, struct cand
     int r = 0;
     if (bull_id_is_ours(k->redis_id, strlen(k->redis_id)))
         r = read_record(c, s, k, k->redis_id, false);
+    if (r == 0 && k->ours) { /* deleted since, with its owner: it was over then, and isn't written anew */
+        k->fate = GONE;
+        return 0;
+    }
     if (r == 0)
         r = read_record(c, s, k, k->foreign_id, true);
     if (r == 0) {
@@ -303,7 +310,7 @@ static int begin(struct db_conn *c, const struct beginning *s, struct candidate 
                  const struct embedded_times *t)
 {
     int r = find_record(c, s, k);
-    if (r < 0 || k->fate == ENDED)
+    if (r < 0 || k->fate == ENDED || k->fate == GONE)
         return r;
     k->claim->job.attempt = k->attempt;
     if (k->fate != RUNS)
@@ -389,10 +396,12 @@ static void give_out(struct beginning *s, struct queue_step *step)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct candidate *k = &s->all[i];
+        if (k->fate == GONE)
+            k->opts.failed = (struct bull_keep){.count = 0, .age_s = -1};
         if (k->fate == ENDED)
             send_end(s, k, k->completed ? QUEUE_COMPLETED : QUEUE_FAILED, k->value, 0);
         else if (k->fate != RUNS)
-            send_end(s, k, QUEUE_FAILED, k->value, 0);
+            send_end(s, k, QUEUE_FAILED, k->fate == GONE ? OWNER_GONE : k->value, 0);
         if (k->fate == FAILS || k->fate == CANCELLED)
             queue_made(s->b->q, k->claim->job.id, k->fate == FAILS ? QUEUE_FAILED : QUEUE_CANCELLED);
         if (k->fate != RUNS)

@@ -140,6 +140,7 @@ static int take_back_stalled(struct bullmq *b, enum queue_name queue)
         metric_add(METRIC_JOBS_STALLED, 1);
         log_event(LOG_WARN, "a job whose worker is gone goes back to its queue", LOG_S("job", id));
         r = bull_sync(b, queue, &(struct bull_hint){.id = id}, 1);
+        r = bull_must_wait(r) ? r : 0; /* whoever takes the job next looks at its record */
     }
     return r;
 }
@@ -166,12 +167,13 @@ static int look_at(struct bullmq *b, struct queue_upkeep *u, enum queue_name que
 int bull_upkeep(struct queue *q, struct queue_upkeep *u)
 {
     struct bullmq *b = bullmq_of(q);
-    int r = 0;
+    int r = 0, first = 0;
     u->fresh = 0;
     u->next_ms = LOOK_AGAIN_MS;
     bull_send_rest(b);
-    for (int queue = 0; queue < QUEUES && r == 0; queue++)
-        if (u->queues & 1U << queue)
-            r = look_at(b, u, (enum queue_name)queue);
-    return r == 0 && u->trim ? embedded_trim(q) : r;
+    for (int queue = 0; queue < QUEUES && !bull_must_wait(r); queue++) {
+        r = u->queues & 1U << queue ? look_at(b, u, (enum queue_name)queue) : 0;
+        first = first ? first : r; /* one queue's trouble is not another's */
+    }
+    return first == 0 && u->trim ? embedded_trim(q) : first;
 }

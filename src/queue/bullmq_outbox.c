@@ -15,6 +15,7 @@
 
 #define CONFIRM_MS 5000
 #define CONFIRM_PAUSE_MS 50
+#define CARRY_LEAST_MS 250 /* that Redis is given, however late it is */
 #define RELAY_BATCH 100
 #define RELAY_AFTER_MS 1000 /* the one who wrote the row has that long to carry it itself */
 #define OPTS_SIZE 512
@@ -76,7 +77,7 @@ static const char *opts_of(const struct outgoing *job, int64_t delay_ms, char re
     return ret;
 }
 
-static int carry(struct bullmq *b, const struct outgoing *job)
+static int carry(struct bullmq *b, const struct outgoing *job, int limit_ms)
 {
     char opts[OPTS_SIZE];
     struct redis_args args = {0};
@@ -89,7 +90,7 @@ static int carry(struct bullmq *b, const struct outgoing *job)
     redis_arg_int(&args, now_ms);
     redis_arg_int(&args, delay_ms);
     redis_arg_int(&args, job->priority);
-    return bull_eval_int(b, BULL_ADD, job->queue, &args, &added);
+    return bull_eval_int_within(b, limit_ms, BULL_ADD, job->queue, &args, &added);
 }
 
 static int carried_unit(struct db_conn *c, void *arg)
@@ -135,11 +136,13 @@ static void pause_for(int64_t ms)
 static int confirm_until(struct bullmq *b, struct finding *f, int64_t deadline_ms)
 {
     for (;;) {
+        arena_free(&f->a);
         int r = db_look(b->q->db, find_unit, f);
         if (r == 0)
             return 0; /* somebody carried it */
+        int64_t left_ms = deadline_ms - clock_monotonic_ms();
         if (r > 0)
-            r = carry(b, &f->job);
+            r = carry(b, &f->job, left_ms > CARRY_LEAST_MS ? (int)left_ms : CARRY_LEAST_MS);
         if (r >= 0) {
             forget(b, f->id);
             return 0;
@@ -182,16 +185,19 @@ static int gather_unit(struct db_conn *c, void *arg)
         return r;
     r = db_query(c, OUTGOING " WHERE o.date_created < ?1 ORDER BY o.id LIMIT ?2",
                  DB_ARGS(DB_TEXT(before), DB_INT(RELAY_BATCH)), &rows);
+    arena_free(&g->a);
     g->n = 0;
-    while (r == 0 && g->n < RELAY_BATCH && (r = db_next(rows)) > 0)
-        r = read_outgoing(rows, &g->a, &g->jobs[g->n++]);
-    return r < 0 ? r : 0;
+    while (r == 0 && g->n < RELAY_BATCH && (r = db_next(rows)) > 0) {
+        r = read_outgoing(rows, &g->a, &g->jobs[g->n]);
+        g->n += r == 0;
+    }
+    return r == -ENOMEM && g->n > 0 ? 0 : r < 0 ? r : 0; /* the rest next time */
 }
 
 static int carry_all(struct bullmq *b, const struct gathering *g)
 {
     for (size_t i = 0; i < g->n; i++) {
-        int r = carry(b, &g->jobs[i]);
+        int r = carry(b, &g->jobs[i], REDIS_COMMAND_MS);
         if (r < 0)
             return r;
         forget(b, g->jobs[i].id);

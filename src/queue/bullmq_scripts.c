@@ -24,6 +24,9 @@ int bull_scripts_init(struct bullmq *b)
         [BULL_PAUSE] = {.name = "pause", .text = script_pause, .len = script_pause_len},
         [BULL_COUNTS] = {.name = "counts", .text = script_counts, .len = script_counts_len},
         [BULL_LOOK] = {.name = "look", .text = script_look, .len = script_look_len},
+        [BULL_LINES] = {.name = "lines", .text = script_lines, .len = script_lines_len},
+        [BULL_EVENTS] = {.name = "events", .text = script_events, .len = script_events_len},
+        [BULL_FORGET] = {.name = "forget", .text = script_forget, .len = script_forget_len},
     };
     int r = 0;
     memcpy(b->scripts, scripts, sizeof scripts);
@@ -37,19 +40,31 @@ void bull_key(enum queue_name queue, const char *name, char ret[BULL_KEY_SIZE])
     (void)snprintf(ret, BULL_KEY_SIZE, "bull:%s:%s", queue_name_text(queue), name);
 }
 
-int bull_eval(struct bullmq *b, enum bull_script script, enum queue_name queue, const struct redis_args *args,
-              redisReply **ret)
+static int eval_within(struct bullmq *b, int limit_ms, enum bull_script script, enum queue_name queue,
+                       const struct redis_args *args, redisReply **ret)
 {
     char prefix[BULL_KEY_SIZE];
     bull_key(queue, "", prefix);
-    return redis_eval(b->redis, &b->scripts[script], prefix, args, ret);
+    return redis_eval(b->redis, limit_ms, &b->scripts[script], prefix, args, ret);
+}
+
+int bull_eval(struct bullmq *b, enum bull_script script, enum queue_name queue, const struct redis_args *args,
+              redisReply **ret)
+{
+    return eval_within(b, REDIS_COMMAND_MS, script, queue, args, ret);
 }
 
 int bull_eval_int(struct bullmq *b, enum bull_script script, enum queue_name queue,
                   const struct redis_args *args, int64_t *ret)
 {
+    return bull_eval_int_within(b, REDIS_COMMAND_MS, script, queue, args, ret);
+}
+
+int bull_eval_int_within(struct bullmq *b, int limit_ms, enum bull_script script, enum queue_name queue,
+                         const struct redis_args *args, int64_t *ret)
+{
     _cleanup_reply_ redisReply *reply = NULL;
-    int r = bull_eval(b, script, queue, args, &reply);
+    int r = eval_within(b, limit_ms, script, queue, args, &reply);
     if (r < 0)
         return r;
     if (reply->type != REDIS_REPLY_INTEGER)

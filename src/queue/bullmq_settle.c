@@ -177,6 +177,19 @@ static int settle_unit(struct db_conn *c, void *arg)
     return r < 0 ? r : 0;
 }
 
+/* The lock is ours, but the record isn't: it was ended, or deleted, by somebody else. Who takes the job next
+ * finds out what became of it. */
+static void send_back(struct bullmq *b, enum queue_name queue, const struct queue_settle *e)
+{
+    char token[QUEUE_TOKEN_SIZE + 8];
+    bull_token(e->claim, token);
+    bull_send(b, &(struct bull_end){.queue = queue,
+                                    .id = (char *)(uintptr_t)bull_redis_id(queue, e->claim->job.id),
+                                    .token = token,
+                                    .move = QUEUE_RETURNED,
+                                    .opts = *bull_opts_of(e->claim)});
+}
+
 static void send_settled(struct bullmq *b, enum queue_name queue, const struct queue_settle *e)
 {
     char token[QUEUE_TOKEN_SIZE + 8];
@@ -211,6 +224,8 @@ int bull_settle(struct bullmq *b, struct queue_step *step)
         return r;
     for (size_t i = 0; i < step->n_settle; i++) {
         const struct queue_settle *e = step->settle[i];
+        if (e->lost && !s.lost[i])
+            send_back(b, step->queue, e);
         if (e->lost)
             continue;
         send_settled(b, step->queue, e);

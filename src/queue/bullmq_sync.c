@@ -71,7 +71,9 @@ static int read_follower(struct db_conn *c, const char *id, struct follower *f)
 
 struct following {
     struct bullmq *b;
-    bool restore; /* what is missing is lost */
+    bool restore; /* what is missing is lost, unless events tell otherwise: */
+    int (*catch_up)(void *ctx);
+    void *ctx;
     bool missing; /* some are */
     struct follower all[BULL_LOOK_MOST];
     size_t n;
@@ -156,6 +158,7 @@ struct change {
     struct sight sight;
     enum queue_move move;
     bool moves, add_again, restore;
+    bool begun; /* in the store: what fails from then on is the record's own affair */
     json_t *result;
     char error[ERROR_MAX];
     const char *state;
@@ -323,12 +326,14 @@ static int write_change(struct db_conn *c, const struct change *k, struct arena 
 /* 1 changed, 0 it was another's turn meanwhile. */
 static int change_unit(struct db_conn *c, void *arg)
 {
-    const struct change *k = arg;
+    struct change *k = arg;
     struct queue_job job = {0};
     struct arena a;
     arena_init(&a, WORK_ARENA_MAX);
+    k->begun = false;
     int r = read_job(c, k->f, &a, &job);
     if (r > 0) {
+        k->begun = true;
         r = write_change(c, k, &a, &job);
         r = r < 0 ? r : 1;
     }
@@ -347,7 +352,11 @@ static int apply(struct change *k)
         queue_made(k->b->q, k->f->id, k->move);
     else if (r > 0)
         queue_changed(k->b->q, k->f->id);
-    return r < 0 ? r : 0;
+    if (r >= 0)
+        return 0;
+    log_event(LOG_ERROR, "a job's record can't follow it", LOG_S("job", k->f->id),
+              LOG_S("error", strerror(-r)));
+    return k->begun && r != -ENOSPC && r != -ETIMEDOUT ? -EBADMSG : r;
 }
 
 /* It was to be cancelled while Redis couldn't be reached. */
@@ -356,7 +365,7 @@ static int cancel_again(struct bullmq *b, const struct follower *f, struct sight
     int64_t answer;
     if (!f->cancelled || (sight->seen != SEEN_WAITING && sight->seen != SEEN_DELAYED))
         return 0;
-    int r = bull_cancel_there(b, f->queue, f->id, &answer);
+    int r = bull_cancel_there(b, f->queue, f->id, QUEUE_ERROR_CANCELLED, &answer);
     if (r == 0 && answer == 1)
         *sight = (struct sight){
             .seen = SEEN_FAILED, .value = QUEUE_ERROR_CANCELLED, .progress = -1, .attempts = -1};
@@ -368,7 +377,7 @@ static int cancel_again(struct bullmq *b, const struct follower *f, struct sight
 static int follow(struct following *s, const redisReply *jobs)
 {
     int first = 0;
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n && !bull_must_wait(first); i++) {
         struct follower *f = &s->all[i];
         if (!f->found)
             continue;
@@ -377,13 +386,17 @@ static int follow(struct following *s, const redisReply *jobs)
         int r = cancel_again(s->b, f, &sight);
         if (r == 0)
             r = apply(&(struct change){.b = s->b, .f = f, .sight = sight, .restore = s->restore});
-        if (r < 0 && first == 0) {
-            log_event(LOG_ERROR, "a job's record can't follow it", LOG_S("job", f->id),
-                      LOG_S("error", strerror(-r)));
-            first = r;
-        }
+        first = r < 0 ? r : first;
     }
     return first;
+}
+
+static bool misses_any(const struct following *s, const redisReply *jobs)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->all[i].found && sight_of(jobs->element[i], s->all[i].hint).seen == SEEN_MISSING)
+            return true;
+    return false;
 }
 
 static int sync_some(struct following *s, enum queue_name queue, const struct bull_hint *hints, size_t n)
@@ -399,6 +412,8 @@ static int sync_some(struct following *s, enum queue_name queue, const struct bu
     if (r < 0 || !any)
         return r;
     r = look_at(s, queue, &jobs);
+    if (r == 0 && s->restore && misses_any(s, jobs))
+        r = s->catch_up(s->ctx);
     return r < 0 ? r : follow(s, jobs);
 }
 
@@ -453,7 +468,7 @@ static int sync_queue(struct following *s, enum queue_name queue)
         for (size_t i = 0; i < p.n; i++)
             hints[i] = (struct bull_hint){.id = bull_redis_id(queue, p.ids[i])};
         r = sync_some(s, queue, hints, p.n);
-        if (r == -ECONNREFUSED || r == -EIO || r == -ETIMEDOUT || r == -EAGAIN)
+        if (bull_must_wait(r))
             return r;
         first = first ? first : r;
     } while (p.n == BULL_LOOK_MOST && !cancel_raised(&s->b->closing));
@@ -465,6 +480,8 @@ static int sync_queues(struct following *s)
     int first = 0;
     for (int queue = 0; queue < QUEUES; queue++) {
         int r = sync_queue(s, (enum queue_name)queue);
+        if (bull_must_wait(r))
+            return r;
         first = first ? first : r;
     }
     return first;
@@ -479,8 +496,8 @@ int bull_sync_all(struct bullmq *b, bool *ret_missing)
     return r;
 }
 
-int bull_restore_missing(struct bullmq *b)
+int bull_restore_missing(struct bullmq *b, int (*catch_up)(void *ctx), void *ctx)
 {
-    struct following s = {.b = b, .restore = true};
+    struct following s = {.b = b, .restore = true, .catch_up = catch_up, .ctx = ctx};
     return sync_queues(&s);
 }

@@ -21,18 +21,14 @@
 #define LEASE_NAME "queue-events"
 #define BLOCK_MS 1000
 #define PAUSE_MS 500
+#define CATCH_UP_ROUNDS 100
+#define ALL_QUEUES ((1U << QUEUES) - 1)
 #define COMPARE_EVERY_MS (INT64_C(60) * 1000)
-#define EVENTS_A_READ 200
-#define STREAM_ID_SIZE 48
 
 struct reader {
     struct bullmq *b;
     struct redis_conn *conn;
-    char at[QUEUES][STREAM_ID_SIZE];
-};
-
-struct event {
-    const char *id, *name, *job, *value;
+    char at[QUEUES][BULL_STREAM_ID_SIZE];
 };
 
 /* --- reading events ------------------------------------------------------------------------------------- */
@@ -46,115 +42,11 @@ static void pause_for(struct bullmq *b, int64_t ms)
     }
 }
 
-static bool id_fits(const char *id)
-{
-    return id && strlen(id) < STREAM_ID_SIZE && str_only(id, "0123456789-");
-}
-
-/* Where a queue's stream ends now. */
-static int read_end(struct reader *r, enum queue_name queue)
-{
-    _cleanup_reply_ redisReply *reply = NULL;
-    char key[BULL_KEY_SIZE];
-    struct redis_args args = {0};
-    bull_key(queue, "events", key);
-    redis_arg(&args, "XREVRANGE");
-    redis_arg(&args, key);
-    redis_arg(&args, "+");
-    redis_arg(&args, "-");
-    redis_arg(&args, "COUNT");
-    redis_arg(&args, "1");
-    int result = redis_conn_call(r->conn, REDIS_COMMAND_MS, &args, &reply);
-    if (result < 0)
-        return result;
-    const char *id = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
-                         ? bull_text(reply->element[0], 0, NULL)
-                         : NULL;
-    (void)snprintf(r->at[queue], STREAM_ID_SIZE, "%s", id_fits(id) ? id : "0-0");
-    return 0;
-}
-
-static int connect_reader(struct reader *r)
-{
-    return r->conn ? 0 : redis_connect(r->b->redis, &r->conn);
-}
-
 static void drop_reader(struct reader *r)
 {
     if (r->conn)
         redis_disconnect(r->conn);
     r->conn = NULL;
-}
-
-/* Waits at most block_ms for events of any queue, after those at r->at. */
-static int read_events(struct reader *r, int block_ms, redisReply **ret)
-{
-    char keys[QUEUES][BULL_KEY_SIZE];
-    struct redis_args args = {0};
-    redis_arg(&args, "XREAD");
-    redis_arg(&args, "COUNT");
-    redis_arg_int(&args, EVENTS_A_READ);
-    redis_arg(&args, "BLOCK");
-    redis_arg_int(&args, block_ms);
-    redis_arg(&args, "STREAMS");
-    for (int i = 0; i < QUEUES; i++) {
-        bull_key((enum queue_name)i, "events", keys[i]);
-        redis_arg(&args, keys[i]);
-    }
-    for (int i = 0; i < QUEUES; i++)
-        redis_arg(&args, r->at[i]);
-    return redis_conn_call(r->conn, block_ms + REDIS_COMMAND_MS, &args, ret);
-}
-
-/* The queue of a stream's key, or -1. */
-static int queue_of(const char *key)
-{
-    char known[BULL_KEY_SIZE];
-    for (int i = 0; i < QUEUES; i++) {
-        bull_key((enum queue_name)i, "events", known);
-        if (str_equal(known, key))
-            return i;
-    }
-    return -1;
-}
-
-static struct event event_of(const redisReply *entry)
-{
-    struct event e = {.id = bull_text(entry, 0, NULL)};
-    const redisReply *fields =
-        entry->type == REDIS_REPLY_ARRAY && entry->elements > 1 ? entry->element[1] : NULL;
-    for (size_t i = 0; fields && fields->type == REDIS_REPLY_ARRAY && i + 1 < fields->elements; i += 2) {
-        const char *name = bull_text(fields, i, NULL), *value = bull_text(fields, i + 1, NULL);
-        if (str_equal(name, "event"))
-            e.name = value;
-        else if (str_equal(name, "jobId"))
-            e.job = value;
-        else if (str_equal(name, "returnvalue") || str_equal(name, "failedReason"))
-            e.value = value;
-    }
-    return e;
-}
-
-typedef int (*stream_fn)(void *ctx, enum queue_name queue, const redisReply *entries);
-
-/* Calls fn for each queue of which there are events. */
-static int for_streams(const redisReply *reply, stream_fn fn, void *ctx)
-{
-    int r = 0;
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements && r == 0; i++) {
-        const redisReply *stream = reply->element[i];
-        const char *key = bull_text(stream, 0, NULL);
-        int queue = key ? queue_of(key) : -1;
-        if (queue >= 0 && stream->elements > 1 && stream->element[1]->type == REDIS_REPLY_ARRAY)
-            r = fn(ctx, (enum queue_name)queue, stream->element[1]);
-    }
-    return r;
-}
-
-static void move_on(struct reader *r, enum queue_name queue, const struct event *e)
-{
-    if (id_fits(e->id))
-        (void)snprintf(r->at[queue], STREAM_ID_SIZE, "%s", e->id);
 }
 
 /* --- the listener --------------------------------------------------------------------------------------- */
@@ -168,35 +60,51 @@ static bool may_bring_work(const char *name)
     return false;
 }
 
-static int hear(void *ctx, enum queue_name queue, const redisReply *entries)
+static int hear(struct reader *r, enum queue_name queue)
 {
-    struct reader *r = ctx;
+    struct bull_events events;
     bool work = false;
-    for (size_t i = 0; i < entries->elements; i++) {
-        struct event e = event_of(entries->element[i]);
-        move_on(r, queue, &e);
-        work |= may_bring_work(e.name);
-    }
-    atomic_fetch_add(&r->b->version, 1);
+    int result = bull_events_read(r->b, queue, r->at[queue], 0, &events);
+    for (size_t i = 0; result == 0 && i < events.n; i++)
+        work |= may_bring_work(bull_event_at(&events, i).name);
+    if (result == 0)
+        memcpy(r->at[queue], events.at, sizeof r->at[queue]);
+    bull_events_free(&events);
+    if (result == 0)
+        atomic_fetch_add(&r->b->version, 1);
     if (work)
         queue_wake(r->b->q, 1U << queue);
-    return 0;
+    return result;
+}
+
+/* From now on; whatever happened while nobody listened may have been anything. */
+static int begin_listening(struct reader *r)
+{
+    int result = redis_connect(r->b->redis, &r->conn);
+    for (int i = 0; result == 0 && i < QUEUES; i++) {
+        struct bull_events events;
+        result = bull_events_read(r->b, (enum queue_name)i, "$", 0, &events);
+        if (result == 0)
+            memcpy(r->at[i], events.at, sizeof r->at[i]);
+        bull_events_free(&events);
+    }
+    if (result == 0) {
+        atomic_fetch_add(&r->b->version, 1);
+        queue_wake(r->b->q, ALL_QUEUES);
+    }
+    return result;
 }
 
 static int listen_once(struct reader *r)
 {
-    _cleanup_reply_ redisReply *reply = NULL;
-    bool fresh = !r->conn;
-    int result = connect_reader(r);
-    for (int i = 0; fresh && result == 0 && i < QUEUES; i++)
-        result = read_end(r, (enum queue_name)i);
-    if (fresh && result == 0) { /* whatever happened while nobody listened */
-        atomic_fetch_add(&r->b->version, 1);
-        queue_wake(r->b->q, (1U << QUEUES) - 1);
-    }
+    unsigned queues = 0;
+    int result = r->conn ? 0 : begin_listening(r);
     if (result == 0)
-        result = read_events(r, BLOCK_MS, &reply);
-    return result == 0 ? for_streams(reply, hear, r) : result;
+        result = bull_events_wait(r->conn, r->at, BLOCK_MS, &queues);
+    for (int i = 0; result == 0 && i < QUEUES; i++)
+        if (queues & 1U << i)
+            result = hear(r, (enum queue_name)i);
+    return result == 0 && redis_conn_lost(r->conn) ? -EIO : result;
 }
 
 static void *listen_on(void *arg)
@@ -219,8 +127,8 @@ struct follow {
     struct reader reader;
     struct leader leader;
     int64_t compared_ms;
-    bool missing; /* the comparison found that jobs are missing, and events haven't been read to the end since
-                   */
+    bool missing; /* the comparison found that jobs are missing */
+    bool failing; /* and the log says so */
 };
 
 static int load_unit(struct db_conn *c, void *arg)
@@ -229,13 +137,12 @@ static int load_unit(struct db_conn *c, void *arg)
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     int r = db_query(c, "SELECT queue, last_id FROM queue_streams", DB_NO_ARGS, &rows);
     for (int i = 0; i < QUEUES; i++)
-        (void)snprintf(f->reader.at[i], STREAM_ID_SIZE, "0-0");
+        bull_stream_id("0-0", f->reader.at[i]);
     while (r == 0 && (r = db_next(rows)) > 0) {
         enum queue_name queue;
-        const char *id = db_text(rows, 1);
         r = 0;
-        if (queue_name_parse(db_text(rows, 0), &queue) == 0 && id_fits(id))
-            (void)snprintf(f->reader.at[queue], STREAM_ID_SIZE, "%s", id);
+        if (queue_name_parse(db_text(rows, 0), &queue) == 0)
+            bull_stream_id(db_text(rows, 1), f->reader.at[queue]);
     }
     return r < 0 ? r : 0;
 }
@@ -265,7 +172,7 @@ static const char *end_of(const char *name)
 }
 
 /* A job's latest event tells how it ended. */
-static void take_hint(struct bull_hint *hints, size_t *n, const struct event *e)
+static void take_hint(struct bull_hint *hints, size_t *n, const struct bull_event *e)
 {
     size_t at = 0;
     while (at < *n && !str_equal(hints[at].id, e->job))
@@ -278,32 +185,49 @@ static void take_hint(struct bull_hint *hints, size_t *n, const struct event *e)
         hints[at].end = end, hints[at].value = e->value;
 }
 
-/* A change that its handler refuses is tried again by the comparison; Redis or the store not answering isn't.
- */
-static bool must_wait(int r)
+/* In portions that one look can take. */
+static int follow_events(struct follow *f, enum queue_name queue, const struct bull_events *events)
 {
-    return r == -ECONNREFUSED || r == -EIO || r == -ETIMEDOUT || r == -EAGAIN || r == -ENOSPC;
-}
-
-static int follow_stream(void *ctx, enum queue_name queue, const redisReply *entries)
-{
-    struct follow *f = ctx;
     struct bull_hint hints[BULL_LOOK_MOST];
     size_t n = 0;
-    struct event e = {0};
-    for (size_t i = 0; i < entries->elements; i++) {
-        e = event_of(entries->element[i]);
+    for (size_t i = 0; i < events->n; i++) {
+        struct bull_event e = bull_event_at(events, i);
         if (e.job && e.name)
             take_hint(hints, &n, &e);
-        if (n < BULL_LOOK_MOST && i + 1 < entries->elements)
+        if (n < BULL_LOOK_MOST && i + 1 < events->n)
             continue;
         int r = bull_sync(f->reader.b, queue, hints, n);
-        if (must_wait(r))
+        if (bull_must_wait(r))
             return r;
         n = 0;
-        move_on(&f->reader, queue, &e);
     }
     return 0;
+}
+
+/* What was followed in part is followed once more, which changes nothing. */
+static int follow_queue(struct follow *f, enum queue_name queue, bool *ret_all)
+{
+    struct bull_events events;
+    int r = bull_events_read(f->reader.b, queue, f->reader.at[queue], BULL_VALUE_MOST, &events);
+    if (r == 0)
+        r = follow_events(f, queue, &events);
+    if (r == 0)
+        memcpy(f->reader.at[queue], events.at, sizeof events.at);
+    *ret_all &= r == 0 && events.all;
+    bull_events_free(&events);
+    return r;
+}
+
+/* *ret_all: there are no more. */
+static int follow_queues(struct follow *f, unsigned queues, bool *ret_all)
+{
+    int r = 0;
+    *ret_all = true;
+    for (int i = 0; r == 0 && i < QUEUES; i++)
+        if (queues & 1U << i)
+            r = follow_queue(f, (enum queue_name)i, ret_all);
+    int saved = queues ? db_write(f->reader.b->q->db, save_unit, f) : 0;
+    return r < 0 ? r : saved < 0 ? saved : 0;
 }
 
 static int compare_when_due(struct follow *f)
@@ -312,55 +236,66 @@ static int compare_when_due(struct follow *f)
     if (f->compared_ms && now_ms - f->compared_ms < COMPARE_EVERY_MS)
         return 0;
     int r = bull_sync_all(f->reader.b, &f->missing);
-    if (must_wait(r))
+    if (bull_must_wait(r))
         return r;
     f->compared_ms = now_ms;
     return bull_sweep_outbox(f->reader.b);
 }
 
-static size_t events_in(const redisReply *reply)
+/* All that has happened until now. */
+static int catch_up(void *ctx)
 {
-    size_t n = 0;
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
-        const redisReply *stream = reply->element[i];
-        if (stream->type == REDIS_REPLY_ARRAY && stream->elements > 1)
-            n += stream->element[1]->elements;
-    }
-    return n;
+    struct follow *f = ctx;
+    bool all = false;
+    int r = 0;
+    for (int i = 0; i < CATCH_UP_ROUNDS && r == 0 && !all; i++)
+        r = follow_queues(f, ALL_QUEUES, &all);
+    return r == 0 && !all ? -EAGAIN : r;
 }
 
-/* After events were read: whoever was removed by somebody has ended by now, if these were all there are. */
-static int restore_when_sure(struct follow *f, size_t events)
+static int restore(struct follow *f)
 {
-    if (!f->missing || events >= EVENTS_A_READ)
+    if (!f->missing)
         return 0;
-    int r = bull_restore_missing(f->reader.b);
-    f->missing = must_wait(r);
+    int r = bull_restore_missing(f->reader.b, catch_up, f);
+    f->missing = bull_must_wait(r);
     return f->missing ? r : 0;
 }
 
+static int begin_following(struct follow *f)
+{
+    f->compared_ms = 0;
+    int r = redis_connect(f->reader.b->redis, &f->reader.conn);
+    return r < 0 ? r : db_read(f->reader.b->q->db, load_unit, f);
+}
+
+/* At first what there is already is read: what is too large, or too slow, to come by the waiting command
+ * isn't waited for twice. */
 static int follow_once(struct follow *f)
 {
-    _cleanup_reply_ redisReply *reply = NULL;
-    struct bullmq *b = f->reader.b;
-    bool fresh = !f->reader.conn;
-    int r = connect_reader(&f->reader);
-    if (r == 0 && fresh) {
-        f->compared_ms = 0;
-        r = db_read(b->q->db, load_unit, f);
-    }
+    bool fresh = !f->reader.conn, all = false;
+    unsigned queues = fresh ? ALL_QUEUES : 0;
+    int r = fresh ? begin_following(f) : 0;
     if (r == 0)
-        r = bull_relay(b);
+        r = bull_relay(f->reader.b);
     if (r >= 0)
         r = compare_when_due(f);
+    if (r == 0 && !fresh)
+        r = bull_events_wait(f->reader.conn, f->reader.at, BLOCK_MS, &queues);
     if (r == 0)
-        r = read_events(&f->reader, BLOCK_MS, &reply);
-    if (r == 0 && reply->type != REDIS_REPLY_NIL) {
-        r = for_streams(reply, follow_stream, f);
-        int saved = db_write(b->q->db, save_unit, f);
-        r = r < 0 ? r : saved;
-    }
-    return r < 0 ? r : restore_when_sure(f, events_in(reply));
+        r = follow_queues(f, queues, &all);
+    if (r == 0)
+        r = restore(f);
+    return r == 0 && redis_conn_lost(f->reader.conn) ? -EIO : r;
+}
+
+/* That Redis can't be reached is said by its client. */
+static void note_following(struct follow *f, int r)
+{
+    if (r < 0 && !f->failing && r != -ECONNREFUSED)
+        log_event(LOG_WARN, "the records of jobs can't follow redis now; trying again",
+                  LOG_S("error", strerror(-r)));
+    f->failing = r < 0;
 }
 
 /* Asks for the lease, renewing it in good time. */
@@ -384,7 +319,9 @@ static void *follow_on(void *arg)
     leader_init(&f.leader, b->q->db, LEASE_NAME, b->q->cfg->leader_lease_s * 1000);
     while (!cancel_raised(&b->closing)) {
         bool leads = lead(&f, &asked_ms);
-        if (leads && follow_once(&f) >= 0)
+        int r = leads ? follow_once(&f) : 0;
+        note_following(&f, r);
+        if (leads && r >= 0)
             continue;
         drop_reader(&f.reader); /* what it knows of the streams is read anew */
         pause_for(b, PAUSE_MS);

@@ -507,6 +507,18 @@ static int pause_unit(struct db_conn *c, void *arg)
     return db_exec(c, sql, DB_ARGS(DB_TEXT(queue_name_text(p->queue))), NULL);
 }
 
+/* The row is all there is of it. */
+static void ended(struct queue *q, enum queue_name queue, const char *id, const char *why)
+{
+    (void)q, (void)queue, (void)id, (void)why;
+}
+
+static int forget(struct queue *q, enum queue_name queue, const char *id)
+{
+    (void)q, (void)queue, (void)id;
+    return 0;
+}
+
 static int pause_queue(struct queue *q, enum queue_name queue, bool paused)
 {
     struct pausing p = {queue, paused};
@@ -540,6 +552,8 @@ const struct queue_engine queue_embedded = {
     .add_in = embedded_add_in,
     .confirm = confirm,
     .cancel = cancel,
+    .ended = ended,
+    .forget = forget,
     .look = embedded_look,
     .lines = embedded_lines,
     .list = embedded_list,

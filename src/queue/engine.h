@@ -109,6 +109,8 @@ struct queue_engine {
     int (*add_in)(struct queue *q, struct db_conn *c, const struct queue_add *job);
     int (*confirm)(struct queue *q, const char *id);
     int (*cancel)(struct queue *q, const char *id, enum queue_cancelled *ret);
+    void (*ended)(struct queue *q, enum queue_name queue, const char *id, const char *why);
+    int (*forget)(struct queue *q, enum queue_name queue, const char *id);
     int (*look)(struct queue *q, const char *id, struct arena *a, struct queue_info *ret);
     int (*lines)(struct queue *q, const char *id, struct arena *a, size_t limit, struct queue_line **ret,
                  size_t *ret_n);

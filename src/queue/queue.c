@@ -241,6 +241,18 @@ int queue_cancel(struct queue *q, const char *id, enum queue_cancelled *ret)
     return q->engine->cancel(q, id, ret);
 }
 
+void queue_ended(struct queue *q, enum queue_name queue, const char *id, const char *why)
+{
+    q->engine->ended(q, queue, id, why);
+    queue_cancel_here(q, id);
+    queue_changed(q, id);
+}
+
+int queue_forget(struct queue *q, enum queue_name queue, const char *id)
+{
+    return q->engine->forget(q, queue, id);
+}
+
 int queue_look(struct queue *q, const char *id, struct arena *a, struct queue_info *ret)
 {
     return q->engine->look(q, id, a, ret);

@@ -97,6 +97,14 @@ enum queue_cancelled {
  * another. It ends as failed, with QUEUE_ERROR_CANCELLED. */
 int queue_cancel(struct queue *q, const char *id, enum queue_cancelled *ret);
 
+/* After a unit that itself ended a job's record, with the reason: whoever runs the job is told to stop, and
+ * it ends in Redis too; where that can't be reached, at its next step. */
+void queue_ended(struct queue *q, enum queue_name queue, const char *id, const char *why);
+
+/* After a unit that deleted a job's record: nothing is left of it in Redis either, once it doesn't run. 0, or
+ * negative errno: it may be there still. */
+int queue_forget(struct queue *q, enum queue_name queue, const char *id);
+
 #define QUEUE_ERROR_CANCELLED "cancelled"
 #define QUEUE_ERROR_STALLED "job stalled"
 
@@ -160,7 +168,8 @@ struct queue_counts {
     bool paused;
 };
 
-/* Of each queue. What the API calls waiting is the sum of JOB_WAITING and JOB_PRIORITIZED. */
+/* Of each queue. What the API calls waiting is the sum of JOB_WAITING and JOB_PRIORITIZED. 0, -ECONNREFUSED
+ * where Redis doesn't say, or the store's error. */
 int queue_count(struct queue *q, struct queue_counts ret[QUEUES]);
 
 /* ---- stopping a queue for a while */

@@ -70,7 +70,7 @@ static void judge(struct reading *r, int err)
     if (err == -ECANCELED && cancel_raised(r->work->cancel))
         wait(r, 0, "interrupted");
     else if (err == -ECANCELED)
-        fail(r, "withdrawn: an admin set onboarding back");
+        fail(r, ONBOARDING_WITHDRAWN);
     else if (err == -ETIMEDOUT || err == -ENOSPC || err == -EAGAIN)
         wait(r, STORE_DELAY_MS, "the data store can't take it now");
     else {

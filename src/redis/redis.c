@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,8 +22,11 @@
 #define ADDRESS_MAX 8192
 
 struct redis_conn {
-    redisContext *ctx; /* NULL once lost */
-    int fd;            /* the context's */
+    redisContext *ctx;                                                        /* NULL once lost */
+    int fd;                                                                   /* the context's */
+    redisReplyObjectFunctions fn;                                             /* hiredis's, but for arrays */
+    __typeof__(((redisReplyObjectFunctions *)NULL)->createArray) createArray; /* hiredis's own */
+    size_t items; /* of the answer that is being read */
 };
 
 struct redis {
@@ -118,9 +122,10 @@ static const struct refusal {
     {"OOM ", -EAGAIN},        {"MISCONF", -EAGAIN},
     {"NOREPLICAS", -EAGAIN},  {"TRYAGAIN", -EAGAIN},
     {"CLUSTERDOWN", -EAGAIN}, {"NOAUTH", -EACCES},
+    {"UNBLOCKED", -EAGAIN},   {"ERR max number of clients", -EAGAIN},
     {"WRONGPASS", -EACCES},   {"NOPERM", -EACCES},
     {"ERR AUTH", -EACCES},    {"ERR invalid password", -EACCES},
-    {"NOSCRIPT", -ENOENT},
+    {"DENIED", -EACCES},      {"NOSCRIPT", -ENOENT},
 };
 
 /* Redis' own sentence names commands and keys; of a command that it doesn't know it also repeats what was
@@ -134,10 +139,18 @@ static void log_refusal(const char *text)
     log_event(LOG_ERROR, "redis refused a command", LOG_S("answer", shown));
 }
 
+/* Redis before 7 puts words of its own before an error inside a script. */
+static const char *inner_refusal(const char *text)
+{
+    const char *at = str_has_prefix(text, "ERR Error running script") ? strstr(text, ": -") : NULL;
+    return at ? at + 3 : text;
+}
+
 static int refused(const char *text)
 {
+    const char *inner = inner_refusal(text);
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
-        if (str_has_prefix(text, refusals[i].begins))
+        if (str_has_prefix(inner, refusals[i].begins))
             return refusals[i].r;
     log_refusal(text);
     return -EPROTO;
@@ -150,37 +163,103 @@ static void lose(struct redis_conn *c)
     c->fd = -1;
 }
 
-static int set_limit(redisContext *ctx, int limit_ms)
+/* Until the socket can be read from or written to: 0, -ETIMEDOUT or negative errno. */
+static int await_socket(int fd, short events, int64_t deadline_ms)
 {
-    struct timeval limit = {.tv_sec = limit_ms / 1000, .tv_usec = (suseconds_t)(limit_ms % 1000) * 1000};
-    return redisSetTimeout(ctx, limit) == REDIS_OK ? 0 : -EIO;
+    struct pollfd p = {.fd = fd, .events = events};
+    for (;;) {
+        int64_t left_ms = deadline_ms - clock_monotonic_ms();
+        if (left_ms <= 0)
+            return -ETIMEDOUT;
+        int n = poll(&p, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+        if (n > 0)
+            return 0;
+        if (n == 0)
+            return -ETIMEDOUT;
+        if (errno != EINTR)
+            return -errno;
+    }
 }
 
-int redis_conn_call(struct redis_conn *c, int limit_ms, const struct redis_args *args, redisReply **ret)
+static int send_command(struct redis_conn *c, const struct redis_args *args, int64_t deadline_ms)
+{
+    int done = 0;
+    if (redisAppendCommandArgv(c->ctx, args->n, (const char **)(uintptr_t)args->at, args->len) != REDIS_OK)
+        return -EIO;
+    for (;;) {
+        if (redisBufferWrite(c->ctx, &done) != REDIS_OK)
+            return -EIO;
+        if (done)
+            return 0;
+        int r = await_socket(c->fd, POLLOUT, deadline_ms);
+        if (r < 0)
+            return r;
+    }
+}
+
+static int read_reply(struct redis_conn *c, redisReply **ret)
+{
+    void *reply = NULL;
+    if (redisGetReplyFromReader(c->ctx, &reply) != REDIS_OK)
+        return c->items > REDIS_ITEMS_MOST ? -EMSGSIZE : -EIO;
+    *ret = reply;
+    if (!reply)
+        return 0;
+    /* Nothing comes that wasn't asked for: the next command would take it for its own answer. */
+    return c->ctx->reader->pos == c->ctx->reader->len ? 1 : -EIO;
+}
+
+/* The deadline is that of the whole answer, however slowly its bytes come. */
+static int receive_reply(struct redis_conn *c, int64_t deadline_ms, redisReply **ret)
+{
+    size_t received = 0;
+    c->items = 0;
+    for (;;) {
+        int r = read_reply(c, ret);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        if (received > REDIS_REPLY_MOST)
+            return -EMSGSIZE;
+        r = await_socket(c->fd, POLLIN, deadline_ms);
+        if (r < 0)
+            return r;
+        size_t had = c->ctx->reader->len;
+        if (redisBufferRead(c->ctx) != REDIS_OK)
+            return -EIO;
+        received += c->ctx->reader->len - had;
+    }
+}
+
+static int call_until(struct redis_conn *c, int64_t deadline_ms, const struct redis_args *args,
+                      redisReply **ret)
 {
     if (!c->ctx)
         return -EIO;
     if (args->failed)
         return -E2BIG;
-    int r = set_limit(c->ctx, limit_ms);
     _cleanup_reply_ redisReply *reply = NULL;
+    int r = send_command(c, args, deadline_ms);
     if (r == 0)
-        reply = redisCommandArgv(c->ctx, args->n, (const char **)(uintptr_t)args->at, args->len);
-    if (!reply) {
-        bool silent = c->ctx->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+        r = receive_reply(c, deadline_ms, &reply);
+    if (r < 0) {
         lose(c);
-        return silent ? -ETIMEDOUT : -EIO;
+        return r == -ETIMEDOUT || r == -EMSGSIZE ? r : -EIO;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
         r = refused(reply->str);
         /* A replica that was the master: the name may lead elsewhere by now. */
-        if (str_has_prefix(reply->str, "READONLY"))
+        if (str_has_prefix(inner_refusal(reply->str), "READONLY"))
             lose(c);
         return r;
     }
     if (ret)
         *ret = TAKE_PTR(reply);
     return 0;
+}
+
+int redis_conn_call(struct redis_conn *c, int limit_ms, const struct redis_args *args, redisReply **ret)
+{
+    return call_until(c, clock_monotonic_ms() + limit_ms, args, ret);
 }
 
 bool redis_conn_lost(const struct redis_conn *c)
@@ -199,23 +278,12 @@ void redis_disconnect(struct redis_conn *c)
 
 static int wait_connected(int fd, int64_t deadline_ms)
 {
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
     int error = 0;
     socklen_t len = sizeof error;
-    for (;;) {
-        int64_t left = deadline_ms - clock_monotonic_ms();
-        if (left <= 0)
-            return -ETIMEDOUT;
-        int n = poll(&p, 1, (int)left);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ETIMEDOUT;
-        break;
-    }
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+    int r = await_socket(fd, POLLOUT, deadline_ms);
+    if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         return -errno;
-    return -error;
+    return r < 0 ? r : -error;
 }
 
 static int connect_to(const struct addrinfo *to, int64_t deadline_ms)
@@ -227,20 +295,14 @@ static int connect_to(const struct addrinfo *to, int64_t deadline_ms)
     int r = connect(fd, to->ai_addr, to->ai_addrlen) < 0 ? -errno : 0;
     if (r == -EINPROGRESS)
         r = wait_connected(fd, deadline_ms);
-    if (r < 0)
-        return r;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-        return -errno;
-    return TAKE_FD(fd);
+    return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* A connected socket, or negative errno. The names are asked of the system's resolver, which has limits of
  * its own. */
-static int connect_socket(const struct redis_address *address)
+static int connect_socket(const struct redis_address *address, int64_t deadline_ms)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-    int64_t deadline_ms = clock_monotonic_ms() + REDIS_CONNECT_MS;
     if (getaddrinfo(address->host, address->port, &hints, &list) != 0)
         return -EHOSTUNREACH;
     int fd = -EHOSTUNREACH;
@@ -250,7 +312,7 @@ static int connect_socket(const struct redis_address *address)
     return fd;
 }
 
-static int introduce(struct redis_conn *c, const struct redis_address *address)
+static int introduce(struct redis_conn *c, const struct redis_address *address, int64_t deadline_ms)
 {
     int r = 0;
     if (address->password) {
@@ -259,31 +321,62 @@ static int introduce(struct redis_conn *c, const struct redis_address *address)
         if (address->user)
             redis_arg(&auth, address->user);
         redis_arg(&auth, address->password);
-        r = redis_conn_call(c, REDIS_CONNECT_MS, &auth, NULL);
+        r = call_until(c, deadline_ms, &auth, NULL);
     }
     struct redis_args select = {0};
     redis_arg(&select, "SELECT");
     redis_arg_int(&select, address->db);
-    return r < 0 ? r : redis_conn_call(c, REDIS_CONNECT_MS, &select, NULL);
+    return r < 0 ? r : call_until(c, deadline_ms, &select, NULL);
 }
 
-static int make_conn(const struct redis_address *address, struct redis_conn **ret)
+/* hiredis asks for the room of an array as soon as it has read how many items it is to have. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+static void *make_array(const redisReadTask *task, array_size n)
 {
-    int fd = connect_socket(address);
-    if (fd < 0)
-        return -ECONNREFUSED;
-    struct redis_conn *c = calloc(1, sizeof *c);
+    struct redis_conn *c = task->privdata;
+    c->items += (size_t)n;
+    return c->items <= REDIS_ITEMS_MOST ? c->createArray(task, n) : NULL;
+}
+
+int redis_adopt(int fd, struct redis_conn **ret)
+{
+    int flags = fcntl(fd, F_GETFL);
+    bool set = flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+    struct redis_conn *c = set ? calloc(1, sizeof *c) : NULL;
     redisContext *ctx = c ? redisConnectFd(fd) : NULL;
     if (!ctx) {
         (void)close(fd);
         free(c);
         return -ENOMEM;
     }
-    *c = (struct redis_conn){.ctx = ctx, .fd = fd};
-    int r = redisEnableKeepAlive(ctx) == REDIS_OK ? introduce(c, address) : -EIO;
+    ctx->flags &= ~REDIS_BLOCK; /* it waits for the socket nowhere: we do */
+    *c = (struct redis_conn){.ctx = ctx, .fd = fd, .fn = *ctx->reader->fn};
+    c->createArray = c->fn.createArray;
+    c->fn.createArray = make_array;
+    ctx->reader->fn = &c->fn;
+    ctx->reader->privdata = c;
+    *ret = c;
+    return 0;
+}
+
+static int make_conn(const struct redis_address *address, int64_t deadline_ms, struct redis_conn **ret)
+{
+    struct redis_conn *c = NULL;
+    int fd = connect_socket(address, deadline_ms);
+    if (fd < 0)
+        return -ECONNREFUSED;
+    int r = redis_adopt(fd, &c);
+    if (r < 0)
+        return r;
+    r = redisEnableKeepAlive(c->ctx) == REDIS_OK ? introduce(c, address, deadline_ms) : -EIO;
     if (r < 0) {
         redis_disconnect(c);
-        return r == -EIO || r == -ETIMEDOUT ? -ECONNREFUSED : r;
+        return r == -EIO || r == -ETIMEDOUT || r == -EMSGSIZE ? -ECONNREFUSED : r;
     }
     *ret = c;
     return 0;
@@ -315,7 +408,7 @@ static void note(struct redis *r, int result)
         log_event(LOG_INFO, "redis can be reached again");
 }
 
-int redis_connect(struct redis *r, struct redis_conn **ret)
+static int connect_until(struct redis *r, int64_t deadline_ms, struct redis_conn **ret)
 {
     pthread_mutex_lock(&r->lock);
     bool pausing = r->down && clock_monotonic_ms() < r->retry_ms;
@@ -324,9 +417,15 @@ int redis_connect(struct redis *r, struct redis_conn **ret)
     pthread_mutex_unlock(&r->lock);
     if (pausing)
         return -ECONNREFUSED;
-    int result = make_conn(&r->address, ret);
+    int64_t most_ms = clock_monotonic_ms() + REDIS_CONNECT_MS;
+    int result = make_conn(&r->address, deadline_ms < most_ms ? deadline_ms : most_ms, ret);
     note(r, result == -ENOMEM ? -ECONNREFUSED : result);
     return result;
+}
+
+int redis_connect(struct redis *r, struct redis_conn **ret)
+{
+    return connect_until(r, INT64_MAX, ret);
 }
 
 bool redis_is_up(struct redis *r)
@@ -354,7 +453,7 @@ static struct redis_conn *take_idle(struct redis *r)
     return c;
 }
 
-static int borrow(struct redis *r, struct redis_conn **ret)
+static int borrow(struct redis *r, int64_t deadline_ms, struct redis_conn **ret)
 {
     struct redis_conn *c;
     while ((c = take_idle(r))) {
@@ -364,7 +463,7 @@ static int borrow(struct redis *r, struct redis_conn **ret)
         }
         redis_disconnect(c);
     }
-    return redis_connect(r, ret);
+    return connect_until(r, deadline_ms, ret);
 }
 
 static void give_back(struct redis *r, struct redis_conn *c)
@@ -384,10 +483,11 @@ static void give_back(struct redis *r, struct redis_conn *c)
 int redis_call(struct redis *r, int limit_ms, const struct redis_args *args, redisReply **ret)
 {
     struct redis_conn *c;
-    int result = borrow(r, &c);
+    int64_t deadline_ms = clock_monotonic_ms() + limit_ms;
+    int result = borrow(r, deadline_ms, &c);
     if (result < 0)
         return result;
-    result = redis_conn_call(c, limit_ms, args, ret);
+    result = call_until(c, deadline_ms, args, ret);
     give_back(r, c);
     /* One that was lent before an outage of others' may be the first to know that it is over. */
     if (result == 0 && !redis_is_up(r))

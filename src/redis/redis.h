@@ -2,15 +2,17 @@
 /* A client of one Redis, on hiredis: a few connections that are made when first needed and lent for one
  * command each, and connections of one's own for commands that wait.
  *
- * Every wait has a limit: 5 s to connect (besides the system's resolver), a command as long as its caller
- * says. After a failure to connect, nobody tries again for a moment (50 ms, doubling up to 1 s); who comes
- * meanwhile hears -ECONNREFUSED at once. An idle connection that was closed on the other side is replaced
- * before it is lent.
+ * Every wait has a limit, to the last byte of an answer: 5 s to connect and be let in (besides the system's
+ * resolver), a command as long as its caller says, with the way there. An answer is of 64 MiB and 65,536
+ * items at most. After a failure to connect, nobody tries again for a moment (50 ms, doubling up to 1 s); who
+ * comes meanwhile hears -ECONNREFUSED at once. An idle connection that was closed on the other side is
+ * replaced before it is lent.
  *
  * Errors: -ECONNREFUSED can't be reached (known or just found), -EIO the connection was lost while a command
  * was with Redis, which may have done it, -ETIMEDOUT the same by silence, -EAGAIN Redis says that it can't
  * now (LOADING, BUSY, READONLY, OOM, MISCONF …), -EACCES it doesn't let us in, -EPROTO any other refusal
- * (logged). -ENOENT: a script that it doesn't know (redis_eval sees to that). The process must ignore
+ * (logged). -EMSGSIZE its answer is too large; the command was done. -ENOENT: a script that it doesn't know
+ * (redis_eval sees to that). The process must ignore
  * SIGPIPE. Thread-safe but for what is said of connections. */
 #ifndef REDIS_REDIS_H
 #define REDIS_REDIS_H
@@ -23,6 +25,8 @@
 #include <stdint.h>
 
 #define REDIS_COMMAND_MS 5000
+#define REDIS_REPLY_MOST ((size_t)64 * 1024 * 1024)
+#define REDIS_ITEMS_MOST ((size_t)65536)
 #define REDIS_CONNECT_MS 5000
 
 struct redis;
@@ -58,8 +62,8 @@ void redis_arg(struct redis_args *args, const char *s);                   /* NUL
 void redis_arg_bytes(struct redis_args *args, const char *p, size_t len); /* lives until the call returns */
 void redis_arg_int(struct redis_args *args, int64_t n);
 
-/* Sends a command on a lent connection and waits for its answer at most limit_ms. The reply is the caller's
- * and is no error; ret may be NULL. */
+/* Sends a command on a lent connection, which is made if need be, and waits for its answer: limit_ms at most
+ * in all. The reply is the caller's and is no error; ret may be NULL. */
 int redis_call(struct redis *r, int limit_ms, const struct redis_args *args, redisReply **ret);
 
 /* A Lua script. Its digest is made at the first use of redis_script_init. */
@@ -73,16 +77,20 @@ struct redis_script {
 /* Fills in the digest. 0 or -ENOMEM. */
 int redis_script_init(struct redis_script *s);
 
-/* Runs a script by its digest, and by its text where Redis doesn't know it (after a restart). `key`: KEYS[1];
- * args: ARGV. */
-int redis_eval(struct redis *r, const struct redis_script *s, const char *key, const struct redis_args *args,
-               redisReply **ret);
+/* Runs a script by its digest, and by its text where Redis doesn't know it (after a restart), within
+ * limit_ms. `key`: KEYS[1]; args: ARGV. */
+int redis_eval(struct redis *r, int limit_ms, const struct redis_script *s, const char *key,
+               const struct redis_args *args, redisReply **ret);
 
 /* Whether it could be reached when last tried; no access to it. */
 bool redis_is_up(struct redis *r);
 
 /* A connection of one's own, for commands that wait. */
 int redis_connect(struct redis *r, struct redis_conn **ret);
+
+/* One on a socket that is connected already and becomes its own, also on failure. 0 or -ENOMEM. */
+int redis_adopt(int fd, struct redis_conn **ret);
+
 void redis_disconnect(struct redis_conn *c);
 
 /* redis_call on it. After an error but -EAGAIN and -EPROTO it is of no use any more (redis_conn_lost). */

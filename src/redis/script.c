@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "redis/redis.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ int redis_script_init(struct redis_script *s)
     return 0;
 }
 
-static int run(struct redis *r, const struct redis_script *s, bool by_text, const char *key,
+static int run(struct redis *r, int limit_ms, const struct redis_script *s, bool by_text, const char *key,
                const struct redis_args *args, redisReply **ret)
 {
     struct redis_args all = {0};
@@ -30,12 +31,16 @@ static int run(struct redis *r, const struct redis_script *s, bool by_text, cons
     for (int i = 0; i < args->n; i++)
         redis_arg_bytes(&all, args->at[i], args->len[i]);
     all.failed |= args->failed;
-    return redis_call(r, REDIS_COMMAND_MS, &all, ret);
+    return redis_call(r, limit_ms, &all, ret);
 }
 
-int redis_eval(struct redis *r, const struct redis_script *s, const char *key, const struct redis_args *args,
-               redisReply **ret)
+int redis_eval(struct redis *r, int limit_ms, const struct redis_script *s, const char *key,
+               const struct redis_args *args, redisReply **ret)
 {
-    int result = run(r, s, false, key, args, ret);
-    return result == -ENOENT ? run(r, s, true, key, args, ret) : result;
+    int64_t until_ms = clock_monotonic_ms() + limit_ms;
+    int result = run(r, limit_ms, s, false, key, args, ret);
+    if (result != -ENOENT)
+        return result;
+    int64_t left_ms = until_ms - clock_monotonic_ms();
+    return run(r, left_ms > 0 ? (int)left_ms : 0, s, true, key, args, ret);
 }

@@ -31,6 +31,12 @@ const QUEUE = 'media-jobs';
 const OPERATION = 'resize_image';
 const params = { width: 20 };
 
+function deferred() {
+    const it = {};
+    it.promise = new Promise((resolve, reject) => Object.assign(it, { resolve, reject }));
+    return it;
+}
+
 for (const [major, bullmq] of [
     ['5', bullmq5],
     ['6', bullmq6],
@@ -312,6 +318,36 @@ for (const [major, bullmq] of [
             assert.equal(await stateOf(run), 'failed');
             assert.equal((await jobOf(server, user, id)).state, 'failed');
             assert.equal(await unitsOf(server, user), before);
+        });
+
+        test('one that a worker of BullMQ runs is cancelled at its end, unless it was done', async () => {
+            const before = await unitsOf(server, user);
+            const jobs = [await enqueue({ priority: 0 }), await enqueue({ priority: 0 }), await enqueue({ priority: 0 })];
+            const [thrown, again, done] = jobs;
+            const goOn = new Map(jobs.map(({ run }) => [run, deferred()]));
+            assert.equal(await unitsOf(server, user), before + 3);
+            await withNodeWorker(
+                async (job) => await goOn.get(job.id).promise,
+                async () => {
+                    for (const { id, run } of jobs) {
+                        await isState(run, 'active');
+                        const answer = await cancel(server, user, id);
+                        assert.equal(answer.status, 200, answer.text);
+                        assert.equal((await jobOf(server, user, id)).state, 'active');
+                    }
+                    goOn.get(thrown.run).reject(new bullmq.UnrecoverableError('stopped'));
+                    goOn.get(again.run).reject(new Error('an attempt'));
+                    goOn.get(done.run).resolve({ by: 'node' });
+                    for (const { id } of jobs) await ended(server, user, id);
+                },
+                { concurrency: 3 },
+            );
+            const states = [];
+            for (const { id } of jobs) states.push((await jobOf(server, user, id)).state);
+            assert.deepEqual(states, ['failed', 'failed', 'completed']);
+            assert.equal(await stateOf(again.run), 'failed');
+            assert.equal(stored(server, thrown.id).row.status, 'failed');
+            assert.equal(await unitsOf(server, user), before + 1);
         });
 
         test('both work on one queue at once, and no job is run twice', async () => {

@@ -9,7 +9,7 @@ if call('EXISTS', key(id)) == 1 then
     return 0
 end
 call('HSET', key(id), 'name', ARGV[2], 'data', ARGV[3], 'opts', ARGV[4], 'timestamp', ARGV[5], 'delay', delay,
-     'priority', priority)
+     'priority', priority, 'genie', 1) -- the last: that it has a record
 emit('added', 'jobId', id, 'name', ARGV[2])
 if delay > 0 then
     put_delayed(id, now_ms + delay)

@@ -8,7 +8,7 @@ if call('EXISTS', key(id)) == 0 then
 end
 local state = state_of(id)
 if state == 'active' then
-    call('HSET', key(id), 'cancel', 1)
+    ask_to_end(id)
     return 2
 end
 if state == 'completed' or state == 'failed' then

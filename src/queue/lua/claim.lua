@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Takes the next job and locks it. ARGV: now in ms, token, lock in ms, worker's name, most bytes of a job.
--- Gives {1, id, name, data, opts, timestamp, atm, ats, stc, defa}, or {0, ms until it is worth asking again: -1
+-- Gives {1, id, name, data, opts, timestamp, atm, ats, stc, defa, genie}, or {0, ms until it is worth asking again: -1
 -- unknown}, or {2, id} for a job that is larger than its worker takes: it is locked like any.
 local now_ms, token, lock_ms, worker, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
@@ -67,5 +67,5 @@ end
 if size > most then
     return {2, id}
 end
-local job = call('HMGET', key(id), 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'stc', 'defa')
-return {1, id, unpack(job, 1, 8)}
+local job = call('HMGET', key(id), 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'stc', 'defa', 'genie')
+return {1, id, unpack(job, 1, 9)}

@@ -146,6 +146,12 @@ local function unlock(id)
     call('SREM', key('stalled'), id)
 end
 
+-- Whoever runs the job sees it when its lock is renewed; the event, which is ours, says that it is time to look.
+local function ask_to_end(id)
+    call('HSET', key(id), 'cancel', 1)
+    emit('cancel', 'jobId', id)
+end
+
 -- As BullMQ tells its listeners that nothing is left.
 local function emit_if_drained()
     if call('LLEN', key('wait')) == 0 and call('LLEN', key('active')) == 0 and call('ZCARD', key('prioritized')) == 0 then

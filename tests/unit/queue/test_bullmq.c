@@ -7,7 +7,16 @@
 #include "base/uuid.h"
 #include "queue/bullmq.h"
 
+/* What its rows hold makes no sense. */
+static int refuse_the_end(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
+                          const json_t *result, const char *error, void *finish)
+{
+    (void)c, (void)ctx, (void)job, (void)result, (void)error, (void)finish;
+    return move == QUEUE_COMPLETED ? -EIO : 0;
+}
+
 static const struct queue_handler handlers[] = {
+    {.queue = QUEUE_MEDIA, .operation = "spoilt", .moved = refuse_the_end},
     {.queue = QUEUE_MEDIA, .moved = write_move},
     {.queue = QUEUE_SCRAPE, .moved = write_move},
     {.queue = QUEUE_ONBOARDING, .moved = write_move},
@@ -271,6 +280,30 @@ static void a_job_whose_adder_died_is_carried_by_the_leader(void **state)
     claim_none(f);
 }
 
+static void a_batch_that_is_too_large_is_carried_in_parts(void **state)
+{
+    struct fixture *f = *state;
+    static char data[QUEUE_DATA_MAX + 1];
+    char id[32];
+    int carried = 0;
+    memset(data, ' ', sizeof data - 1);
+    memcpy(data, "{", 1), memcpy(data + sizeof data - 2, "}", 1);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(id, sizeof id, "job-%d", i);
+        struct queue_add job = {.id = id, .queue = QUEUE_MEDIA, .operation = "echo", .data = data};
+        struct adding a = {.q = f->jobs.q, .jobs = &job, .n = 1};
+        assert_true(db_write(f->jobs.db, add_unit, &a) >= 0);
+    }
+    run_sql(f->jobs.db, "UPDATE queue_outbox SET date_created = '2026-01-01T00:00:00.000Z'");
+    for (int i = 0; i < 10 && carried < 100; i++) {
+        int n = bull_relay(bullmq_of(f->jobs.q));
+        assert_true(n > 0);
+        carried += n;
+    }
+    assert_int_equal(carried, 100);
+    assert_int_equal(outbox(f), 0);
+}
+
 static void carrying_twice_is_adding_once(void **state)
 {
     struct fixture *f = *state;
@@ -303,6 +336,83 @@ static void without_redis_adding_is_unconfirmed_and_kept(void **state)
     run_one(f, "job-a");
 }
 
+/* A replica whose master is gone: it takes nothing, and shows nothing. */
+static void a_redis_that_refuses_is_as_one_that_is_away(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_counts counts[QUEUES];
+    struct queue_line *lines;
+    enum queue_cancelled how;
+    size_t n = 7;
+    struct arena a;
+    add(&f->jobs, "job-a", "echo", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    assert_int_equal(server_number(&f->server, "REPLICAOF 127.0.0.1 1"), 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET replica-serve-stale-data no"), 0);
+    assert_int_equal(queue_count(f->jobs.q, counts), -ECONNREFUSED);
+    assert_int_equal(state_of(&f->jobs, "job-a"), JOB_PRIORITIZED);
+    arena_init(&a, 1 << 20);
+    assert_int_equal(queue_log_lines(f->jobs.q, "job-a", &a, 10, &lines, &n), 0);
+    assert_int_equal(n, 0);
+    arena_free(&a);
+    assert_int_equal(queue_cancel(f->jobs.q, "job-a", &how), 0);
+    assert_int_equal(how, QUEUE_CANCEL_ASKED);
+    struct queue_step step = {.queue = QUEUE_MEDIA, .want = 1};
+    assert_true(f->jobs.q->engine->step(f->jobs.q, &step) < 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET replica-serve-stale-data yes"), 0);
+    assert_int_equal(f->jobs.q->engine->step(f->jobs.q, &step), -EAGAIN); /* it is read-only */
+    assert_int_equal(server_number(&f->server, "REPLICAOF NO ONE"), 0);
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), 0);
+    assert_int_equal(moves(&f->jobs, "job-a", "cancelled"), 1);
+    run_one(f, "job-b");
+    claim_none(f);
+}
+
+/* What it has begun it ends; what it can't it leaves as it was. */
+static void a_redis_that_is_full_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    add(&f->jobs, "job-a", "echo", 10);
+    struct queue_claim *c = claim(f);
+    assert_int_equal(server_number(&f->server, "CONFIG SET maxmemory 1"), 0);
+    struct queue_add job = {.id = "job-b", .queue = QUEUE_MEDIA, .operation = "echo"};
+    assert_int_equal(add_all(f->jobs.q, f->jobs.db, &job, 1), -ETIMEDOUT);
+    assert_int_equal(outbox(f), 1);
+    assert_int_equal(server_number(&f->server, "EXISTS " KEY "job-b"), 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET maxmemory 0"), 0);
+    assert_int_equal(queue_confirm(f->jobs.q, "job-b"), 0);
+    assert_false(end(f, c, QUEUE_COMPLETED).lost);
+    run_one(f, "job-b");
+}
+
+static int hear_nothing(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* Somebody was heard to remove job-b, after it was seen that it is missing. */
+static int hear_of_a_removal(void *ctx)
+{
+    struct bull_hint hint = {.id = "job-b", .end = "removed"};
+    return bull_sync(ctx, QUEUE_MEDIA, &hint, 1);
+}
+
+static void what_was_removed_just_now_is_not_added_again(void **state)
+{
+    struct fixture *f = *state;
+    struct bullmq *b = bullmq_of(f->jobs.q);
+    log_configure(LOG_ERROR, true);
+    add(&f->jobs, "job-a", "echo", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    server_number(&f->server, "FLUSHALL");
+    assert_int_equal(bull_restore_missing(b, hear_of_a_removal, b), 0);
+    assert_int_equal(outbox(f), 1);
+    assert_int_equal(records(f, "job-a", "waiting"), 1);
+    assert_int_equal(records(f, "job-b", "failed"), 1);
+    assert_int_equal(moves(&f->jobs, "job-b", "cancelled"), 1);
+}
+
 static void what_redis_lost_is_added_again(void **state)
 {
     struct fixture *f = *state;
@@ -315,7 +425,7 @@ static void what_redis_lost_is_added_again(void **state)
     assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), &missing), 0);
     assert_true(missing);
     assert_int_equal(outbox(f), 0);
-    assert_int_equal(bull_restore_missing(bullmq_of(f->jobs.q)), 0);
+    assert_int_equal(bull_restore_missing(bullmq_of(f->jobs.q), hear_nothing, NULL), 0);
     assert_int_equal(outbox(f), 1);
     run_sql(f->jobs.db, "UPDATE queue_outbox SET date_created = '2026-01-01T00:00:00.000Z'");
     assert_int_equal(bull_relay(bullmq_of(f->jobs.q)), 1);
@@ -502,6 +612,104 @@ static void a_cancel_without_redis_is_not_forgotten(void **state)
     assert_int_equal(moves(&f->jobs, "job-a", "started"), 0);
 }
 
+/* The state of the job's last event. */
+static bool was_told(struct fixture *f, const char *event, const char *id)
+{
+    redisReply *reply = redisCommand(f->server.own, "XREVRANGE " KEY "events + - COUNT 1");
+    assert_non_null(reply);
+    assert_int_equal(reply->elements, 1);
+    const redisReply *fields = reply->element[0]->element[1];
+    bool told = strcmp(fields->element[1]->str, event) == 0 && strcmp(fields->element[3]->str, id) == 0;
+    freeReplyObject(reply);
+    return told;
+}
+
+/* Who runs it looks when there is an event, and else only when its lock is renewed. */
+static void a_cancel_is_told_to_who_runs_the_job(void **state)
+{
+    struct fixture *f = *state;
+    enum queue_cancelled how;
+    add(&f->jobs, "job-a", "echo", 10);
+    struct queue_claim *c = claim(f);
+    assert_false(was_told(f, "cancel", "job-a"));
+    assert_int_equal(queue_cancel(f->jobs.q, "job-a", &how), 0);
+    assert_true(was_told(f, "cancel", "job-a"));
+    assert_int_equal(end(f, c, QUEUE_RETURNED).made, QUEUE_CANCELLED);
+}
+
+#define END_RECORD \
+    "UPDATE queue_jobs SET state = 'failed', error = 'withdrawn', lease_owner = NULL, lease_until = NULL" \
+    " WHERE id = 'job-a'"
+
+static void a_job_whose_record_was_ended_ends_in_redis_too(void **state)
+{
+    struct fixture *f = *state;
+    add(&f->jobs, "job-a", "echo", 10);
+    run_sql(f->jobs.db, END_RECORD);
+    queue_ended(f->jobs.q, QUEUE_MEDIA, "job-a", "withdrawn");
+    assert_true(is_in_set(f, "failed", "job-a"));
+    assert_false(is_in_set(f, "prioritized", "job-a"));
+    assert_field(f, "job-a", "failedReason", "withdrawn");
+    claim_none(f);
+}
+
+static void a_run_whose_record_was_ended_is_stopped_and_ends_as_the_record_says(void **state)
+{
+    struct fixture *f = *state;
+    add(&f->jobs, "job-a", "echo", 10);
+    struct queue_claim *c = claim(f);
+    run_sql(f->jobs.db, END_RECORD);
+    queue_ended(f->jobs.q, QUEUE_MEDIA, "job-a", "withdrawn");
+    struct queue_note note = {.claim = c, .percent = -1};
+    assert_int_equal(f->jobs.q->engine->notes(f->jobs.q, &note, 1), 0);
+    assert_true(note.cancelled);
+    assert_true(end(f, c, QUEUE_COMPLETED).lost);
+    assert_int_equal(server_number(&f->server, "LLEN " KEY "active"), 0); /* it waits for no lock to end */
+    claim_none(f);
+    assert_true(is_in_set(f, "failed", "job-a"));
+    assert_field(f, "job-a", "failedReason", "withdrawn");
+    assert_int_equal(moves(&f->jobs, "job-a", "completed"), 0);
+}
+
+/* ---- owners that are deleted */
+
+static void a_job_whose_record_was_deleted_is_not_run_nor_written_anew(void **state)
+{
+    struct fixture *f = *state;
+    add(&f->jobs, "job-a", "echo", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    struct queue_claim *c = claim(f);
+    run_sql(f->jobs.db, "DELETE FROM queue_jobs WHERE id IN ('job-a', 'job-b')");
+    assert_true(end(f, c, QUEUE_COMPLETED).lost);
+    claim_none(f); /* one is looked at */
+    claim_none(f); /* and the other */
+    assert_int_equal(count_sql(f->jobs.db, "SELECT count(*) FROM queue_jobs"), 0);
+    assert_int_equal(server_number(&f->server, "EXISTS " KEY "job-a " KEY "job-b"), 0);
+    assert_int_equal(server_number(&f->server, "LLEN " KEY "active"), 0);
+}
+
+static void what_is_forgotten_is_gone_from_redis(void **state)
+{
+    struct fixture *f = *state;
+    add(&f->jobs, "job-a", "echo", 10);
+    run_one(f, "job-a");
+    add(&f->jobs, "job-b", "echo", 10);
+    add(&f->jobs, "job-c", "echo", 10);
+    struct queue_claim *c = claim(f);
+    run_sql(f->jobs.db, "DELETE FROM queue_jobs");
+    assert_int_equal(queue_forget(f->jobs.q, QUEUE_MEDIA, "job-a"), 0);
+    assert_int_equal(queue_forget(f->jobs.q, QUEUE_MEDIA, "job-b"), 0);
+    assert_int_equal(queue_forget(f->jobs.q, QUEUE_MEDIA, "job-c"), 0);
+    assert_int_equal(queue_forget(f->jobs.q, QUEUE_MEDIA, "job-none"), 0);
+    assert_int_equal(server_number(&f->server, "EXISTS " KEY "job-a " KEY "job-c"), 0);
+    assert_true(was_told(f, "removed", "job-c"));
+    assert_true(end(f, c, QUEUE_COMPLETED).lost);
+    claim_none(f);
+    assert_int_equal(server_number(&f->server, "EXISTS " KEY "job-b"), 0);
+    assert_int_equal(server_number(&f->server, "ZCARD " KEY "completed"), 0);
+    assert_int_equal(server_number(&f->server, "ZCARD " KEY "failed"), 0);
+}
+
 /* ---- what others add and do */
 
 static void a_job_of_others_gets_a_record(void **state)
@@ -626,6 +834,90 @@ static void what_others_failed_is_learnt_from_events(void **state)
         usleep(10000);
     assert_int_equal(records(f, "job-a", "failed"), 1);
     assert_int_equal(moves(&f->jobs, "job-a", "failed"), 1);
+}
+
+static void await_moves(struct fixture *f, const char *id, const char *move)
+{
+    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+    while (moves(&f->jobs, id, move) == 0 && clock_monotonic_ms() < until)
+        usleep(10000);
+    assert_int_equal(moves(&f->jobs, id, move), 1);
+}
+
+static void one_record_that_cannot_follow_holds_up_no_other(void **state)
+{
+    struct fixture *f = *state;
+    log_configure(LOG_ERROR + 1, true);
+    add(&f->jobs, "job-a", "spoilt", 10);
+    add(&f->jobs, "job-b", "echo", 10);
+    end_by_other(f, "job-a", "completed", "returnvalue", "1");
+    end_by_other(f, "job-b", "completed", "returnvalue", "1");
+    assert_int_equal(bull_sync_all(bullmq_of(f->jobs.q), NULL), -EBADMSG);
+    assert_int_equal(moves(&f->jobs, "job-b", "completed"), 1);
+    add(&f->jobs, "job-c", "echo", 10);
+    assert_int_equal(queue_start(f->jobs.q), 0);
+    end_by_other(f, "job-c", "completed", "returnvalue", "1");
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-a returnvalue 1");
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-c returnvalue 1");
+    await_moves(f, "job-c", "completed");
+    assert_int_equal(records(f, "job-a", "waiting"), 1);
+}
+
+/* Larger than any answer that is taken. */
+static void events_of_any_size_are_got_past(void **state)
+{
+    struct fixture *f = *state;
+    size_t size = REDIS_REPLY_MOST + 1024;
+    char *large = malloc(size);
+    assert_non_null(large);
+    memset(large, '7', size);
+    log_configure(LOG_ERROR, true);
+    static const char *const ids[] = {"job-a", "job-b", "job-c"};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        add(&f->jobs, ids[i], "echo", 10);
+        end_by_other(f, ids[i], "completed", "returnvalue", "1");
+        server_number(&f->server, "DEL " KEY "%s", ids[i]); /* only the events tell of them */
+    }
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-a returnvalue 1");
+    assert_int_equal(queue_start(f->jobs.q), 0);
+    await_moves(f, "job-a", "completed"); /* somebody follows, and waits for more */
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-b returnvalue %b", large, size);
+    server_number(&f->server, "XADD " KEY "events * event completed jobId job-c returnvalue 1");
+    free(large);
+    await_moves(f, "job-b", "completed");
+    await_moves(f, "job-c", "completed");
+}
+
+/* Its list of waiting jobs is none. */
+static void a_queue_that_is_spoilt_holds_up_no_other(void **state)
+{
+    struct fixture *f = *state;
+    struct queue_upkeep u = {.queues = 1U << QUEUE_MEDIA | 1U << QUEUE_SCRAPE};
+    struct queue_add job = {.id = "job-b", .queue = QUEUE_SCRAPE, .operation = "echo"};
+    log_configure(LOG_ERROR + 1, true);
+    assert_int_equal(add_all(f->jobs.q, f->jobs.db, &job, 1), 0);
+    server_number(&f->server, "SET " KEY "wait text");
+    assert_true(f->jobs.q->engine->upkeep(f->jobs.q, &u) < 0);
+    assert_int_equal(u.fresh, 1U << QUEUE_SCRAPE);
+}
+
+static void lines_of_any_size_are_cut(void **state)
+{
+    struct fixture *f = *state;
+    static char line[100000];
+    struct queue_line *lines;
+    size_t n;
+    struct arena a;
+    memset(line, 'x', sizeof line - 1);
+    memcpy(line + 999, "\xc3\xa9", 2);
+    add(&f->jobs, "job-a", "echo", 10);
+    server_number(&f->server, "RPUSH " KEY "job-a:logs %s \xff\xfe short", line);
+    arena_init(&a, 1 << 20);
+    assert_int_equal(queue_log_lines(f->jobs.q, "job-a", &a, 10, &lines, &n), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(strlen(lines[0].text), 999);
+    assert_string_equal(lines[1].text, "short");
+    arena_free(&a);
 }
 
 static void a_job_that_was_not_kept_tells_its_end_by_its_event(void **state)
@@ -782,6 +1074,9 @@ int main(void)
         TEST(carrying_twice_is_adding_once),
         TEST(without_redis_adding_is_unconfirmed_and_kept),
         TEST(what_redis_lost_is_added_again),
+        TEST(what_was_removed_just_now_is_not_added_again),
+        TEST(a_redis_that_refuses_is_as_one_that_is_away),
+        TEST(a_redis_that_is_full_loses_nothing),
         TEST(a_worker_that_lost_its_lock_settles_nothing),
         TEST(a_token_in_the_record_stops_a_late_worker_even_with_a_lock),
         TEST(a_job_that_ended_in_the_store_alone_does_not_run_again),
@@ -793,6 +1088,16 @@ int main(void)
         TEST(an_active_job_hears_of_its_cancel),
         TEST(a_job_that_never_came_to_redis_is_cancelled_in_the_store),
         TEST(a_cancel_without_redis_is_not_forgotten),
+        TEST(a_cancel_is_told_to_who_runs_the_job),
+        TEST(a_job_whose_record_was_ended_ends_in_redis_too),
+        TEST(a_run_whose_record_was_ended_is_stopped_and_ends_as_the_record_says),
+        TEST(a_job_whose_record_was_deleted_is_not_run_nor_written_anew),
+        TEST(what_is_forgotten_is_gone_from_redis),
+        TEST(one_record_that_cannot_follow_holds_up_no_other),
+        TEST(events_of_any_size_are_got_past),
+        TEST(a_queue_that_is_spoilt_holds_up_no_other),
+        TEST(lines_of_any_size_are_cut),
+        TEST(a_batch_that_is_too_large_is_carried_in_parts),
         TEST(a_job_of_others_gets_a_record),
         TEST(a_number_that_comes_again_is_another_job),
         TEST(the_owner_is_the_rows_and_not_the_datas),

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "server.h"
+#include "fake.h"
 
 #include "base/log.h"
-#include "redis/redis.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -169,7 +168,7 @@ static void a_script_is_known_again_after_a_restart(void **state)
         struct redis_args args = {0};
         redis_arg(&args, "one");
         redis_arg_int(&args, 42);
-        assert_int_equal(redis_eval(f->redis, &script, "key", &args, &reply), 0);
+        assert_int_equal(redis_eval(f->redis, REDIS_COMMAND_MS, &script, "key", &args, &reply), 0);
         assert_string_equal(reply->element[0]->str, "key");
         assert_string_equal(reply->element[1]->str, "one");
         assert_int_equal(reply->element[2]->integer, 2);
@@ -256,6 +255,127 @@ static void who_waits_has_a_connection_of_its_own(void **state)
     redis_disconnect(c);
 }
 
+/* ---- answers that no Redis gives */
+
+static void an_answer_that_comes_drop_by_drop_has_the_same_limit(void **state)
+{
+    (void)state;
+    static char text[4096] = "$4000\r\n";
+    struct fake f;
+    memset(text + 7, 'x', sizeof text - 8);
+    fake_start(&f);
+    assert_int_equal(fake_call(&f, 500, text, sizeof text - 1, 20000, NULL), -ETIMEDOUT);
+    assert_true(redis_conn_lost(f.conn));
+    fake_end(&f);
+}
+
+static void a_slow_answer_within_the_limit_is_taken(void **state)
+{
+    (void)state;
+    struct fake f;
+    redisReply *reply = NULL;
+    fake_start(&f);
+    assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, "*2\r\n:7\r\n$3\r\nabc\r\n", 18, 1000, &reply), 0);
+    assert_int_equal(reply->element[0]->integer, 7);
+    assert_string_equal(reply->element[1]->str, "abc");
+    freeReplyObject(reply);
+    fake_end(&f);
+}
+
+static void an_answer_that_is_too_large_ends_the_connection(void **state)
+{
+    (void)state;
+    struct fake f;
+    size_t size = REDIS_REPLY_MOST + 1024 * 1024;
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, 'x', size);
+    memcpy(text, "$400000000\r\n", 12);
+    fake_start(&f);
+    assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, text, size, 0, NULL), -EMSGSIZE);
+    assert_true(redis_conn_lost(f.conn));
+    fake_end(&f);
+    free(text);
+}
+
+static void an_array_that_is_too_large_is_not_made(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"*2147483647\r\n", "*40000\r\n*40000\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fake f;
+        fake_start(&f);
+        assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, texts[i], strlen(texts[i]), 0, NULL), -EMSGSIZE);
+        fake_end(&f);
+    }
+}
+
+static void what_is_no_answer_ends_the_connection(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "$-7\r\n", "*-9\r\n",
+                                        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n"};
+    for (size_t i = 0; i < 4; i++) {
+        struct fake f;
+        fake_start(&f);
+        assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, texts[i], strlen(texts[i]), 0, NULL), -EIO);
+        assert_true(redis_conn_lost(f.conn));
+        fake_end(&f);
+    }
+}
+
+static void half_an_answer_is_none(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct redis_args args = {0};
+    redis_arg(&args, "PING");
+    fake_start(&f);
+    assert_int_equal(send(f.fd, "$10\r\nhalf", 9, 0), 9);
+    assert_int_equal(shutdown(f.fd, SHUT_WR), 0);
+    assert_int_equal(redis_conn_call(f.conn, SERVER_PATIENCE_MS, &args, NULL), -EIO);
+    fake_end(&f);
+}
+
+static void an_answer_that_nobody_asked_for_is_given_to_nobody(void **state)
+{
+    (void)state;
+    struct fake f;
+    fake_start(&f);
+    assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, "+ONE\r\n+TWO\r\n", 12, 0, NULL), -EIO);
+    assert_true(redis_conn_lost(f.conn));
+    fake_end(&f);
+}
+
+/* Before 7, what a script's command is refused for stands behind other words. */
+static void refusals_inside_scripts_are_known_in_every_version(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int r;
+        bool lost;
+    } known[] = {
+        {"-OOM command not allowed when used memory > 'maxmemory'.\r\n", -EAGAIN, false},
+        {"-LOADING Redis is loading the dataset in memory\r\n", -EAGAIN, false},
+        {"-ERR max number of clients reached\r\n", -EAGAIN, false},
+        {"-DENIED Redis is running in protected mode\r\n", -EACCES, false},
+        {"-ERR Error running script (call to f_1): @user_script: 9: -OOM command not allowed\r\n", -EAGAIN,
+         false},
+        {"-READONLY You can't write against a read only replica.\r\n", -EAGAIN, true},
+        {"-ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write\r\n", -EAGAIN,
+         true},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        struct fake f;
+        fake_start(&f);
+        assert_int_equal(fake_call(&f, SERVER_PATIENCE_MS, known[i].text, strlen(known[i].text), 0, NULL),
+                         known[i].r);
+        assert_int_equal(redis_conn_lost(f.conn), known[i].lost);
+        fake_end(&f);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -271,6 +391,14 @@ int main(void)
         TEST(only_the_right_password_lets_in),
         TEST(threads_share_it),
         TEST(who_waits_has_a_connection_of_its_own),
+        cmocka_unit_test(an_answer_that_comes_drop_by_drop_has_the_same_limit),
+        cmocka_unit_test(a_slow_answer_within_the_limit_is_taken),
+        cmocka_unit_test(an_answer_that_is_too_large_ends_the_connection),
+        cmocka_unit_test(an_array_that_is_too_large_is_not_made),
+        cmocka_unit_test(what_is_no_answer_ends_the_connection),
+        cmocka_unit_test(half_an_answer_is_none),
+        cmocka_unit_test(an_answer_that_nobody_asked_for_is_given_to_nobody),
+        cmocka_unit_test(refusals_inside_scripts_are_known_in_every_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
