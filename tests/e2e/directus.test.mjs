@@ -191,12 +191,34 @@ describe('the Directus-compatible endpoints', () => {
                         assert.equal(answer.status, 415, `${what} ${mode} ${type}`);
                         assert.equal(answer.headers['set-cookie'], undefined);
                     }
+            const logOut = (type) =>
+                server.request('/api/directus/auth/logout', {
+                    method: 'POST',
+                    headers: { 'Content-Type': type, Origin: 'https://elsewhere.example' },
+                    body: JSON.stringify({ refresh_token: 'x' }),
+                });
+            assert.equal((await logOut('text/plain')).headers['set-cookie'], undefined);
+            assert.match(String((await logOut('application/json')).headers['set-cookie']), /Max-Age=0/);
             const plain = await server.request('/api/directus/auth/login', {
                 method: 'POST',
                 headers: { 'Content-Type': 'text/plain' },
                 body: JSON.stringify(credentials),
             });
             assert.equal(plain.status, 200);
+        });
+
+        test('bytes that are no text are a wrong token, in header and cookie', async () => {
+            const odd = 'abc\xff\xfe'; // sent as these bytes
+            for (const path of ['/api/directus/users/me', '/api/usage'])
+                assert.equal((await server.request(path, { headers: { Authorization: `Bearer ${odd}` } })).status, 401);
+            const send = (what) =>
+                server.request(`/api/directus/auth/${what}`, {
+                    method: 'POST',
+                    headers: { Cookie: `directus_refresh_token=${odd}`, ...JSON_TYPE },
+                    body: JSON.stringify({ mode: 'cookie' }),
+                });
+            assert.equal((await send('refresh')).status, 401);
+            assert.equal((await send('logout')).status, 204);
         });
 
         test('guessing is slowed for the account that is guessed at', async () => {
