@@ -151,7 +151,7 @@ const struct route directus_routes[] = {
     {HTTP_SEARCH, FILES, AUTH_USER, READS, BLOCKING, directus_files_list, ANY_JSON,
      "One's files, by a query in the body", .query = QUERY_SEEN(list_query), .answer = ANSWER(list_answer)},
     {HTTP_POST, FILES, AUTH_USER, WRITES, BLOCKING, directus_files_create, UPLOAD(0),
-     "Upload a file: a form with title, description and tags, and the file",
+     "Upload a file: a form with title and tags, and the file",
      .query = QUERY_SEEN(fields_query), .answer = ANSWER(row_answer), .idempotent = true},
     {HTTP_PATCH, FILES, AUTH_USER, WRITES, BLOCKING, directus_files_update, ANY_JSON,
      "Change title and tags of several files", .query = QUERY_SEEN(fields_query),
