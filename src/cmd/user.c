@@ -205,10 +205,9 @@ static int choose_tier(struct user_run *run, const char **ret)
 static int user_add(struct user_run *run)
 {
     const struct user_options *o = &run->options;
-    struct add_arg a = {.spec = {.email = run->email,
-                                 .role = o->role,
-                                 .onboarding = o->onboarding,
-                                 .first_name = o->first_name}};
+    struct add_arg a = {
+        .spec = {
+            .email = run->email, .role = o->role, .onboarding = o->onboarding, .first_name = o->first_name}};
     char hash[PASSWORD_HASH_SIZE];
     const char *password;
     bool made;

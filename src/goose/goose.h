@@ -50,8 +50,8 @@ struct goose_ask {
     void *arg;
 };
 
-/* Begins a run: an outcome, the store's error or what `also` returned. ret_id: UUID_SIZE bytes. *ret_stream: a reference, or NULL
- * where none is wanted. */
+/* Begins a run: an outcome, the store's error or what `also` returned. ret_id: UUID_SIZE bytes. *ret_stream:
+ * a reference, or NULL where none is wanted. */
 int goose_run(struct goose *g, const struct goose_ask *ask, char *ret_id, struct event_stream **ret_stream);
 
 /* Has a run ended, on whichever server: an outcome, or the store's error. */

@@ -29,8 +29,8 @@ struct goose_new {
     void *arg;
 };
 
-/* Notes that a run begins: 0; 1 too many run already (nothing is noted); what `also` returned (nothing either);
- * or the store's error. */
+/* Notes that a run begins: 0; 1 too many run already (nothing is noted); what `also` returned (nothing
+ * either); or the store's error. */
 int goose_row_begin(struct db *db, const struct goose_new *run);
 
 struct goose_beat {

@@ -16,8 +16,8 @@
 #define KEY_MAX 128
 #define ANSWER_MAX ((size_t)1024 * 1024)
 
-/* A client that lost its stream sends its request again, key and all: it asks for the rest of what runs already,
- * and begins nothing. */
+/* A client that lost its stream sends its request again, key and all: it asks for the rest of what runs
+ * already, and begins nothing. */
 static bool resumes_stream(struct http_exchange *x)
 {
     const char *last = x->rq.route->answer.events ? request_header(&x->rq, "Last-Event-ID") : NULL;

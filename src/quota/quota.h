@@ -80,8 +80,8 @@ struct quota_ask {
 void quota_can_perform(struct quota *q, const char *user_id, const char *operation,
                        struct quota_outcome *ret);
 
-/* Takes, in a unit of the caller's, who forgets the user behind it. 0 with *ret, allowed or not; -ENOENT where
- * there is no such user; -EINVAL for a level. */
+/* Takes, in a unit of the caller's, who forgets the user behind it. 0 with *ret, allowed or not; -ENOENT
+ * where there is no such user; -EINVAL for a level. */
 int quota_take_in(struct quota *q, struct db_conn *c, const struct quota_ask *ask, struct quota_outcome *ret);
 
 /* Whether ask->amount more rows may be added to what a level counts; the caller adds them in the same unit.

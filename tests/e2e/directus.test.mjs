@@ -443,6 +443,36 @@ describe('the Directus-compatible endpoints', () => {
             );
         });
 
+        test('a writing whose answer asks for what cannot be shown is not done', async () => {
+            const nodes = '/api/directus/items/user_nodes';
+            const title = 'asked for too much';
+            const found = async () =>
+                (await server.request(`${nodes}?filter[title][_eq]=${encodeURIComponent(title)}`, { token: anna.token })).json;
+            const send = (method, path, body) => server.request(path, { method, token: anna.token, body });
+            const own = await send('POST', nodes, { node_type: 'note', title: 'as it was' });
+            const { id } = own.json.data;
+            for (const fields of ['nonsense', 'embedding', 'id,nonsense']) {
+                const made = await send('POST', `${nodes}?fields=${fields}`, { node_type: 'note', title });
+                assert.deepEqual([made.status, made.json.errors[0].extensions.code], [403, 'FORBIDDEN']);
+                assert.equal((await send('PATCH', `${nodes}/${id}?fields=${fields}`, { title })).status, 403);
+                assert.equal((await send('PATCH', `${nodes}?fields=${fields}`, { keys: [id], data: { title } })).status, 403);
+                assert.equal((await send('PATCH', `/api/directus/users/me?fields=${fields}`, { title })).status, 403);
+            }
+            assert.deepEqual((await found()).data, []);
+            assert.notEqual((await send('GET', '/api/directus/users/me')).json.data.title, title);
+            const before = (await send('GET', '/api/directus/files')).json.data.length;
+            const form = new FormData();
+            form.append('file', new Blob(['text']), 'a.txt');
+            const upload = await fetch(`${server.url}/api/directus/files?fields=nonsense`, {
+                method: 'POST',
+                headers: { Authorization: `Bearer ${anna.token}` },
+                body: form,
+            });
+            assert.equal(upload.status, 403);
+            assert.equal((await send('GET', '/api/directus/files')).json.data.length, before);
+            assert.equal((await send('DELETE', `${nodes}/${id}`)).status, 204);
+        });
+
         test("tokens that are none, in Directus's words", async () => {
             const code = async (token) => {
                 const { status, json } = await server.request('/api/directus/items/user_nodes', { token });
