@@ -304,7 +304,7 @@ static void drop_brackets(char *s)
         memmove(at, at + 2, strlen(at + 2) + 1);
 }
 
-static char *without_links(char *s, const char *own)
+static char *drop_links(char *s, const char *own)
 {
     char *to = s, *from = s;
     while (*from) {
@@ -324,6 +324,16 @@ static char *without_links(char *s, const char *own)
     }
     *to = '\0';
     drop_brackets(s);
+    return s;
+}
+
+/* What goes may have kept the halves of another link apart; each round makes the text shorter. */
+static char *without_links(char *s, const char *own)
+{
+    for (size_t before = SIZE_MAX; strlen(s) < before;) {
+        before = strlen(s);
+        s = drop_links(s, own);
+    }
     return s;
 }
 

@@ -31,6 +31,11 @@ reply directus_logout(struct request *rq);
 /* Reads the query parameters; false with *ret_reply made. The caller frees p either way. */
 bool directus_read_params(struct request *rq, struct items_params *p, reply *ret_reply);
 
+/* The same for a writing, whose answer shows `fields`: those that can't be shown refuse it before it is done.
+ */
+bool directus_read_shown(struct request *rq, const char *collection, struct items_params *p,
+                         reply *ret_reply);
+
 /* The ids of a JSON array, in the arena: 0, or -EINVAL where they are not 1 to 500 texts. */
 int directus_read_keys(struct request *rq, const json_t *keys, const char *const **ret, size_t *ret_n);
 

@@ -165,9 +165,7 @@ reply directus_logout(struct request *rq)
     int r = login_end(rq->app->logins, token);
     if (r < 0)
         return reply_store_error(rq, r);
-    if (is_mode(in->mode, "session"))
-        set_cookie(rq, SESSION_COOKIE, "", 0);
-    else
-        set_cookie(rq, REFRESH_COOKIE, "", 0);
+    if (session_cookies_count(rq)) /* a form's text may name a token, but not take a visitor's cookie away */
+        set_cookie(rq, is_mode(in->mode, "session") ? SESSION_COOKIE : REFRESH_COOKIE, "", 0);
     return reply_empty(rq, 204);
 }

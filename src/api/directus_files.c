@@ -112,7 +112,7 @@ reply directus_files_create(struct request *rq)
     const struct upload *in = rq->upload;
     struct items_error error;
     reply refused;
-    if (!directus_read_params(rq, &p, &refused))
+    if (!directus_read_shown(rq, COLLECTION, &p, &refused))
         return refused;
     if (in->fd < 0)
         return directus_refuse_payload(rq, "No file was included in the body.");

@@ -33,6 +33,17 @@ bool directus_read_params(struct request *rq, struct items_params *p, reply *ret
     return false;
 }
 
+bool directus_read_shown(struct request *rq, const char *collection, struct items_params *p, reply *ret_reply)
+{
+    struct items_error error = {0};
+    if (!directus_read_params(rq, p, ret_reply))
+        return false;
+    int r = p->fields ? items_check_fields(rq->who, collection, p->fields, &error) : 0;
+    if (r < 0)
+        *ret_reply = directus_refuse_items(rq, r, &error, false);
+    return r == 0;
+}
+
 static reply reply_data(struct request *rq, json_t *data)
 {
     return reply_json(rq, 200, "{s:o}", "data", data);
@@ -126,7 +137,7 @@ reply directus_items_create(struct request *rq)
     struct items_error error;
     reply refused;
     const char *collection = collection_of(rq, &refused);
-    if (!collection || !directus_read_params(rq, &p, &refused))
+    if (!collection || !directus_read_shown(rq, collection, &p, &refused))
         return refused;
     if (!rq->json)
         return directus_refuse_payload(rq, "A row, or a list of rows, is needed.");
@@ -151,7 +162,7 @@ static reply update(struct request *rq, const char *collection, const char *cons
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
     struct items_error error;
     reply refused;
-    if (!directus_read_params(rq, &p, &refused))
+    if (!directus_read_shown(rq, collection, &p, &refused))
         return refused;
     int r = items_update(rq->app->db, rq->who, collection, ids, n, values, &error);
     if (r < 0)
@@ -217,18 +228,32 @@ reply directus_item_delete(struct request *rq)
 
 /* ---- /users/me */
 
-/* Only the members that were asked for; NULL with *ret_field where there is no such one. A new reference. */
-static json_t *choose(json_t *profile, const json_t *fields, const char **ret_field)
+/* Whether the answer can be made: before anything is changed. */
+static bool read_me_params(struct request *rq, struct items_params *p, reply *ret_reply)
+{
+    if (!directus_read_params(rq, p, ret_reply))
+        return false;
+    for (size_t i = 0; i < json_array_size(p->fields); i++) {
+        const char *name = json_string_value(json_array_get(p->fields, i));
+        if (name && (strcmp(name, "*") == 0 || profile_has(name)))
+            continue;
+        *ret_reply = directus_refuse(
+            rq, 403, "FORBIDDEN",
+            "You don't have permission to access a field that was asked for, or it does not exist.", NULL);
+        return false;
+    }
+    return true;
+}
+
+/* Only the members that were asked for: a new reference, or NULL without memory. */
+static json_t *choose(json_t *profile, const json_t *fields)
 {
     json_t *chosen = json_object();
-    *ret_field = NULL;
     for (size_t i = 0; chosen && i < json_array_size(fields); i++) {
         const char *name = json_string_value(json_array_get(fields, i));
-        json_t *value = json_object_get(profile, name);
         int r = strcmp(name, "*") == 0 ? json_object_update(chosen, profile)
-                                       : json_object_set(chosen, name, value);
+                                       : json_object_set(chosen, name, json_object_get(profile, name));
         if (r < 0) {
-            *ret_field = name;
             json_decref(chosen);
             return NULL;
         }
@@ -239,25 +264,20 @@ static json_t *choose(json_t *profile, const json_t *fields, const char **ret_fi
 static reply reply_me(struct request *rq, const json_t *fields)
 {
     _cleanup_json_ json_t *profile = NULL;
-    const char *unknown;
     int r = profile_read(rq->app->db, rq->who, &profile);
     if (r < 0)
         return r == -ENOENT ? reply_error(rq, ERR_UNAUTHORIZED, NULL) : reply_store_error(rq, r);
     if (!fields)
         return reply_data(rq, TAKE_PTR(profile));
-    json_t *chosen = choose(profile, fields, &unknown);
-    if (chosen || !unknown)
-        return chosen ? reply_data(rq, chosen) : reply_error(rq, ERR_OVERLOADED, NULL);
-    return directus_refuse(
-        rq, 403, "FORBIDDEN",
-        "You don't have permission to access a field that was asked for, or it does not exist.", NULL);
+    json_t *chosen = choose(profile, fields);
+    return chosen ? reply_data(rq, chosen) : reply_error(rq, ERR_OVERLOADED, NULL);
 }
 
 reply directus_me_read(struct request *rq)
 {
     _cleanup_(items_params_free) struct items_params p = ITEMS_PARAMS_INIT;
     reply refused;
-    return directus_read_params(rq, &p, &refused) ? reply_me(rq, p.fields) : refused;
+    return read_me_params(rq, &p, &refused) ? reply_me(rq, p.fields) : refused;
 }
 
 reply directus_me_update(struct request *rq)
@@ -266,7 +286,7 @@ reply directus_me_update(struct request *rq)
     struct items_error error;
     reply refused;
     const char *me = rq->who->user_id;
-    if (!directus_read_params(rq, &p, &refused))
+    if (!read_me_params(rq, &p, &refused))
         return refused;
     int r = items_update(rq->app->db, rq->who, "directus_users", &me, 1, rq->json, &error);
     return r < 0 ? directus_refuse_items(rq, r, &error, true) : reply_me(rq, p.fields);

@@ -8,6 +8,7 @@
 #include "api/routes.h"
 #include "auth/identity.h"
 #include "base/text.h"
+#include "limits/idempotency.h"
 
 #include <errno.h>
 #include <string.h>
@@ -134,6 +135,21 @@ static reply resume(struct request *rq, const char *last_event_id)
     return reply_events(rq, stream, after);
 }
 
+/* The answer to a repeat, in the unit that begins the run: a key never begins a second one, also where the
+ * server dies before it has answered. */
+static int settle_unit(struct db_conn *c, const char *run_id, void *arg)
+{
+    struct request *rq = arg;
+    struct goose_row row;
+    if (!rq->claim)
+        return 0;
+    int r = goose_row_read_in(c, run_id, &rq->arena, &row);
+    if (r < 0)
+        return r;
+    _cleanup_json_ json_t *answer = json_pack("{s:b, s:o}", "ok", 1, "run", describe(&row));
+    return answer ? idempotency_settle_unit(c, rq->claim, 200, answer) : -ENOMEM;
+}
+
 static reply run(struct request *rq, const struct goose_body *in)
 {
     const char *last_event_id = request_header(rq, "Last-Event-ID");
@@ -145,7 +161,9 @@ static reply run(struct request *rq, const struct goose_body *in)
                             .instructions = in->instructions,
                             .recipe = in->recipe,
                             .timeout_s = in->timeout_s,
-                            .stream = request_wants_events(rq)};
+                            .stream = request_wants_events(rq),
+                            .also = settle_unit,
+                            .arg = rq};
     int r = goose_run(rq->app->goose, &ask, id, &stream);
     if (r != GOOSE_OK)
         return refuse(rq, r);

@@ -38,18 +38,6 @@ int account_email(const char *given, char *ret)
     return 0;
 }
 
-const char *account_tier(const char *given)
-{
-    static const struct {
-        const char *name, *tier;
-    } tiers[] = {{"starter", "starter"}, {"creator", "creator"},  {"pro", "pro"},
-                 {"studio", "studio"},   {"freemium", "starter"}, {"elite", "studio"}};
-    for (size_t i = 0; i < ARRAY_LEN(tiers); i++)
-        if (str_equal(tiers[i].name, given))
-            return tiers[i].tier;
-    return NULL;
-}
-
 bool account_onboarding_valid(const char *state)
 {
     enum onboarding_state found;

@@ -23,7 +23,7 @@ struct account_spec {
     const char *password_hash; /* NULL = none: nobody can log in until one is set */
     const char *first_name;    /* may be NULL */
     const char *role;          /* by name; NULL = Creator */
-    const char *tier;          /* account_tier() made it; NULL = starter */
+    const char *tier;          /* a tier's own name; NULL = starter */
     const char *onboarding;    /* a state; NULL = EXTENSION_INSTALL */
     const char *status;        /* NULL = active */
     /* An AnythingLLM user that is there and nobody's yet; 0 = one is made. A workspace is made unless it has
@@ -39,9 +39,6 @@ struct account {
 
 /* Checks an address and copies it in lower case (ret: ACCOUNT_EMAIL_MAX + 1 bytes): 0 or -EINVAL. */
 int account_email(const char *given, char *ret);
-
-/* The tier's name (aliases resolved), or NULL if there is no such tier. */
-const char *account_tier(const char *given);
 
 /* Whether it is one of the onboarding states. */
 bool account_onboarding_valid(const char *state);

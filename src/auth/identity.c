@@ -127,11 +127,12 @@ static int refuse(enum error_id error, enum error_id *ret_error)
     return -EACCES;
 }
 
-/* 0 and the digest, or -EACCES for what can't be a token. */
+/* 0 and the digest, or -EACCES for what can't be a token. Bytes that are no text must not reach the store,
+ * whose engines would answer differently. */
 static int digest_token(struct auth *auth, const char *token, uint8_t *ret)
 {
     size_t len = token ? strnlen(token, TOKEN_MAX_BYTES + 1) : 0;
-    if (len == 0 || len > TOKEN_MAX_BYTES)
+    if (len == 0 || len > TOKEN_MAX_BYTES || !utf8_valid(token, len))
         return -EACCES;
     return EVP_Digest(token, len, ret, NULL, auth->sha256, NULL) == 1 ? 0 : -EACCES;
 }

@@ -319,6 +319,13 @@ int login_hash_password(struct logins *logins, const char *password, char *ret)
     return password_hash(logins->passwords, password, ret);
 }
 
+/* Whether it can be one: a cookie may hold any bytes, and PostgreSQL takes only text. */
+static bool is_session_token(const char *token)
+{
+    size_t len = strnlen(token, TOKEN_SESSION_MAX + 1);
+    return len <= TOKEN_SESSION_MAX && utf8_valid(token, len);
+}
+
 /* ---- refresh */
 
 struct refresh_arg {
@@ -401,7 +408,7 @@ void login_refresh(struct logins *logins, struct arena *a, const char *refresh_t
                             .client = client,
                             .a = a,
                             .new_token = ret->refresh_token};
-    if (strlen(refresh_token) > TOKEN_SESSION_MAX)
+    if (!is_session_token(refresh_token))
         return;
     clock_format_iso(now_ms, f.now);
     clock_format_iso(now_ms + session_ttl_s(session) * 1000, f.expires);
@@ -442,7 +449,7 @@ static int end_unit(struct db_conn *c, void *arg)
 int login_end(struct logins *logins, const char *refresh_token)
 {
     struct end_arg e = {.token = refresh_token};
-    int r = db_write(logins->db, end_unit, &e);
+    int r = is_session_token(refresh_token) ? db_write(logins->db, end_unit, &e) : 0;
     if (r == 0 && e.user_id[0])
         auth_forget(logins->auth, e.user_id);
     return r < 0 ? r : 0;

@@ -215,6 +215,14 @@ static void forbid_dumps(void)
 #endif
 }
 
+/* What can't be written was not done, as far as a script can tell. */
+static int finish_output(int r)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return r;
+    return r == CMD_OK ? cmd_fail("can't write the output") : r;
+}
+
 int cmd_main(int argc, char **argv)
 {
     struct cmd_env env = {.data_lock = -1};
@@ -226,17 +234,17 @@ int cmd_main(int argc, char **argv)
         return r;
     if (argc < 2) {
         print_help();
-        return help ? CMD_OK : CMD_USAGE;
+        return finish_output(help ? CMD_OK : CMD_USAGE);
     }
     const struct cmd *command = find_command(argv[1]);
     if (!command)
         return cmd_usage_error("there is no command '%s'", argv[1]);
     if (help) {
         printf("usage: %s\n\n%s.\n", command->usage, command->summary);
-        return CMD_OK;
+        return finish_output(CMD_OK);
     }
     r = command->run(&env, argc - 1, argv + 1);
     config_free(&env.load);
     closeP(&env.data_lock);
-    return r;
+    return finish_output(r);
 }

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define KINDS_MAX 128
+#define KINDS_MAX 256
 #define SENTENCE 256
 
 /* ---- rotate */
@@ -58,7 +58,7 @@ struct kind {
 
 struct census {
     const struct cmd_env *env;
-    struct kind kinds[KINDS_MAX]; /* tables × formats × forms × keys fit */
+    struct kind kinds[KINDS_MAX]; /* 2 tables × 2 formats × 2 forms × 17 keys, and what is unreadable */
     size_t n;
     int64_t unreadable;
 };

@@ -20,6 +20,7 @@
 #include "goose/goose.h"
 #include "http/events.h"
 #include "http/server.h"
+#include "items/access.h"
 #include "items/items.h"
 #include "limits/limits.h"
 #include "llm/llm.h"
@@ -243,6 +244,7 @@ static int start_services(struct services *s, bool work)
         r = start_upstream(app);
     if (r < 0)
         return r;
+    access_use_tiers(app->quota);
     posts_set_rules(app->quota);
     items_on_change(rows_changed, app);
     db_on_user_change(app->db, user_changed, app);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "quota/tiers.h"
 
 #include <errno.h>
 #include <string.h>
@@ -187,25 +188,38 @@ static int print_added(const struct user_run *run, const struct add_arg *a, cons
     return out && json_dumpf(out, stdout, JSON_COMPACT) == 0 && putchar('\n') == '\n' ? CMD_OK : CMD_FAILED;
 }
 
+/* The tier that --tier names by the tiers file, aliases too. */
+static int choose_tier(struct user_run *run, const char **ret)
+{
+    _cleanup_(tiers_unrefP) struct tiers *tiers = NULL;
+    char error[TIERS_ERROR_MAX];
+    enum tier tier;
+    if (tiers_load(&run->env->load.config, &tiers, NULL, error) < 0)
+        return cmd_fail("%s", error);
+    if (tiers_named(tiers, run->options.tier, &tier) < 0)
+        return cmd_usage_error("there is no tier '%s': starter, creator, pro or studio", run->options.tier);
+    *ret = tier_name(tier);
+    return CMD_OK;
+}
+
 static int user_add(struct user_run *run)
 {
     const struct user_options *o = &run->options;
-    struct add_arg a = {.spec = {.email = run->email,
-                                 .role = o->role,
-                                 .onboarding = o->onboarding,
-                                 .first_name = o->first_name,
-                                 .tier = o->tier ? account_tier(o->tier) : NULL}};
+    struct add_arg a = {
+        .spec = {
+            .email = run->email, .role = o->role, .onboarding = o->onboarding, .first_name = o->first_name}};
     char hash[PASSWORD_HASH_SIZE];
     const char *password;
     bool made;
-    if (o->tier && !a.spec.tier)
-        return cmd_usage_error("there is no tier '%s': starter, creator, pro or studio", o->tier);
+    int r = o->tier ? choose_tier(run, &a.spec.tier) : CMD_OK;
+    if (r != CMD_OK)
+        return r;
     if (o->onboarding && !account_onboarding_valid(o->onboarding))
         return cmd_usage_error("there is no onboarding state '%s'", o->onboarding);
     if (o->first_name && (!utf8_valid(o->first_name, strlen(o->first_name)) ||
                           utf8_count(o->first_name, strlen(o->first_name)) > ACCOUNT_FIRST_NAME_MOST))
         return cmd_usage_error("--first-name is too long, or not UTF-8");
-    int r = choose_password(run, &password, &made);
+    r = choose_password(run, &password, &made);
     if (r != CMD_OK)
         return r;
     r = hash_password(password, hash);

@@ -28,6 +28,7 @@ struct goose {
     pthread_mutex_t lock;
     pthread_cond_t change;
     struct run *runs; /* here, now */
+    int beginning;    /* calls that may note a run, and will launch what they note */
     bool stopping, closing;
 };
 
@@ -157,6 +158,8 @@ void goose_quiesce(struct goose *g)
 {
     pthread_mutex_lock(&g->lock);
     g->stopping = true;
+    while (g->beginning > 0)
+        pthread_cond_wait(&g->change, &g->lock);
     pthread_mutex_unlock(&g->lock);
     for_each(g, stop, NULL);
     pthread_mutex_lock(&g->lock);
@@ -230,7 +233,9 @@ static int claim(struct goose *g, const struct goose_ask *ask, struct run *run)
                             .instructions = run->instructions,
                             .recipe = run->recipe,
                             .timeout_s = run->timeout_s,
-                            .most = g->cfg->goose_max_runs};
+                            .most = g->cfg->goose_max_runs,
+                            .also = ask->also,
+                            .arg = ask->arg};
     run->good_until_ms = clock_monotonic_ms() + RUN_LEASE_OWN_MS;
     int r = goose_row_begin(g->db, &row);
     return r == 1 ? GOOSE_BUSY : r;
@@ -248,36 +253,59 @@ static void give_up(struct run *run)
         log_event(LOG_WARN, "a run of Goose that wasn't started holds its place until its lease ends");
 }
 
-/* Hands it to a thread; it must not slip past goose_quiesce. */
+/* Hands it to a thread. */
 static int launch(struct goose *g, struct run *run)
 {
     struct task *task = malloc(sizeof *task);
     if (!task)
         return -ENOMEM;
+    *task = (struct task){g, run_ref(run)};
     pthread_mutex_lock(&g->lock);
-    int r = g->stopping ? GOOSE_STOPPING : 0;
-    if (r == 0) {
-        *task = (struct task){g, run_ref(run)};
-        add_run(g, run);
-    }
+    add_run(g, run);
     pthread_mutex_unlock(&g->lock);
-    if (r == 0 && pool_submit(g->threads, work, task) == 0)
+    if (pool_submit(g->threads, work, task) == 0)
         return 0;
-    if (r == 0) {
-        remove_run(g, run);
-        run_unref(run);
-    }
+    remove_run(g, run);
+    run_unref(run);
     free(task);
     return GOOSE_STOPPING;
+}
+
+/* Between the two a run may be noted, which must not slip past goose_quiesce. False: the server stops. */
+static bool begin(struct goose *g)
+{
+    pthread_mutex_lock(&g->lock);
+    bool may = !g->stopping;
+    g->beginning += may;
+    pthread_mutex_unlock(&g->lock);
+    return may;
+}
+
+static void begun(struct goose *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->beginning--;
+    pthread_cond_broadcast(&g->change);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static int claim_and_launch(struct goose *g, const struct goose_ask *ask, struct run *run)
+{
+    if (!begin(g))
+        return GOOSE_STOPPING;
+    int r = claim(g, ask, run);
+    if (r == 0 && (r = launch(g, run)) != 0)
+        give_up(run);
+    begun(g);
+    return r;
 }
 
 int goose_run(struct goose *g, const struct goose_ask *ask, char *ret_id, struct event_stream **ret_stream)
 {
     _cleanup_(run_unrefP) struct run *run = run_new();
     int r = run ? prepare(g, ask, run) : -ENOMEM;
-    bool claimed = r == 0 && (r = claim(g, ask, run)) == 0;
-    if (claimed && (r = launch(g, run)) != 0)
-        give_up(run);
+    if (r == 0)
+        r = claim_and_launch(g, ask, run);
     if (r != 0) {
         if (run && run->stream)
             event_stream_end(run->stream);

@@ -23,7 +23,8 @@ struct goose;
  */
 int goose_open(const struct config *cfg, struct db *db, struct event_hub *events, struct goose **ret);
 
-/* Begins no more runs, ends those that run here, and waits for that. goose_run may still be called. */
+/* Begins no more runs, ends those that run here, and waits for that. goose_run may still be called: one that
+ * has begun before is carried through, so that what is noted of a run is never undone. */
 void goose_quiesce(struct goose *g);
 void goose_close(struct goose *g);
 
@@ -44,10 +45,13 @@ struct goose_ask {
     const char *recipe; /* the name of one, or NULL */
     int64_t timeout_s;
     bool stream; /* an event stream is wanted */
+    /* Runs in the unit that notes the run (may be NULL): what has to be there together with it. */
+    int (*also)(struct db_conn *c, const char *run_id, void *arg);
+    void *arg;
 };
 
-/* Begins a run: an outcome or the store's error. ret_id: UUID_SIZE bytes. *ret_stream: a reference, or NULL
- * where none is wanted. */
+/* Begins a run: an outcome, the store's error or what `also` returned. ret_id: UUID_SIZE bytes. *ret_stream:
+ * a reference, or NULL where none is wanted. */
 int goose_run(struct goose *g, const struct goose_ask *ask, char *ret_id, struct event_stream **ret_stream);
 
 /* Has a run ended, on whichever server: an outcome, or the store's error. */

@@ -49,6 +49,18 @@ static int lock_count(struct db_conn *c, const char *now)
                    DB_ARGS(DB_TEXT(now)), NULL);
 }
 
+static int insert(struct db_conn *c, const struct goose_new *run, const struct times *t)
+{
+    return db_exec(c,
+                   "INSERT INTO goose_runs (id, server, user_id, instructions, recipe, timeout_s, status,"
+                   " started_at, lease_until, date_created, date_updated)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'running', ?7, ?8, ?7, ?7)",
+                   DB_ARGS(DB_TEXT(run->id), DB_TEXT(run->server), DB_TEXT(run->user_id),
+                           DB_TEXT(run->instructions), DB_TEXT(run->recipe), DB_INT(run->timeout_s),
+                           DB_TEXT(t->now), DB_TEXT(t->lease)),
+                   NULL);
+}
+
 static int begin_unit(struct db_conn *c, void *arg)
 {
     const struct goose_new *run = arg;
@@ -63,14 +75,8 @@ static int begin_unit(struct db_conn *c, void *arg)
         r = db_query_int(c, "SELECT count(*) FROM goose_runs WHERE status = 'running'", DB_NO_ARGS, &running);
     if (r < 0 || running >= run->most)
         return r < 0 ? r : 1;
-    return db_exec(c,
-                   "INSERT INTO goose_runs (id, server, user_id, instructions, recipe, timeout_s, status,"
-                   " started_at, lease_until, date_created, date_updated)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'running', ?7, ?8, ?7, ?7)",
-                   DB_ARGS(DB_TEXT(run->id), DB_TEXT(run->server), DB_TEXT(run->user_id),
-                           DB_TEXT(run->instructions), DB_TEXT(run->recipe), DB_INT(run->timeout_s),
-                           DB_TEXT(t.now), DB_TEXT(t.lease)),
-                   NULL);
+    r = insert(c, run, &t);
+    return r == 0 && run->also ? run->also(c, run->id, run->arg) : r;
 }
 
 int goose_row_begin(struct db *db, const struct goose_new *run)
@@ -190,16 +196,21 @@ struct reading {
     size_t n;
 };
 
-static int read_unit(struct db_conn *c, void *arg)
+int goose_row_read_in(struct db_conn *c, const char *id, struct arena *a, struct goose_row *ret)
 {
-    struct reading *in = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, COLUMNS("output") "WHERE id = ?1", DB_ARGS(DB_TEXT(in->id)), &rows);
+    int r = db_query(c, COLUMNS("output") "WHERE id = ?1", DB_ARGS(DB_TEXT(id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
-    return read_row(rows, in->a, in->rows);
+    return read_row(rows, a, ret);
+}
+
+static int read_unit(struct db_conn *c, void *arg)
+{
+    struct reading *in = arg;
+    return goose_row_read_in(c, in->id, in->a, in->rows);
 }
 
 int goose_row_read(struct db *db, const char *id, struct arena *a, struct goose_row *ret)

@@ -24,9 +24,13 @@ struct goose_row {
 struct goose_new {
     const char *id, *server, *user_id, *instructions, *recipe; /* recipe may be NULL */
     int64_t timeout_s, most;                                   /* runs at a time */
+    /* Runs in the row's unit, behind it (may be NULL): what has to be there together with the run. */
+    int (*also)(struct db_conn *c, const char *id, void *arg);
+    void *arg;
 };
 
-/* Notes that a run begins: 0; 1 too many run already (nothing is noted); or the store's error. */
+/* Notes that a run begins: 0; 1 too many run already (nothing is noted); what `also` returned (nothing
+ * either); or the store's error. */
 int goose_row_begin(struct db *db, const struct goose_new *run);
 
 struct goose_beat {
@@ -53,6 +57,9 @@ int goose_row_cancel(struct db *db, const char *id, const char *user_id);
 
 /* One run with its output: 0, -ENOENT, -ENOMEM, or the store's error. */
 int goose_row_read(struct db *db, const char *id, struct arena *a, struct goose_row *ret);
+
+/* The same in a unit of the caller's. */
+int goose_row_read_in(struct db_conn *c, const char *id, struct arena *a, struct goose_row *ret);
 
 /* The latest runs without what was printed, newest first (rows: GOOSE_RUNS_LISTED). */
 int goose_row_list(struct db *db, struct arena *a, struct goose_row *rows, size_t *ret_n);

@@ -16,10 +16,18 @@
 #define KEY_MAX 128
 #define ANSWER_MAX ((size_t)1024 * 1024)
 
+/* A client that lost its stream sends its request again, key and all: it asks for the rest of what runs
+ * already, and begins nothing. */
+static bool resumes_stream(struct http_exchange *x)
+{
+    const char *last = x->rq.route->answer.events ? request_header(&x->rq, "Last-Event-ID") : NULL;
+    return last && last[0];
+}
+
 bool idempotency_read_key(struct http_exchange *x)
 {
     const char *key = x->rq.route->idempotent ? request_header(&x->rq, KEY_HEADER) : NULL;
-    if (!key)
+    if (!key || resumes_stream(x))
         return true;
     size_t len = 0;
     while (key[len] > ' ' && key[len] <= '~')

@@ -6,6 +6,7 @@
 
 #include "auth/accounts.h"
 #include "base/text.h"
+#include "quota/quota.h"
 
 #include <string.h>
 
@@ -653,10 +654,18 @@ unsigned access_actions(const struct collection *collection, const struct identi
     return who->admin ? collection->admin_actions : collection->user_actions;
 }
 
+static struct quota *plans; /* NULL: no tiers are in force here */
+
+void access_use_tiers(struct quota *quota)
+{
+    plans = quota;
+}
+
 static bool tier_is_extended(const char *name)
 {
-    const char *tier = name ? account_tier(name) : NULL;
-    return str_equal(tier, "pro") || str_equal(tier, "studio");
+    _cleanup_(tiers_unrefP) struct tiers *tiers = plans ? quota_tiers(plans) : NULL;
+    enum tier tier = tiers ? tiers_find(tiers, name) : tier_of(name);
+    return tier == TIER_PRO || tier == TIER_STUDIO;
 }
 
 bool access_reads(const struct column *column, const struct identity *who)

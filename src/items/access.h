@@ -10,6 +10,8 @@
 
 #define PLATFORMS "onlyfans|fansly|instagram|tiktok|x|reddit|youtube|snapchat|facebook"
 
+struct quota;
+
 enum action { ACTION_READ = 1, ACTION_CREATE = 2, ACTION_UPDATE = 4, ACTION_DELETE = 8 };
 
 enum column_type {
@@ -79,6 +81,10 @@ const struct column *access_column(const struct collection *collection, const ch
 unsigned access_actions(const struct collection *collection, const struct identity *who);
 
 bool access_reads(const struct column *column, const struct identity *who);
+
+/* From now on the tiers in force say which plan a user's tier stands for, and with it which fields are read;
+ * before, the names that every tiers file has. At start; quota must outlive all reading. */
+void access_use_tiers(struct quota *quota);
 
 /* action: ACTION_CREATE or ACTION_UPDATE. */
 bool access_writes(const struct column *column, enum action action, const struct identity *who);

@@ -281,6 +281,16 @@ int items_read_one(struct db *db, const struct identity *who, const char *collec
     return 0;
 }
 
+int items_check_fields(const struct identity *who, const char *collection, const json_t *fields,
+                       struct items_error *ret_error)
+{
+    struct filter_scope scope;
+    const struct column *columns[COLUMNS_MAX];
+    size_t n;
+    int r = scope_open(&scope, NULL, who, collection, ACTION_READ, ret_error);
+    return r < 0 ? r : filter_fields(&scope, fields, columns, &n);
+}
+
 int scope_read_row(struct db_conn *c, const struct filter_scope *scope, const char *id, json_t **ret_row)
 {
     struct reading r = READING_INIT;

@@ -52,6 +52,11 @@ int items_read(struct db *db, const struct identity *who, const char *collection
 int items_read_one(struct db *db, const struct identity *who, const char *collection, const char *id,
                    const json_t *fields, json_t **ret_row, struct items_error *ret_error);
 
+/* Whether a read would show these fields (as above): 0, -EACCES or -EINVAL. For who answers a writing with
+ * them, and must not refuse what is done already. */
+int items_check_fields(const struct identity *who, const char *collection, const json_t *fields,
+                       struct items_error *ret_error);
+
 /* Creates a row from an object (or several, all or none, from an array); *ret is what a read of it shows. */
 int items_create(struct db *db, const struct identity *who, const char *collection, const json_t *values,
                  json_t **ret, struct items_error *ret_error);

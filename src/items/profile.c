@@ -8,6 +8,14 @@ static const char *const members[] = {
     "id",          "email",    "first_name", "last_name",         "avatar", "title",
     "description", "location", "language",   "subscription_tier", "role",   "onboarding_state"};
 
+bool profile_has(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        if (strcmp(members[i], name) == 0)
+            return true;
+    return strcmp(name, "tags") == 0;
+}
+
 #define PROFILE_SQL \
     "SELECT u.id, u.email, u.first_name, u.last_name, u.avatar, u.title, u.description, u.location, " \
     "u.language," \

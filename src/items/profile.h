@@ -8,6 +8,9 @@
 #include "auth/identity.h"
 #include "base/json.h"
 
+/* Whether it has a member of that name. */
+bool profile_has(const char *name);
+
 /* {id, email, first_name, last_name, avatar, title, description, location, language, tags, subscription_tier,
  * onboarding_state, role} (role: its id) in *ret, a new reference. 0, -ENOENT, or the store's error. */
 int profile_read(struct db *db, const struct identity *who, json_t **ret);

@@ -68,7 +68,8 @@ static int delete_bookkeeping(struct db_conn *c, const struct erase_options *o)
     static const char *const statements[] = {
         "DELETE FROM queue_outbox WHERE job_id IN (SELECT id FROM queue_jobs WHERE user_id = ?1)",
         "DELETE FROM queue_jobs WHERE user_id = ?1",
-        "DELETE FROM idempotency_keys WHERE scope = ?1",
+        "DELETE FROM idempotency_keys WHERE scope = 'user ' || CAST(?1 AS TEXT)", /* as http/idempotency.c
+                                                                                     names it */
         "DELETE FROM directus_sessions WHERE \"user\" = ?1",
     };
     int r = 0;

@@ -252,6 +252,16 @@ static int replace_in_two_steps(struct run *run)
     return r;
 }
 
+/* Where the file system knows no such flag, a rename still replaces nothing but an empty directory. */
+static int put_new(struct run *run)
+{
+    if (renameat2(AT_FDCWD, run->fresh, AT_FDCWD, run->target, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    return rename(run->fresh, run->target) < 0 ? -errno : 0;
+}
+
 static int replace(struct run *run)
 {
     name_kept(run);
@@ -278,9 +288,7 @@ static int put_in_place(struct run *run)
     if (r == 0 && (unlinkat(run->dir, MARKER, 0) < 0 || fsync(run->dir) < 0))
         r = -errno;
     if (r == 0)
-        r = run->exists                                                                    ? replace(run)
-            : renameat2(AT_FDCWD, run->fresh, AT_FDCWD, run->target, RENAME_NOREPLACE) < 0 ? -errno
-                                                                                           : 0;
+        r = run->exists ? replace(run) : put_new(run);
     if (r < 0)
         return ops_fail_errno(run->error, r, run->target);
     run->fresh[0] = '\0'; /* no longer ours to remove */

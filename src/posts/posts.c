@@ -85,8 +85,8 @@ static int check_text(const struct items_change *ch, const struct platform *plat
         return items_refuse(ch, -EINVAL, "content_text", "content_text is longer than %d characters",
                             POST_TEXT_MAX);
     if (len > 0 && platform_count(platform, text, len) > platform->text_max)
-        return items_refuse(ch, -EINVAL, "content_text", "content_text is longer than the %zu %s of %s",
-                            platform->text_max, platform->unit_name, platform->name);
+        return items_refuse(ch, -EINVAL, "content_text", "content_text is longer than %s takes: %zu %s",
+                            platform->name, platform->text_max, platform->unit_name);
     return 0;
 }
 

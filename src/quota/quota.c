@@ -107,45 +107,30 @@ void quota_forget(struct quota *q, const char *user_id)
 
 /* ---- whole units */
 
-struct asking {
+struct reserving {
     struct quota *q;
     const struct quota_ask *ask;
-    const char *hold_id; /* NULL: take for good */
+    const char *hold_id;
     int64_t lease_ms;
     struct quota_outcome *outcome;
 };
 
-static int ask_unit(struct db_conn *c, void *arg)
+static int reserve_unit(struct db_conn *c, void *arg)
 {
-    struct asking *a = arg;
-    if (a->hold_id)
-        return quota_reserve_in(a->q, c, a->ask, a->hold_id, a->lease_ms, a->outcome);
-    return quota_take_in(a->q, c, a->ask, a->outcome);
+    struct reserving *a = arg;
+    return quota_reserve_in(a->q, c, a->ask, a->hold_id, a->lease_ms, a->outcome);
 }
 
 /* Mistakes of the caller are told; whatever else went wrong is a refusal. */
-static int ask_store(struct asking *a)
-{
-    int r = db_write(a->q->db, ask_unit, a);
-    quota_forget(a->q, a->ask->user_id);
-    if (r < 0)
-        quota_fail(a->q, a->ask->feature, a->outcome);
-    if (r == -ENOENT || r == -EINVAL || (r == -EEXIST && a->hold_id))
-        return r;
-    return 0;
-}
-
-int quota_take(struct quota *q, const struct quota_ask *ask, struct quota_outcome *ret)
-{
-    struct asking a = {.q = q, .ask = ask, .outcome = ret};
-    return ask_store(&a);
-}
-
 int quota_reserve(struct quota *q, const struct quota_ask *ask, const char *hold_id, int64_t lease_ms,
                   struct quota_outcome *ret)
 {
-    struct asking a = {.q = q, .ask = ask, .hold_id = hold_id, .lease_ms = lease_ms, .outcome = ret};
-    return ask_store(&a);
+    struct reserving a = {.q = q, .ask = ask, .hold_id = hold_id, .lease_ms = lease_ms, .outcome = ret};
+    int r = db_write(q->db, reserve_unit, &a);
+    quota_forget(q, ask->user_id);
+    if (r < 0)
+        quota_fail(q, ask->feature, ret);
+    return r == -ENOENT || r == -EINVAL || r == -EEXIST ? r : 0;
 }
 
 struct settling {

@@ -80,8 +80,8 @@ struct quota_ask {
 void quota_can_perform(struct quota *q, const char *user_id, const char *operation,
                        struct quota_outcome *ret);
 
-/* Takes. 0 with *ret, allowed or not; -ENOENT where there is no such user; -EINVAL for a level. */
-int quota_take(struct quota *q, const struct quota_ask *ask, struct quota_outcome *ret);
+/* Takes, in a unit of the caller's, who forgets the user behind it. 0 with *ret, allowed or not; -ENOENT
+ * where there is no such user; -EINVAL for a level. */
 int quota_take_in(struct quota *q, struct db_conn *c, const struct quota_ask *ask, struct quota_outcome *ret);
 
 /* Whether ask->amount more rows may be added to what a level counts; the caller adds them in the same unit.
@@ -96,7 +96,7 @@ void quota_fail(struct quota *q, enum feature feature, struct quota_outcome *ret
 
 /* Takes and holds under an id of the caller's (at most QUOTA_HOLD_ID_MAX bytes, never used before: else
  * -EEXIST). lease_ms: how long the hold lasts at most, 0 = until it is settled. What isn't counted (free, or
- * not named by the tier) is allowed without a hold. Results of quota_take. */
+ * not named by the tier) is allowed without a hold. Results of quota_take_in. */
 int quota_reserve(struct quota *q, const struct quota_ask *ask, const char *hold_id, int64_t lease_ms,
                   struct quota_outcome *ret);
 int quota_reserve_in(struct quota *q, struct db_conn *c, const struct quota_ask *ask, const char *hold_id,

@@ -38,8 +38,9 @@ static const char *const operations[] = {
 };
 #define OPERATIONS ARRAY_LEN(operations)
 
-/* Stored tiers may have these names, so the file must say what they stand for. */
+/* Stored tiers may have these names, so the file must say what they stand for; without one it is these. */
 static const char *const needed_aliases[] = {"freemium", "elite"};
+static const enum tier usual_tiers[ARRAY_LEN(needed_aliases)] = {TIER_STARTER, TIER_STUDIO};
 
 struct tiers {
     atomic_int references;
@@ -346,15 +347,31 @@ void tiers_unref(struct tiers *tiers)
     free(tiers);
 }
 
-enum tier tiers_find(const struct tiers *tiers, const char *stored)
+enum tier tier_of(const char *stored)
 {
     int t = stored ? find_name(tier_names, TIERS, stored) : -1;
-    if (t >= 0)
-        return (enum tier)t;
-    for (size_t i = 0; i < tiers->n_aliases && stored; i++)
-        if (str_equal(tiers->aliases[i].name, stored))
-            return tiers->aliases[i].tier;
-    return TIER_STARTER;
+    int a = stored ? find_name(needed_aliases, ARRAY_LEN(needed_aliases), stored) : -1;
+    return t >= 0 ? (enum tier)t : a >= 0 ? usual_tiers[a] : TIER_STARTER;
+}
+
+int tiers_named(const struct tiers *tiers, const char *name, enum tier *ret)
+{
+    int t = find_name(tier_names, TIERS, name);
+    for (size_t i = 0; i < tiers->n_aliases && t < 0; i++)
+        if (str_equal(tiers->aliases[i].name, name))
+            t = (int)tiers->aliases[i].tier;
+    if (t < 0)
+        return -ENOENT;
+    *ret = (enum tier)t;
+    return 0;
+}
+
+enum tier tiers_find(const struct tiers *tiers, const char *stored)
+{
+    enum tier found = TIER_STARTER;
+    if (stored)
+        (void)tiers_named(tiers, stored, &found);
+    return found;
 }
 
 int64_t tiers_limit(const struct tiers *tiers, enum tier tier, enum feature feature)

@@ -40,6 +40,10 @@ enum tier { TIER_STARTER, TIER_CREATOR, TIER_PRO, TIER_STUDIO, TIERS };
 
 const char *tier_name(enum tier tier);
 
+/* The tier of a stored name where no file is read: its own, or an alias that every file has. NULL and unknown
+ * names are the starter. */
+enum tier tier_of(const char *stored);
+
 struct tiers;
 
 /* Reads the text of a tiers file. 0 and a reference, -EINVAL with a sentence that names the place in
@@ -57,6 +61,9 @@ DEFINE_CLEANUP(struct tiers *, tiers_unref);
 
 /* The tier of a subscription_tier as it is stored: aliases count, NULL and unknown names are the starter. */
 enum tier tiers_find(const struct tiers *tiers, const char *stored);
+
+/* The tier behind a name that somebody gives: its own or an alias. 0, or -ENOENT. */
+int tiers_named(const struct tiers *tiers, const char *name, enum tier *ret);
 
 /* TIERS_UNLIMITED, 0 = not in the tier, or how many. Unlimited for a feature that the tier doesn't count. */
 int64_t tiers_limit(const struct tiers *tiers, enum tier tier, enum feature feature);

@@ -292,12 +292,22 @@ describe('genie user', () => {
 
         test('delete removes one wholly, ends the sessions, and leaves the other', async () => {
             const session = await logIn(anna.email, anna.password);
+            const counted = await server.request('/api/usage/increment', {
+                method: 'POST',
+                token: anna.token,
+                headers: { 'Idempotency-Key': 'before-the-end' },
+                body: { operation: 'post_creations' },
+            });
+            assert.equal(counted.status, 200);
+            const kept = () => Number(sql(server, `SELECT count(*) AS n FROM idempotency_keys WHERE scope LIKE '%${anna.id}%'`)[0].n);
+            assert.equal(kept(), 1);
             const { stdout } = await user(['delete', '--email', anna.email, '--yes', '--json']);
             const gone = JSON.parse(stdout);
             assert.equal(gone.chats, 1);
             assert.equal(gone.removed, 1);
             assert.equal(gone.exports, 1);
             assert.deepEqual(gone.kept, []);
+            assert.equal(kept(), 0, 'no answer to a request is left');
             assert.deepEqual(storedFiles(server), [ben.file]);
             assert.ok(!existsSync(anna.exports) && readdirSync(ben.exports).length === 1);
             for (const token of [anna.token, session.json.data.access_token])

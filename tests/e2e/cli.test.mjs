@@ -3,10 +3,11 @@
 // The command line as an operator meets it: help, exit codes, settings, and the documents it prints.
 
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Genie } from '../support/genie.mjs';
+import { GENIE_BIN, Genie } from '../support/genie.mjs';
 
 const doc = (name) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
@@ -51,6 +52,21 @@ describe('the command line', () => {
             const { stderr } = await genie.cli(args, { expect: 2 });
             assert.match(stderr, /^genie: /m);
         }
+    });
+
+    it('fails where its output cannot be written', () => {
+        const full = openSync('/dev/full', 'w');
+        for (const args of [['version'], ['--help'], ['invite', '--help'], ['invite', 'create'], ['invite', 'create', '--json'], ['invite', 'list'], ['user', 'list']]) {
+            const { status, stderr } = spawnSync(GENIE_BIN, args, {
+                env: { ...genie.env, LOG_LEVEL: 'error' },
+                stdio: ['ignore', full, 'pipe'],
+                encoding: 'utf8',
+                timeout: 60_000,
+            });
+            assert.equal(status, 1, args.join(' '));
+            assert.match(stderr, /^genie: can't write the output$/m);
+        }
+        closeSync(full);
     });
 
     it('names the setting that has a bad value, and does not start', async () => {

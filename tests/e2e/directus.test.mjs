@@ -191,12 +191,34 @@ describe('the Directus-compatible endpoints', () => {
                         assert.equal(answer.status, 415, `${what} ${mode} ${type}`);
                         assert.equal(answer.headers['set-cookie'], undefined);
                     }
+            const logOut = (type) =>
+                server.request('/api/directus/auth/logout', {
+                    method: 'POST',
+                    headers: { 'Content-Type': type, Origin: 'https://elsewhere.example' },
+                    body: JSON.stringify({ refresh_token: 'x' }),
+                });
+            assert.equal((await logOut('text/plain')).headers['set-cookie'], undefined);
+            assert.match(String((await logOut('application/json')).headers['set-cookie']), /Max-Age=0/);
             const plain = await server.request('/api/directus/auth/login', {
                 method: 'POST',
                 headers: { 'Content-Type': 'text/plain' },
                 body: JSON.stringify(credentials),
             });
             assert.equal(plain.status, 200);
+        });
+
+        test('bytes that are no text are a wrong token, in header and cookie', async () => {
+            const odd = 'abc\xff\xfe'; // sent as these bytes
+            for (const path of ['/api/directus/users/me', '/api/usage'])
+                assert.equal((await server.request(path, { headers: { Authorization: `Bearer ${odd}` } })).status, 401);
+            const send = (what) =>
+                server.request(`/api/directus/auth/${what}`, {
+                    method: 'POST',
+                    headers: { Cookie: `directus_refresh_token=${odd}`, ...JSON_TYPE },
+                    body: JSON.stringify({ mode: 'cookie' }),
+                });
+            assert.equal((await send('refresh')).status, 401);
+            assert.equal((await send('logout')).status, 204);
         });
 
         test('guessing is slowed for the account that is guessed at', async () => {
@@ -419,6 +441,36 @@ describe('the Directus-compatible endpoints', () => {
                 'ROUTE_NOT_FOUND',
                 404,
             );
+        });
+
+        test('a writing whose answer asks for what cannot be shown is not done', async () => {
+            const nodes = '/api/directus/items/user_nodes';
+            const title = 'asked for too much';
+            const found = async () =>
+                (await server.request(`${nodes}?filter[title][_eq]=${encodeURIComponent(title)}`, { token: anna.token })).json;
+            const send = (method, path, body) => server.request(path, { method, token: anna.token, body });
+            const own = await send('POST', nodes, { node_type: 'note', title: 'as it was' });
+            const { id } = own.json.data;
+            for (const fields of ['nonsense', 'embedding', 'id,nonsense']) {
+                const made = await send('POST', `${nodes}?fields=${fields}`, { node_type: 'note', title });
+                assert.deepEqual([made.status, made.json.errors[0].extensions.code], [403, 'FORBIDDEN']);
+                assert.equal((await send('PATCH', `${nodes}/${id}?fields=${fields}`, { title })).status, 403);
+                assert.equal((await send('PATCH', `${nodes}?fields=${fields}`, { keys: [id], data: { title } })).status, 403);
+                assert.equal((await send('PATCH', `/api/directus/users/me?fields=${fields}`, { title })).status, 403);
+            }
+            assert.deepEqual((await found()).data, []);
+            assert.notEqual((await send('GET', '/api/directus/users/me')).json.data.title, title);
+            const before = (await send('GET', '/api/directus/files')).json.data.length;
+            const form = new FormData();
+            form.append('file', new Blob(['text']), 'a.txt');
+            const upload = await fetch(`${server.url}/api/directus/files?fields=nonsense`, {
+                method: 'POST',
+                headers: { Authorization: `Bearer ${anna.token}` },
+                body: form,
+            });
+            assert.equal(upload.status, 403);
+            assert.equal((await send('GET', '/api/directus/files')).json.data.length, before);
+            assert.equal((await send('DELETE', `${nodes}/${id}`)).status, 204);
         });
 
         test("tokens that are none, in Directus's words", async () => {

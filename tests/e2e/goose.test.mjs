@@ -319,6 +319,16 @@ describe('goose', () => {
         const again = await follow(server, admin.token, { instructions: 'say Once' }, { headers: followed });
         await again.ended();
         assert.deepEqual([again.status, again.json.code], [409, 'idempotency_not_kept']);
+
+        const resumed = await follow(server, admin.token, { instructions: 'say Once' }, {
+            headers: { ...followed, 'Last-Event-ID': `${stream.events[0].json.runId}:1` },
+        });
+        await resumed.ended();
+        assert.deepEqual(
+            resumed.events.map(({ json }) => json),
+            stream.events.slice(1).map(({ json }) => json),
+            'a lost stream is resumed, key and all',
+        );
     });
 
     test('what it prints and was told is in no log', async () => {

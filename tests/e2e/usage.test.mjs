@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
@@ -299,6 +300,26 @@ describe('plans that change while the server runs', () => {
     const refused = () =>
         server.logs().filter(({ json }) => json?.msg?.startsWith('the tiers file is refused'));
     const limitOf = async () => (await readUsage(server, user.token)).json.limits.post_creations;
+
+    it('give a plan another name, which counts wherever plans do', async () => {
+        const aliased = writeTiers(join(server.dataDir, 'aliased.json'), (t) => (t.aliases.gold = 'pro'));
+        const other = new Genie({ env: { TIERS_FILE: aliased } });
+        await other.start();
+        try {
+            const gold = await other.addUser({ tier: 'gold' });
+            sql(other, `UPDATE directus_users SET subscription_tier = 'gold' WHERE id = '${gold.id}'`);
+            const id = randomUUID();
+            sql(
+                other,
+                `INSERT INTO fan_profiles (id, user_id, platform, notes) VALUES ('${id}', '${gold.id}', 'x', 'kind')`,
+            );
+            await eventually(async () => (await readUsage(other, gold.token)).json.tier === 'pro');
+            const fan = await other.request(`/api/fans/${id}`, { token: gold.token });
+            assert.equal(fan.json.data.notes, 'kind');
+        } finally {
+            await other.stop();
+        }
+    });
 
     it('are read again on SIGHUP', async () => {
         assert.equal(await limitOf(), 1);

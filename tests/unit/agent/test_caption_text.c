@@ -109,6 +109,9 @@ static void links_stay_on_the_own_site(void **state)
         {"See https://notonlyfans.com now", "See now"},
         {"See https://onlyfans.com.evil.example now", "See now"},
         {"See https://onlyfans.com@evil.example now", "See now"},
+        {"See evil.()com now", "See now"},
+        {"See evil.<>com now", "See now"},
+        {"See evil.(other.[]com)com now", "See now"},
         {"I said no.So what", "I said no.So what"},
         {"It is 3.50 or 4/5, e.g. tonight...", "It is 3.50 or 4/5, e.g. tonight..."},
     };

@@ -72,16 +72,6 @@ static void usernames(void **state)
     assert_int_equal(strlen(ret), ACCOUNT_NAME_MAX);
 }
 
-static void tiers(void **state)
-{
-    (void)state;
-    assert_string_equal(account_tier("freemium"), "starter");
-    assert_string_equal(account_tier("elite"), "studio");
-    assert_string_equal(account_tier("pro"), "pro");
-    assert_null(account_tier("gold"));
-    assert_null(account_tier(NULL));
-}
-
 static void whole_account(void **state)
 {
     struct store *s = *state;
@@ -437,7 +427,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(emails),
         cmocka_unit_test(usernames),
-        cmocka_unit_test(tiers),
         STORE_TEST(whole_account),
         STORE_TEST(account_for_a_user_that_is_there),
         STORE_TEST(nothing_is_left_of_a_failure),

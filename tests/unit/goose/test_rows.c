@@ -114,6 +114,41 @@ static void one_whose_lease_is_over_makes_room(void **state)
     assert_int_equal(goose_row_cancel(s->db, first, USER), 1);
 }
 
+/* What stands for an answer to a repeat. */
+static int note_beside(struct db_conn *c, const char *id, void *arg)
+{
+    int *r = arg;
+    struct goose_row row;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    assert_int_equal(goose_row_read_in(c, id, &a, &row), 0);
+    assert_string_equal(row.status, "running");
+    arena_free(&a);
+    int noted = db_exec(c, "INSERT INTO revoked_tokens (jti, expires_at) VALUES (?1, ?2)",
+                        DB_ARGS(DB_TEXT(id), DB_TEXT("2030-01-01T00:00:00.000Z")), NULL);
+    return noted < 0 ? noted : *r;
+}
+
+static void what_belongs_to_a_run_is_there_with_it_or_neither(void **state)
+{
+    struct store *s = *state;
+    char id[UUID_SIZE];
+    int r = -ECANCELED;
+    struct goose_new run = a_run(id, 1);
+    run.also = note_beside;
+    run.arg = &r;
+    assert_int_equal(goose_row_begin(s->db, &run), -ECANCELED);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM goose_runs"), 0);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM revoked_tokens"), 0);
+    r = 0;
+    assert_int_equal(goose_row_begin(s->db, &run), 0);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM goose_runs"), 1);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM revoked_tokens"), 1);
+    uuid_make(id);
+    assert_int_equal(goose_row_begin(s->db, &run), 1); /* too many: nothing beside it either */
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM revoked_tokens"), 1);
+}
+
 struct racer {
     struct store *s;
     pthread_t thread;
@@ -190,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {T(from_beginning_to_end),
                                        T(cancelling),
                                        T(one_whose_lease_is_over_makes_room),
+                                       T(what_belongs_to_a_run_is_there_with_it_or_neither),
                                        T(of_many_at_once_as_many_as_may),
                                        T(the_duty_marks_the_dead),
                                        T(the_list_has_the_latest)};

@@ -82,7 +82,8 @@ static void furnish(struct store *s, const struct account *a, char n)
                 4) "', 'f-%c', 'f', '%s')",
             n, n, u);
     run_sql(s->db,
-            "INSERT INTO idempotency_keys (scope, route, key, body_hash, expires_at) VALUES ('%s', 'r', 'k', "
+            "INSERT INTO idempotency_keys (scope, route, key, body_hash, expires_at) VALUES ('user %s', 'r', "
+            "'k', "
             "'h', '2030-01-01T00:00:00.000Z')",
             u);
 }

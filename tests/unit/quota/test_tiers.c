@@ -57,6 +57,12 @@ static void names_of_tiers(void **state)
     struct tiers *tiers = shipped();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_int_equal(tiers_find(tiers, cases[i].stored), cases[i].tier);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(tier_of(cases[i].stored), cases[i].tier);
+    enum tier tier;
+    assert_int_equal(tiers_named(tiers, "elite", &tier), 0);
+    assert_int_equal(tier, TIER_STUDIO);
+    assert_int_equal(tiers_named(tiers, "platinum", &tier), -ENOENT);
     tiers_unref(tiers);
 }
 
