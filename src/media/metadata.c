@@ -163,22 +163,30 @@ static int check_film(struct media_run *run, const char *name)
                 : 0;
 }
 
+/* Cameras put plain sound into MP4, where FFmpeg writes none: QuickTime holds the same streams. */
+static bool needs_quicktime(const struct media_run *run, const struct media_film *film)
+{
+    return str_equal(run->inputs[0].type, "video/mp4") && str_has_prefix(film->audio_codec, "pcm_");
+}
+
 static int strip_film(struct media_run *run)
 {
     struct media_film film;
     struct media_args args;
-    const char *end = media_input_end(run, 0);
-    const char *name = arena_printf(run->arena, "stripped.%s", end);
     int r = media_look_film(run, 0, &film);
     if (r < 0)
         return r;
+    bool quicktime = needs_quicktime(run, &film);
+    const char *end = quicktime ? "mov" : media_input_end(run, 0);
+    const char *type = quicktime ? "video/quicktime" : run->inputs[0].type;
+    const char *name = arena_printf(run->arena, "stripped.%s", end);
     media_ffmpeg(run, &args);
     r = media_ffmpeg_input(run, &args, 0);
     media_arg(&args, "-map");
     media_argf(&args, "0:%d", film.video);
     media_add(&args, "-map", "0:a?", "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags",
               "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-sn", "-dn");
-    if (str_equal(end, "mp4") || str_equal(end, "mov"))
+    if (choices_have("mp4|mov|3gp|3g2", end, strlen(end)))
         media_add(&args, "-movflags", "+faststart", "-empty_hdlr_name", "1");
     media_add(&args, "-f", muxer_of(end));
     media_argf(&args, "file:%s", name);
@@ -187,7 +195,7 @@ static int strip_film(struct media_run *run)
         r = media_ffmpeg_run(run, &args, film.duration);
     if (r == 0)
         r = check_film(run, name);
-    return r < 0 ? r : media_output_film(run, name, run->inputs[0].type, name);
+    return r < 0 ? r : media_output_film(run, name, type, name);
 }
 
 int media_strip_metadata(struct media_run *run)

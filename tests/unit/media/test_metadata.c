@@ -98,6 +98,48 @@ static void films_tell_nothing_and_keep_every_frame(void **state)
     }
 }
 
+/* An MP4 of a camera: QuickTime as FFmpeg writes it, with plain sound, under the brand of the maker. */
+static void make_camera_film(const struct media *m)
+{
+    static const char script[] = "local $/;open F,'<','plain.mov';binmode F;$_=<F>;"
+                                 "s/^\\0\\0\\0\\x14ftypqt  ....qt  \\0\\0\\0\\x08wide/"
+                                 "\\0\\0\\0\\x1cftypXAVC\\x01\\0\\x1f\\xffXAVCmp42iso2/s or die;"
+                                 "open G,'>','camera.mp4';binmode G;print G $_;";
+    media_do(m, "ffmpeg -v error -f lavfi -i testsrc=s=64x48:d=1:r=10 -f lavfi -i sine=d=1 -c:v libx264 "
+                "-preset ultrafast -c:a pcm_s16be -metadata title=secret plain.mov");
+    media_write(m, "patch.pl", script, strlen(script));
+    media_do(m, "perl patch.pl");
+}
+
+static void films_of_cameras_and_phones_keep_their_streams(void **state)
+{
+    static const struct {
+        const char *name, *was, *becomes, *sound;
+    } cases[] = {
+        {"camera.mp4", "video/mp4", "video/quicktime", "pcm_s16be"},
+        {"phone.3gp", "video/3gpp", "video/3gpp", "aac"},
+        {"phone.3g2", "video/3gpp2", "video/3gpp2", "aac"},
+    };
+    struct media *m = *state;
+    make_camera_film(m);
+    media_make_film(m, "plain.mp4", "176x144", "1");
+    media_do(m, "ffmpeg -v error -i plain.mp4 -c copy -metadata title=secret phone.3gp");
+    media_do(m, "ffmpeg -v error -i plain.mp4 -c copy -metadata title=secret phone.3g2");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(media_operate(m, "strip_metadata", "{}", cases[i].name, NULL), 0);
+        const struct media_output *out = media_result(m);
+        assert_string_equal(m->run.inputs[0].type, cases[i].was);
+        assert_string_equal(out->type, cases[i].becomes);
+        char words[PATH_MAX + 128];
+        (void)snprintf(words, sizeof words, "ffprobe -v error -show_format -show_streams %s", out->path);
+        _cleanup_free_ char *told = media_tool_output(m, words);
+        assert_null(strstr(told, "secret"));
+        assert_non_null(strstr(told, cases[i].sound));
+        assert_int_equal(media_operate(m, "resize_video", "{\"width\":32}", cases[i].name, NULL), 0);
+        assert_string_equal(media_result(m)->type, "video/mp4");
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, media_setup, media_teardown)
@@ -105,6 +147,7 @@ int main(void)
         TEST(pictures_tell_nothing_and_keep_every_pixel),
         TEST(hostile_texts_in_tags_do_no_harm),
         TEST(films_tell_nothing_and_keep_every_frame),
+        TEST(films_of_cameras_and_phones_keep_their_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
