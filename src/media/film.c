@@ -14,6 +14,7 @@
 #define SIDE_MAX 8192
 #define PIXELS_MAX ((int64_t)8192 * 4320)
 #define DURATION_MAX (6 * 3600)
+#define SHAPE_MOST 4
 #define RATE_MAX 240
 #define RATE_UNKNOWN 25
 
@@ -53,6 +54,17 @@ static bool is_turned(const json_t *stream)
     return false;
 }
 
+/* "4:3", of pixels as they are stored. 1 where it isn't told, or beyond reason. */
+static double shape_of(const json_t *stream)
+{
+    double across = 0, down = 0;
+    if (sscanf(json_str(stream, "sample_aspect_ratio", ""), "%20lf:%20lf", &across, &down) != 2 ||
+        !(across > 0) || !(down > 0))
+        return 1;
+    double shape = across / down;
+    return shape >= 1.0 / SHAPE_MOST && shape <= SHAPE_MOST ? shape : 1;
+}
+
 static void take_video(const json_t *stream, struct media_film *film)
 {
     int64_t width = json_int(stream, "width", 0), height = json_int(stream, "height", 0);
@@ -60,6 +72,8 @@ static void take_video(const json_t *stream, struct media_film *film)
     film->video = (int)json_int(stream, "index", 0);
     film->width = turned ? height : width;
     film->height = turned ? width : height;
+    film->shape = turned ? 1 / shape_of(stream) : shape_of(stream);
+    film->picture = number_of(json_object_get(stream, "duration"));
     film->rate = rate_of(stream);
     (void)snprintf(film->video_codec, sizeof film->video_codec, "%s", json_str(stream, "codec_name", ""));
 }
@@ -102,6 +116,8 @@ int media_film_parse(const char *text, size_t len, struct media_film *ret, const
         take_stream(json_array_get(streams, i), &film);
     film.duration = number_of(json_object_get(json_object_get(root, "format"), "duration"));
     film.duration = film.duration > 0 ? film.duration : 0;
+    if (!(film.picture > 0) || film.picture > film.duration)
+        film.picture = film.duration;
     *ret_why = refusal(&film);
     if (*ret_why)
         return -EINVAL;
@@ -120,7 +136,8 @@ static void keep_answer(void *ctx, enum process_stream from, const char *data, s
 static void add_questions(struct media_args *args)
 {
     media_add(args, "-of", "json", "-show_entries",
-              "format=duration:stream=index,codec_type,codec_name,width,height,avg_frame_rate,channels:"
+              "format=duration:stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,"
+              "avg_frame_rate,channels,duration:"
               "stream_disposition=attached_pic:stream_side_data=rotation");
 }
 
@@ -157,6 +174,7 @@ static int count_packets(struct media_run *run, size_t input, struct media_film 
         r = media_ffmpeg_time(run, &args, &film->duration);
     if (r == 0 && film->duration <= 0)
         r = media_fail(run, -EINVAL, "The video is empty");
+    film->picture = film->duration;
     return r;
 }
 

@@ -72,7 +72,9 @@ struct media_film {
     int video, audio; /* numbers of their streams; audio -1: it is silent */
     char video_codec[32], audio_codec[32];
     int64_t width, height; /* as it is shown, turned */
+    double shape;          /* width of a pixel by its height, as it is shown; 1 = square */
     double duration;       /* seconds, > 0 */
+    double picture;        /* seconds after which the picture ends; sound may go on */
     double rate;           /* frames a second, > 0 */
 };
 
