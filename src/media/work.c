@@ -283,6 +283,8 @@ static int make_result(struct doing *d)
     }
     d->work->result = result;
     d->work->verdict = WORK_DONE;
+    /* what is said where other files have taken the room meanwhile (settle.c) */
+    (void)snprintf(d->work->error, sizeof d->work->error, "%s", error_info(ERR_STORAGE_LIMIT)->sentence);
     return 0;
 }
 
