@@ -9,11 +9,17 @@
 
 #include <errno.h>
 
+#define DECODERS \
+    "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,libaom-av1,mpeg4,h263,mpeg2video,mjpeg,prores,png," \
+    "aac,mp2,mp2float,mp3,mp3float,amrnb,amrwb,ac3,eac3,opus,libopus,vorbis,flac,alac," \
+    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,pcm_mulaw,pcm_alaw"
+
 /* Of films; the mark of a watermark is a PNG of ours. */
-const char media_decoders[] =
-    "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,libaom-av1,mpeg4,h263,mpeg2video,mjpeg,prores,png,"
-    "aac,mp2,mp2float,mp3,mp3float,amrnb,amrwb,ac3,eac3,opus,libopus,vorbis,flac,alac,"
-    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,pcm_mulaw,pcm_alaw";
+const char media_decoders[] = DECODERS;
+
+/* ffprobe opens a decoder for each stream, also for those that are left out afterwards. */
+const char media_probe_decoders[] =
+    DECODERS ",srt,subrip,ass,ssa,mov_text,webvtt,text,dvdsub,dvbsub,pgssub,cc_dec";
 
 static const struct {
     const char *type, *demuxer, *all;

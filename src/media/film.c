@@ -127,10 +127,27 @@ int media_film_parse(const char *text, size_t len, struct media_film *ret, const
 
 /* ---- asking */
 
+struct answer {
+    struct buf text;
+    char failed[96]; /* the sentence where it fails */
+};
+
 static void keep_answer(void *ctx, enum process_stream from, const char *data, size_t len)
 {
+    struct answer *answer = ctx;
     (void)from;
-    (void)buf_add(ctx, data, len);
+    (void)buf_add(&answer->text, data, len);
+}
+
+/* "[dnxhd @ 0x…] Codec (dnxhd) not on whitelist '…" */
+static void notice_kind(void *ctx, char *line)
+{
+    struct answer *answer = ctx;
+    char name[32];
+    const char *at = strstr(line, "Codec (");
+    if (at && strstr(at, "not on whitelist") && sscanf(at, "Codec (%31[A-Za-z0-9_.-])", name) == 1)
+        (void)snprintf(answer->failed, sizeof answer->failed,
+                       "The video has a stream of a kind that isn't decoded here: %s", name);
 }
 
 static void add_questions(struct media_args *args)
@@ -144,18 +161,17 @@ static void add_questions(struct media_args *args)
 static int probe(struct media_run *run, const struct media_args *args, struct media_film *ret)
 {
     const char *why;
-    _cleanup_buf_ struct buf answer = BUF_INIT(ANSWER_MAX);
-    struct media_tool tool = {.args = args,
-                              .out = keep_answer,
-                              .ctx = &answer,
-                              .failed = "The video can't be read: it is damaged or incomplete"};
+    struct answer answer = {BUF_INIT(ANSWER_MAX), "The video can't be read: it is damaged or incomplete"};
+    struct media_tool tool = {
+        .args = args, .out = keep_answer, .line = notice_kind, .ctx = &answer, .failed = answer.failed};
     int r = media_tool(run, &tool);
+    if (r == 0 && answer.text.failed)
+        r = media_fail(run, -EINVAL, "The video has too many parts");
+    if (r == 0 && media_film_parse(buf_str(&answer.text), answer.text.len, ret, &why) < 0)
+        r = media_fail(run, -EINVAL, "The video %s", why);
+    buf_free(&answer.text);
     if (r < 0)
         return r;
-    if (answer.failed)
-        return media_fail(run, -EINVAL, "The video has too many parts");
-    if (media_film_parse(buf_str(&answer), answer.len, ret, &why) < 0)
-        return media_fail(run, -EINVAL, "The video %s", why);
     if (!config_list_has(media_decoders, ret->video_codec))
         return media_fail(run, -EINVAL, "The video is of a kind that isn't decoded here: %s",
                           ret->video_codec);
@@ -183,6 +199,7 @@ int media_look_film(struct media_run *run, size_t input, struct media_film *ret)
     struct media_args args = {.arena = run->arena};
     media_add(&args, "ffprobe", "-v", "error");
     int r = media_ffmpeg_source(run, &args, input);
+    media_add(&args, "-codec_whitelist", media_probe_decoders); /* in place of the one that stands there */
     add_questions(&args);
     media_argf(&args, "file:%s", media_input_name(run, input));
     if (r == 0)
@@ -200,7 +217,8 @@ int media_output_film(struct media_run *run, const char *name, const char *type,
     int r = media_output_add(run, name, file_name, &out);
     if (r < 0)
         return r;
-    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe");
+    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-codec_whitelist",
+              media_probe_decoders); /* streams of strangers may have been copied into it */
     add_questions(&args);
     media_argf(&args, "file:%s", name);
     r = probe(run, &args, &film);

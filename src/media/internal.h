@@ -66,7 +66,7 @@ int64_t media_output_most(const struct media_run *run);
 
 /* ---- FFmpeg */
 
-extern const char media_decoders[];
+extern const char media_decoders[], media_probe_decoders[];
 
 struct media_film {
     int video, audio; /* numbers of their streams; audio -1: it is silent */

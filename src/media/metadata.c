@@ -146,8 +146,8 @@ static int check_film(struct media_run *run, const char *name)
     struct media_args args = {.arena = run->arena};
     _cleanup_buf_ struct buf answer = BUF_INIT(ANSWER_MAX);
     struct media_tool tool = {.args = &args, .out = keep_answer, .ctx = &answer, .failed = DAMAGED};
-    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-of", "json",
-              "-show_entries", "format_tags:stream_tags:chapter=id");
+    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-codec_whitelist",
+              media_probe_decoders, "-of", "json", "-show_entries", "format_tags:stream_tags:chapter=id");
     media_argf(&args, "file:%s", name);
     int r = media_tool(run, &tool);
     if (r < 0)

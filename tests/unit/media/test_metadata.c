@@ -98,6 +98,33 @@ static void films_tell_nothing_and_keep_every_frame(void **state)
     }
 }
 
+/* Whatever isn't picture or sound goes, and stands in nobody's way. */
+static void subtitles_are_taken_out(void **state)
+{
+    static const char words[] = "1\n00:00:00,000 --> 00:00:01,000\nsecret words\n";
+    static const char *const films[] = {"titled.mkv -c:s srt", "styled.mkv -c:s ass", "titled.mp4 -c:s mov_text",
+                                        "titled.webm -c:v libvpx -c:a libopus -c:s webvtt"};
+    struct media *m = *state;
+    media_make_film(m, "plain.mp4", "64x48", "1");
+    media_write(m, "words.srt", words, strlen(words));
+    for (size_t i = 0; i < ARRAY_LEN(films); i++) {
+        char name[32], command[PATH_MAX + 128];
+        assert_int_equal(sscanf(films[i], "%31s", name), 1);
+        (void)snprintf(command, sizeof command, "ffmpeg -v error -i plain.mp4 -i words.srt -c copy%s %s",
+                       films[i] + strlen(name), name);
+        media_do(m, command);
+        assert_int_equal(media_operate(m, "strip_metadata", "{}", name, NULL), 0);
+        (void)snprintf(command, sizeof command, "ffprobe -v error -show_streams %s", media_result(m)->path);
+        _cleanup_free_ char *told = media_tool_output(m, command);
+        assert_non_null(strstr(told, "codec_type=video"));
+        assert_null(strstr(told, "codec_type=subtitle"));
+        assert_int_equal(media_operate(m, "resize_video", "{\"width\":32}", name, NULL), 0);
+    }
+    media_do(m, "ffmpeg -v error -f lavfi -i testsrc=s=64x48:d=1:r=10 -c:v msmpeg4 odd.mkv");
+    assert_int_equal(media_operate(m, "strip_metadata", "{}", "odd.mkv", NULL), -EINVAL);
+    assert_string_equal(m->run.error, "The video has a stream of a kind that isn't decoded here: msmpeg4");
+}
+
 /* An MP4 of a camera: QuickTime as FFmpeg writes it, with plain sound, under the brand of the maker. */
 static void make_camera_film(const struct media *m)
 {
@@ -147,6 +174,7 @@ int main(void)
         TEST(pictures_tell_nothing_and_keep_every_pixel),
         TEST(hostile_texts_in_tags_do_no_harm),
         TEST(films_tell_nothing_and_keep_every_frame),
+        TEST(subtitles_are_taken_out),
         TEST(films_of_cameras_and_phones_keep_their_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
