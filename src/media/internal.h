@@ -113,6 +113,10 @@ void media_convert_output(struct media_args *args, const char *format, int64_t q
 
 int media_convert_run(struct media_run *run, const struct media_args *args);
 
+/* Takes out of a PNG, WebP or GIF in the working directory what isn't its picture: 0, or it fails with a
+ * sentence. */
+int media_clean(struct media_run *run, const char *name);
+
 /* The format in which a picture like this input is written, and the end of a file's name in it. */
 const char *media_image_format(const struct media_run *run, size_t input);
 const char *media_image_extension(const char *format);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking away what a file tells beside its picture. Pictures: ExifTool rewrites the file around the
- * compressed picture, which stays as it is to the byte; the colour profile stays, since the picture looks
+/* Taking away what a file tells beside its picture. Pictures: all but the blocks that make the picture goes,
+ * of the formats whose blocks are few, and ExifTool rewrites the file around the compressed picture, which stays as it is to the byte; the colour profile stays, since the picture looks
  * different without. Films: FFmpeg copies the streams into a new container. Then the result is read again,
  * and whatever is left makes it fail: a promise of privacy that is kept by half is worse than none. */
 #include "media/operations.h"
@@ -107,6 +107,8 @@ static int strip_picture(struct media_run *run)
     int r = name ? media_look_image(run, 0, &shown) : -ENOMEM;
     if (r == 0)
         r = copy_input(run, name);
+    if (r == 0 && choices_have("png|webp|gif", media_input_end(run, 0), strlen(media_input_end(run, 0))))
+        r = media_clean(run, name); /* what ExifTool doesn't know, and what follows the end */
     if (r == 0)
         r = strip_copy(run, name);
     if (r == 0)

@@ -55,6 +55,43 @@ static void pictures_tell_nothing_and_keep_every_pixel(void **state)
     assert_stripped(m, "p.webp");
 }
 
+/* A statement of origin, a block that no program knows, and what somebody hung on behind the end. */
+static void blocks_without_a_name_and_what_follows_the_end_go_too(void **state)
+{
+    static const char script[] =
+        "use Compress::Zlib;"
+        "sub get{local $/;open F,'<',$_[0];binmode F;<F>}sub put{open G,'>',$_[0];binmode G;print G $_[1];close G}"
+        "sub chunk{my($t,$d)=@_;pack('N',length $d).$t.$d.pack('N',crc32($t.$d))}"
+        "my $j='jumdc2pa'.pack('H*','0011001080000 0aa00389b71'=~s/ //r).\"\\3secret\\0\";"
+        "$j=pack('N',4+length $j).$j;$j=pack('N',8+length $j).'jumb'.$j;"
+        "my $p=get('p.png');put('b.png',substr($p,0,33).chunk('caBX',$j).chunk('prVt','secret').substr($p,33)"
+        ".'secret');"
+        "my $w=get('p.webp');my $b=substr($w,12).'XyZw'.pack('V',6).'secret';"
+        "put('b.webp','RIFF'.pack('V',4+length $b).'WEBP'.$b.'secret');"
+        "put('b.gif',get('p.gif').'secret');put('b.jpg',get('p.jpg').'secret');";
+    static const char *const names[] = {"b.png", "b.webp", "b.gif", "b.jpg"};
+    struct media *m = *state;
+    media_do(m, "convert -size 64x48 gradient:red-blue p.png");
+    media_do(m, "convert p.png p.webp");
+    media_do(m, "convert p.png p.jpg");
+    media_do(m, "convert p.png -rotate 180 p.png -set comment secret -loop 0 p.gif");
+    media_write(m, "make.pl", script, strlen(script));
+    media_do(m, "perl make.pl");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char command[PATH_MAX + 64];
+        assert_int_equal(media_operate(m, "strip_metadata", "{}", names[i], NULL), 0);
+        (void)snprintf(command, sizeof command, "grep -c secret -a %s", names[i]);
+        _cleanup_free_ char *before = media_tool_output(m, command);
+        assert_int_not_equal(atoi(before), 0);
+        (void)snprintf(command, sizeof command, "perl -0777 -ne print(/secret/||0) %s", media_result(m)->path);
+        _cleanup_free_ char *left = media_tool_output(m, command);
+        assert_string_equal(left, "0");
+        _cleanup_free_ char *was = pixels_of(m, media_path(m, names[i]));
+        _cleanup_free_ char *is = pixels_of(m, media_result(m)->path);
+        assert_string_equal(is, was); /* both frames of the moving one */
+    }
+}
+
 static void hostile_texts_in_tags_do_no_harm(void **state)
 {
     struct media *m = *state;
@@ -172,6 +209,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, media_setup, media_teardown)
     const struct CMUnitTest tests[] = {
         TEST(pictures_tell_nothing_and_keep_every_pixel),
+        TEST(blocks_without_a_name_and_what_follows_the_end_go_too),
         TEST(hostile_texts_in_tags_do_no_harm),
         TEST(films_tell_nothing_and_keep_every_frame),
         TEST(subtitles_are_taken_out),
