@@ -103,8 +103,8 @@ static const char *brand_at(const uint8_t *data, size_t len, size_t at)
     return look_up(brands, ARRAY_LEN(brands), box, sizeof box);
 }
 
-/* A "mif1" file says only in its compatible brands which picture it is, and one of a maker's own brand what it
- * is at all. */
+/* A "mif1" file says only in its compatible brands which picture it is, and one of a maker's own brand what
+ * it is at all. */
 static const char *iso_media(const uint8_t *data, size_t len)
 {
     uint32_t box = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];

@@ -77,7 +77,7 @@ static size_t compact_webp(uint8_t *data, size_t len)
         if (choices_have(webp_kept, (const char *)data + from, 4)) {
             memmove(data + to, data + from, chunk);
             if (begins(data, end, to, "VP8X") && chunk > RIFF_FRAME)
-                data[to + RIFF_FRAME] &= (uint8_t)~(VP8X_HAS_XMP | VP8X_HAS_EXIF);
+                data[to + RIFF_FRAME] &= (uint8_t) ~(VP8X_HAS_XMP | VP8X_HAS_EXIF);
             to += chunk;
         }
         from += chunk;

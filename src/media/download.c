@@ -201,12 +201,8 @@ static int take_parts(struct download *d, const char *folder)
 static const struct container {
     const char *type, *name;
 } containers[] = {
-    {"video/mp4", "video.mp4"},
-    {"video/quicktime", "video.mov"},
-    {"video/3gpp", "video.3gp"},
-    {"video/3gpp2", "video.3g2"},
-    {"video/webm", "video.webm"},
-    {"video/x-matroska", "video.mkv"},
+    {"video/mp4", "video.mp4"},   {"video/quicktime", "video.mov"}, {"video/3gpp", "video.3gp"},
+    {"video/3gpp2", "video.3g2"}, {"video/webm", "video.webm"},     {"video/x-matroska", "video.mkv"},
 };
 
 static const struct container *container_of(const char *type)

@@ -24,12 +24,9 @@ const char media_probe_decoders[] =
 static const struct {
     const char *type, *demuxer, *all;
 } demuxers[] = {
-    {"video/mp4", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
-    {"video/quicktime", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
-    {"video/3gpp", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
-    {"video/3gpp2", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
-    {"video/webm", "matroska", "matroska,webm"},
-    {"video/x-matroska", "matroska", "matroska,webm"},
+    {"video/mp4", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},  {"video/quicktime", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
+    {"video/3gpp", "mov", "mov,mp4,m4a,3gp,3g2,mj2"}, {"video/3gpp2", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
+    {"video/webm", "matroska", "matroska,webm"},      {"video/x-matroska", "matroska", "matroska,webm"},
 };
 
 int media_ffmpeg_source(struct media_run *run, struct media_args *args, size_t input)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking away what a file tells beside its picture. Pictures: all but the blocks that make the picture goes,
- * of the formats whose blocks are few, and ExifTool rewrites the file around the compressed picture, which stays as it is to the byte; the colour profile stays, since the picture looks
- * different without. Films: FFmpeg copies the streams into a new container. Then the result is read again,
- * and whatever is left makes it fail: a promise of privacy that is kept by half is worse than none. */
+ * of the formats whose blocks are few, and ExifTool rewrites the file around the compressed picture, which
+ * stays as it is to the byte; the colour profile stays, since the picture looks different without. Films:
+ * FFmpeg copies the streams into a new container. Then the result is read again, and whatever is left makes
+ * it fail: a promise of privacy that is kept by half is worse than none. */
 #include "media/operations.h"
 
 #include "base/json.h"

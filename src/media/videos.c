@@ -209,8 +209,8 @@ int media_compress_video(struct media_run *run)
         return r;
     double height = (double)c.film.height, width = (double)c.film.width;
     double by = p->max_height > 0 && (double)p->max_height < height ? (double)p->max_height / height : 1;
-    c.scale = arena_printf(run->arena, "scale=%lld:%lld,setsar=%.6f:max=1000",
-                           (long long)even(floor(width * by)), (long long)(2 * (int64_t)(height * by / 2)),
-                           c.film.shape);
+    c.scale =
+        arena_printf(run->arena, "scale=%lld:%lld,setsar=%.6f:max=1000", (long long)even(floor(width * by)),
+                     (long long)(2 * (int64_t)(height * by / 2)), c.film.shape);
     return p->target_mb > 0 ? compress_to_size(&c, p->target_mb) : compress_by_quality(&c, p->crf);
 }

@@ -182,14 +182,16 @@ static int judge(struct media_run *run, const struct listener *l, struct proxy *
 
 /* ---- running */
 
-/* A WebSocket would go around the proxy: where yt-dlp's Python looks first, the library for it isn't there. */
+/* A WebSocket would go around the proxy: where yt-dlp's Python looks first, the library for it isn't there.
+ */
 static int hide_websockets(struct media_run *run, const char *dir)
 {
     static const char text[] = "raise ImportError('not to be used here')\n";
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/websockets.py", dir) >= (int)sizeof path)
         return media_fail(run, -ENAMETOOLONG, "The directory's path is too long");
-    _cleanup_close_ int fd = mkdir(dir, 0700) < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+    _cleanup_close_ int fd =
+        mkdir(dir, 0700) < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     int r = fd < 0 ? -errno : keep_write(fd, text, strlen(text));
     return r < 0 ? media_fail(run, r, "Nothing can be written into the working directory: %s", strerror(-r))
                  : 0;

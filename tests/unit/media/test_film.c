@@ -51,7 +51,7 @@ static void pixels_have_the_shape_that_is_told(void **state)
     static const struct {
         const char *told;
         double shape;
-    } cases[] = {{"4:3", 4.0 / 3}, {"12:11", 12.0 / 11}, {"1:1", 1}, {"0:1", 1},       {"1:0", 1},
+    } cases[] = {{"4:3", 4.0 / 3}, {"12:11", 12.0 / 11}, {"1:1", 1}, {"0:1", 1},     {"1:0", 1},
                  {"N/A", 1},       {"1:9999", 1},        {"", 1},    {"nan:nan", 1}, {"inf:1", 1}};
     (void)state;
     struct media_film film;

@@ -60,7 +60,8 @@ static void blocks_without_a_name_and_what_follows_the_end_go_too(void **state)
 {
     static const char script[] =
         "use Compress::Zlib;"
-        "sub get{local $/;open F,'<',$_[0];binmode F;<F>}sub put{open G,'>',$_[0];binmode G;print G $_[1];close G}"
+        "sub get{local $/;open F,'<',$_[0];binmode F;<F>}sub put{open G,'>',$_[0];binmode G;print G "
+        "$_[1];close G}"
         "sub chunk{my($t,$d)=@_;pack('N',length $d).$t.$d.pack('N',crc32($t.$d))}"
         "my $j='jumdc2pa'.pack('H*','0011001080000 0aa00389b71'=~s/ //r).\"\\3secret\\0\";"
         "$j=pack('N',4+length $j).$j;$j=pack('N',8+length $j).'jumb'.$j;"
@@ -83,7 +84,8 @@ static void blocks_without_a_name_and_what_follows_the_end_go_too(void **state)
         (void)snprintf(command, sizeof command, "grep -c secret -a %s", names[i]);
         _cleanup_free_ char *before = media_tool_output(m, command);
         assert_int_not_equal(atoi(before), 0);
-        (void)snprintf(command, sizeof command, "perl -0777 -ne print(/secret/||0) %s", media_result(m)->path);
+        (void)snprintf(command, sizeof command, "perl -0777 -ne print(/secret/||0) %s",
+                       media_result(m)->path);
         _cleanup_free_ char *left = media_tool_output(m, command);
         assert_string_equal(left, "0");
         _cleanup_free_ char *was = pixels_of(m, media_path(m, names[i]));
@@ -139,7 +141,8 @@ static void films_tell_nothing_and_keep_every_frame(void **state)
 static void subtitles_are_taken_out(void **state)
 {
     static const char words[] = "1\n00:00:00,000 --> 00:00:01,000\nsecret words\n";
-    static const char *const films[] = {"titled.mkv -c:s srt", "styled.mkv -c:s ass", "titled.mp4 -c:s mov_text",
+    static const char *const films[] = {"titled.mkv -c:s srt", "styled.mkv -c:s ass",
+                                        "titled.mp4 -c:s mov_text",
                                         "titled.webm -c:v libvpx -c:a libopus -c:s webvtt"};
     struct media *m = *state;
     media_make_film(m, "plain.mp4", "64x48", "1");
