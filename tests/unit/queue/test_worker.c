@@ -52,14 +52,14 @@ static void run(void *ctx, struct queue_work *work)
         work->verdict = WORK_FAILED;
     else if (strcmp(operation, "later") == 0)
         work->verdict = WORK_LATER, work->delay_ms = 3600000;
+    else if (strcmp(operation, "full") == 0)
+        (void)snprintf(work->error, sizeof work->error, "no room");
     else if (strcmp(operation, "stand") == 0)
         stand(work);
     else if (strcmp(operation, "tell") == 0)
         tell(work);
     else if (strcmp(operation, "badly") == 0)
         work->result = json_stringn_nocheck("a\0b", 3);
-    else if (strcmp(operation, "full") == 0)
-        (void)snprintf(work->error, sizeof work->error, "no room");
     if (work->verdict == WORK_RETRY)
         (void)snprintf(work->error, sizeof work->error, "broken \xff text");
     (void)atomic_fetch_sub(&now.running, 1);
