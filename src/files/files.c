@@ -166,7 +166,7 @@ int file_add_in(struct files *files, struct db_conn *c, const char *id, const st
     char now[ISO_TIME_LEN];
     clock_format_iso(clock_now_ms(), now);
     int r = lock_owner(c, in->owner);
-    if (r == 0 && !in->room_known)
+    if (r == 0)
         r = check_room(files, c, in->owner, in->kind.bytes);
     if (r == 0)
         r = db_exec(

@@ -48,7 +48,6 @@ struct file_new {
     const char *tags;                /* a JSON array, or NULL */
     int fd;                          /* its bytes; stays the caller's */
     struct file_kind kind;           /* of file_look */
-    bool room_known;                 /* file_room was asked: it isn't counted again */
     /* Runs in the row's unit, behind it (may be NULL): what has to be there together with the file. */
     int (*also)(struct db_conn *c, const char *id, void *arg);
     void *arg;
@@ -66,7 +65,8 @@ int file_put(struct files *files, const struct file_new *in, char *ret_id);
  * row follows they are removed by file_forget, or by the sweep. fd stays the caller's. */
 int file_stage(struct files *files, int fd, char *ret_id);
 
-/* Whether a file of so many bytes has room among the owner's: 0, -EDQUOT, or the store's error. */
+/* Whether a file of so many bytes has room among the owner's now, for who wants to know before he stages it:
+ * 0, -EDQUOT, or the store's error. */
 int file_room(struct files *files, const char *owner, int64_t bytes);
 
 /* Then its row (in->fd is not used), inside a unit: 0, -EDQUOT, -ENOENT, or the store's error. */

@@ -16,6 +16,7 @@
 #define FADE_S 0.25
 #define PIECE_LEAST_S 0.5
 #define TEASER_RATE_MAX 30
+#define SIDE_MAX 8192
 
 /* ---- cutting */
 
@@ -25,6 +26,9 @@ static int check_clip(struct media_run *run, const struct media_film *film, size
     if (start >= film->duration || end > film->duration + TOLERANCE_S)
         return media_fail(run, -EINVAL, "Clip %zu ends at %.3f s, but the video has %.3f s", number, end,
                           film->duration);
+    if (start >= film->picture)
+        return media_fail(run, -EINVAL, "Clip %zu begins at %.3f s, but the picture ends at %.3f s", number,
+                          start, film->picture);
     return 0;
 }
 
@@ -85,6 +89,13 @@ struct joining {
     double rate, fade;
     bool sound;
 };
+
+/* Across, in the square pixels that pieces are made alike in. */
+static int64_t square_width(const struct media_film *film)
+{
+    int64_t width = llround((double)film->width * film->shape);
+    return width > SIDE_MAX ? SIDE_MAX : width < 2 ? 2 : width;
+}
 
 static void add_picture(const struct joining *j, size_t i, struct buf *graph)
 {
@@ -167,7 +178,7 @@ int media_join_videos(struct media_run *run)
     }
     if (r < 0)
         return r;
-    j.width = first.width / 2 * 2;
+    j.width = square_width(&first) / 2 * 2;
     j.height = first.height / 2 * 2;
     j.rate = first.rate;
     return join(run, &j, &args, "joined.mp4");
@@ -185,9 +196,9 @@ static int64_t even_part(int64_t of, int64_t to, int64_t whole)
 static void share_time(const struct media_teaser_params *p, const struct media_film *film, struct joining *j,
                        double *ret_seconds)
 {
-    double whole = p->duration < film->duration ? p->duration : film->duration;
+    double whole = p->duration < film->picture ? p->duration : film->picture;
     size_t most = (size_t)(whole / PIECE_LEAST_S);
-    j->n = p->duration >= film->duration ? 1 : (size_t)p->segments;
+    j->n = p->duration >= film->picture ? 1 : (size_t)p->segments;
     j->n = j->n > most ? most : j->n;
     j->n = j->n < 1 ? 1 : j->n;
     *ret_seconds = whole / (double)j->n;
@@ -200,7 +211,7 @@ static int add_segments(struct media_run *run, const struct media_film *film, st
 {
     int r = 0;
     for (size_t i = 0; i < j->n && r == 0; i++) {
-        double middle = ((double)i + 0.5) * film->duration / (double)j->n;
+        double middle = ((double)i + 0.5) * film->picture / (double)j->n;
         double start = middle - seconds / 2;
         j->pieces[i] = (struct piece){film->video, film->audio, seconds};
         media_arg(args, "-ss");
@@ -225,8 +236,9 @@ int media_create_teaser(struct media_run *run)
     share_time(p, &film, &j, &seconds);
     j.sound = film.audio >= 0 && !p->mute;
     j.rate = film.rate > TEASER_RATE_MAX ? TEASER_RATE_MAX : film.rate;
-    j.width = (p->width < film.width ? p->width : film.width) / 2 * 2;
-    j.height = even_part(film.height, j.width, film.width);
+    int64_t width = square_width(&film);
+    j.width = (p->width < width ? p->width : width) / 2 * 2;
+    j.height = even_part(film.height, j.width, width);
     media_ffmpeg(run, &args);
     r = add_segments(run, &film, &j, seconds, &args);
     return r < 0 ? r : join(run, &j, &args, "teaser.mp4");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ImageMagick is always told which coder reads a file, by what the file's bytes say: it doesn't look itself,
  * and so doesn't come upon a language in a picture's clothes. */
+#include "media/compact.h"
 #include "media/internal.h"
-#include "media/png.h"
 #include "media/policy.h"
 
 #include "base/cleanup.h"
@@ -177,8 +177,7 @@ int media_look_image(struct media_run *run, size_t input, struct media_size *ret
     return 0;
 }
 
-/* Of a PNG; other formats have no place for the texts that ImageMagick hands on. */
-static int clean_png(struct media_run *run, const char *name)
+int media_clean(struct media_run *run, const char *name)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -191,7 +190,7 @@ static int clean_png(struct media_run *run, const char *name)
     uint8_t *data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED)
         return media_fail(run, -ENOMEM, "There is not enough memory");
-    size_t len = media_png_compact(data, (size_t)st.st_size);
+    size_t len = media_compact(data, (size_t)st.st_size);
     (void)munmap(data, (size_t)st.st_size);
     return len > 0 && ftruncate(fd, (off_t)len) == 0 ? 0 : media_fail(run, -EINVAL, FAILED);
 }
@@ -204,7 +203,8 @@ int media_output_image(struct media_run *run, const char *name, const char *form
     const char *type = arena_printf(run->arena, "image/%s", format);
     if (!picture || !type)
         return media_fail(run, -ENOMEM, "There is not enough memory");
-    int r = str_equal(format, "png") ? clean_png(run, name) : 0;
+    /* other formats have no place for the texts that ImageMagick hands on */
+    int r = str_equal(format, "png") ? media_clean(run, name) : 0;
     if (r == 0)
         r = identify(run, picture, &size, orientation);
     if (r < 0)

@@ -201,10 +201,8 @@ static int take_parts(struct download *d, const char *folder)
 static const struct container {
     const char *type, *name;
 } containers[] = {
-    {"video/mp4", "video.mp4"},
-    {"video/quicktime", "video.mov"},
-    {"video/webm", "video.webm"},
-    {"video/x-matroska", "video.mkv"},
+    {"video/mp4", "video.mp4"},   {"video/quicktime", "video.mov"}, {"video/3gpp", "video.3gp"},
+    {"video/3gpp2", "video.3g2"}, {"video/webm", "video.webm"},     {"video/x-matroska", "video.mkv"},
 };
 
 static const struct container *container_of(const char *type)
@@ -237,7 +235,7 @@ static int add_source(struct media_run *run, struct media_args *args, size_t i)
         return media_ffmpeg_input(run, args, i);
     if (!demuxer)
         return media_fail(run, -EINVAL,
-                          "What is at this address is no video (MP4, QuickTime, WebM, Matroska, "
+                          "What is at this address is no video (MP4, QuickTime, 3GP, WebM, Matroska, "
                           "MPEG-TS), but %s",
                           run->inputs[i].type);
     media_add(args, "-f", demuxer, "-format_whitelist", demuxer, "-protocol_whitelist", "file,pipe",

@@ -9,19 +9,24 @@
 
 #include <errno.h>
 
+#define DECODERS \
+    "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,libaom-av1,mpeg4,h263,mpeg2video,mjpeg,prores,png," \
+    "aac,mp2,mp2float,mp3,mp3float,amrnb,amrwb,ac3,eac3,opus,libopus,vorbis,flac,alac," \
+    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,pcm_mulaw,pcm_alaw"
+
 /* Of films; the mark of a watermark is a PNG of ours. */
-const char media_decoders[] =
-    "h264,hevc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,libaom-av1,mpeg4,mpeg2video,mjpeg,prores,png,"
-    "aac,mp2,mp2float,mp3,mp3float,amrnb,amrwb,ac3,eac3,opus,libopus,vorbis,flac,alac,"
-    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,pcm_mulaw,pcm_alaw";
+const char media_decoders[] = DECODERS;
+
+/* ffprobe opens a decoder for each stream, also for those that are left out afterwards. */
+const char media_probe_decoders[] =
+    DECODERS ",srt,subrip,ass,ssa,mov_text,webvtt,text,dvdsub,dvbsub,pgssub,cc_dec";
 
 static const struct {
     const char *type, *demuxer, *all;
 } demuxers[] = {
-    {"video/mp4", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
-    {"video/quicktime", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
-    {"video/webm", "matroska", "matroska,webm"},
-    {"video/x-matroska", "matroska", "matroska,webm"},
+    {"video/mp4", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},  {"video/quicktime", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
+    {"video/3gpp", "mov", "mov,mp4,m4a,3gp,3g2,mj2"}, {"video/3gpp2", "mov", "mov,mp4,m4a,3gp,3g2,mj2"},
+    {"video/webm", "matroska", "matroska,webm"},      {"video/x-matroska", "matroska", "matroska,webm"},
 };
 
 int media_ffmpeg_source(struct media_run *run, struct media_args *args, size_t input)
@@ -32,7 +37,7 @@ int media_ffmpeg_source(struct media_run *run, struct media_args *args, size_t i
                       "-protocol_whitelist", "file,pipe", "-codec_whitelist", media_decoders);
             return 0;
         }
-    return media_fail(run, -EINVAL, "File %zu is no video (MP4, QuickTime, WebM, Matroska), but %s",
+    return media_fail(run, -EINVAL, "File %zu is no video (MP4, QuickTime, 3GP, WebM, Matroska), but %s",
                       input + 1, run->inputs[input].type);
 }
 

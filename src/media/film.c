@@ -14,6 +14,7 @@
 #define SIDE_MAX 8192
 #define PIXELS_MAX ((int64_t)8192 * 4320)
 #define DURATION_MAX (6 * 3600)
+#define SHAPE_MOST 4
 #define RATE_MAX 240
 #define RATE_UNKNOWN 25
 
@@ -53,6 +54,17 @@ static bool is_turned(const json_t *stream)
     return false;
 }
 
+/* "4:3", of pixels as they are stored. 1 where it isn't told, or beyond reason. */
+static double shape_of(const json_t *stream)
+{
+    double across = 0, down = 0;
+    if (sscanf(json_str(stream, "sample_aspect_ratio", ""), "%20lf:%20lf", &across, &down) != 2 ||
+        !(across > 0) || !(down > 0))
+        return 1;
+    double shape = across / down;
+    return shape >= 1.0 / SHAPE_MOST && shape <= SHAPE_MOST ? shape : 1;
+}
+
 static void take_video(const json_t *stream, struct media_film *film)
 {
     int64_t width = json_int(stream, "width", 0), height = json_int(stream, "height", 0);
@@ -60,6 +72,8 @@ static void take_video(const json_t *stream, struct media_film *film)
     film->video = (int)json_int(stream, "index", 0);
     film->width = turned ? height : width;
     film->height = turned ? width : height;
+    film->shape = turned ? 1 / shape_of(stream) : shape_of(stream);
+    film->picture = number_of(json_object_get(stream, "duration"));
     film->rate = rate_of(stream);
     (void)snprintf(film->video_codec, sizeof film->video_codec, "%s", json_str(stream, "codec_name", ""));
 }
@@ -102,6 +116,8 @@ int media_film_parse(const char *text, size_t len, struct media_film *ret, const
         take_stream(json_array_get(streams, i), &film);
     film.duration = number_of(json_object_get(json_object_get(root, "format"), "duration"));
     film.duration = film.duration > 0 ? film.duration : 0;
+    if (!(film.picture > 0) || film.picture > film.duration)
+        film.picture = film.duration;
     *ret_why = refusal(&film);
     if (*ret_why)
         return -EINVAL;
@@ -111,34 +127,51 @@ int media_film_parse(const char *text, size_t len, struct media_film *ret, const
 
 /* ---- asking */
 
+struct answer {
+    struct buf text;
+    char failed[96]; /* the sentence where it fails */
+};
+
 static void keep_answer(void *ctx, enum process_stream from, const char *data, size_t len)
 {
+    struct answer *answer = ctx;
     (void)from;
-    (void)buf_add(ctx, data, len);
+    (void)buf_add(&answer->text, data, len);
+}
+
+/* "[dnxhd @ 0x…] Codec (dnxhd) not on whitelist '…" */
+static void notice_kind(void *ctx, char *line)
+{
+    struct answer *answer = ctx;
+    char name[32];
+    const char *at = strstr(line, "Codec (");
+    if (at && strstr(at, "not on whitelist") && sscanf(at, "Codec (%31[A-Za-z0-9_.-])", name) == 1)
+        (void)snprintf(answer->failed, sizeof answer->failed,
+                       "The video has a stream of a kind that isn't decoded here: %s", name);
 }
 
 static void add_questions(struct media_args *args)
 {
     media_add(args, "-of", "json", "-show_entries",
-              "format=duration:stream=index,codec_type,codec_name,width,height,avg_frame_rate,channels:"
+              "format=duration:stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,"
+              "avg_frame_rate,channels,duration:"
               "stream_disposition=attached_pic:stream_side_data=rotation");
 }
 
 static int probe(struct media_run *run, const struct media_args *args, struct media_film *ret)
 {
     const char *why;
-    _cleanup_buf_ struct buf answer = BUF_INIT(ANSWER_MAX);
-    struct media_tool tool = {.args = args,
-                              .out = keep_answer,
-                              .ctx = &answer,
-                              .failed = "The video can't be read: it is damaged or incomplete"};
+    struct answer answer = {BUF_INIT(ANSWER_MAX), "The video can't be read: it is damaged or incomplete"};
+    struct media_tool tool = {
+        .args = args, .out = keep_answer, .line = notice_kind, .ctx = &answer, .failed = answer.failed};
     int r = media_tool(run, &tool);
+    if (r == 0 && answer.text.failed)
+        r = media_fail(run, -EINVAL, "The video has too many parts");
+    if (r == 0 && media_film_parse(buf_str(&answer.text), answer.text.len, ret, &why) < 0)
+        r = media_fail(run, -EINVAL, "The video %s", why);
+    buf_free(&answer.text);
     if (r < 0)
         return r;
-    if (answer.failed)
-        return media_fail(run, -EINVAL, "The video has too many parts");
-    if (media_film_parse(buf_str(&answer), answer.len, ret, &why) < 0)
-        return media_fail(run, -EINVAL, "The video %s", why);
     if (!config_list_has(media_decoders, ret->video_codec))
         return media_fail(run, -EINVAL, "The video is of a kind that isn't decoded here: %s",
                           ret->video_codec);
@@ -157,6 +190,7 @@ static int count_packets(struct media_run *run, size_t input, struct media_film 
         r = media_ffmpeg_time(run, &args, &film->duration);
     if (r == 0 && film->duration <= 0)
         r = media_fail(run, -EINVAL, "The video is empty");
+    film->picture = film->duration;
     return r;
 }
 
@@ -165,6 +199,7 @@ int media_look_film(struct media_run *run, size_t input, struct media_film *ret)
     struct media_args args = {.arena = run->arena};
     media_add(&args, "ffprobe", "-v", "error");
     int r = media_ffmpeg_source(run, &args, input);
+    media_add(&args, "-codec_whitelist", media_probe_decoders); /* in place of the one that stands there */
     add_questions(&args);
     media_argf(&args, "file:%s", media_input_name(run, input));
     if (r == 0)
@@ -182,7 +217,8 @@ int media_output_film(struct media_run *run, const char *name, const char *type,
     int r = media_output_add(run, name, file_name, &out);
     if (r < 0)
         return r;
-    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe");
+    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-codec_whitelist",
+              media_probe_decoders); /* streams of strangers may have been copied into it */
     add_questions(&args);
     media_argf(&args, "file:%s", name);
     r = probe(run, &args, &film);

@@ -66,13 +66,15 @@ int64_t media_output_most(const struct media_run *run);
 
 /* ---- FFmpeg */
 
-extern const char media_decoders[];
+extern const char media_decoders[], media_probe_decoders[];
 
 struct media_film {
     int video, audio; /* numbers of their streams; audio -1: it is silent */
     char video_codec[32], audio_codec[32];
     int64_t width, height; /* as it is shown, turned */
+    double shape;          /* width of a pixel by its height, as it is shown; 1 = square */
     double duration;       /* seconds, > 0 */
+    double picture;        /* seconds after which the picture ends; sound may go on */
     double rate;           /* frames a second, > 0 */
 };
 
@@ -110,6 +112,10 @@ void media_picture(struct media_run *run, struct media_args *args, size_t input)
 void media_convert_output(struct media_args *args, const char *format, int64_t quality, const char *name);
 
 int media_convert_run(struct media_run *run, const struct media_args *args);
+
+/* Takes out of a PNG, WebP or GIF in the working directory what isn't its picture: 0, or it fails with a
+ * sentence. */
+int media_clean(struct media_run *run, const char *name);
 
 /* The format in which a picture like this input is written, and the end of a file's name in it. */
 const char *media_image_format(const struct media_run *run, size_t input);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking away what a file tells beside its picture. Pictures: ExifTool rewrites the file around the
- * compressed picture, which stays as it is to the byte; the colour profile stays, since the picture looks
- * different without. Films: FFmpeg copies the streams into a new container. Then the result is read again,
- * and whatever is left makes it fail: a promise of privacy that is kept by half is worse than none. */
+/* Taking away what a file tells beside its picture. Pictures: all but the blocks that make the picture goes,
+ * of the formats whose blocks are few, and ExifTool rewrites the file around the compressed picture, which
+ * stays as it is to the byte; the colour profile stays, since the picture looks different without. Films:
+ * FFmpeg copies the streams into a new container. Then the result is read again, and whatever is left makes
+ * it fail: a promise of privacy that is kept by half is worse than none. */
 #include "media/operations.h"
 
 #include "base/json.h"
@@ -107,6 +108,8 @@ static int strip_picture(struct media_run *run)
     int r = name ? media_look_image(run, 0, &shown) : -ENOMEM;
     if (r == 0)
         r = copy_input(run, name);
+    if (r == 0 && choices_have("png|webp|gif", media_input_end(run, 0), strlen(media_input_end(run, 0))))
+        r = media_clean(run, name); /* what ExifTool doesn't know, and what follows the end */
     if (r == 0)
         r = strip_copy(run, name);
     if (r == 0)
@@ -146,8 +149,8 @@ static int check_film(struct media_run *run, const char *name)
     struct media_args args = {.arena = run->arena};
     _cleanup_buf_ struct buf answer = BUF_INIT(ANSWER_MAX);
     struct media_tool tool = {.args = &args, .out = keep_answer, .ctx = &answer, .failed = DAMAGED};
-    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-of", "json",
-              "-show_entries", "format_tags:stream_tags:chapter=id");
+    media_add(&args, "ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-codec_whitelist",
+              media_probe_decoders, "-of", "json", "-show_entries", "format_tags:stream_tags:chapter=id");
     media_argf(&args, "file:%s", name);
     int r = media_tool(run, &tool);
     if (r < 0)
@@ -163,22 +166,30 @@ static int check_film(struct media_run *run, const char *name)
                 : 0;
 }
 
+/* Cameras put plain sound into MP4, where FFmpeg writes none: QuickTime holds the same streams. */
+static bool needs_quicktime(const struct media_run *run, const struct media_film *film)
+{
+    return str_equal(run->inputs[0].type, "video/mp4") && str_has_prefix(film->audio_codec, "pcm_");
+}
+
 static int strip_film(struct media_run *run)
 {
     struct media_film film;
     struct media_args args;
-    const char *end = media_input_end(run, 0);
-    const char *name = arena_printf(run->arena, "stripped.%s", end);
     int r = media_look_film(run, 0, &film);
     if (r < 0)
         return r;
+    bool quicktime = needs_quicktime(run, &film);
+    const char *end = quicktime ? "mov" : media_input_end(run, 0);
+    const char *type = quicktime ? "video/quicktime" : run->inputs[0].type;
+    const char *name = arena_printf(run->arena, "stripped.%s", end);
     media_ffmpeg(run, &args);
     r = media_ffmpeg_input(run, &args, 0);
     media_arg(&args, "-map");
     media_argf(&args, "0:%d", film.video);
     media_add(&args, "-map", "0:a?", "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags",
               "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-sn", "-dn");
-    if (str_equal(end, "mp4") || str_equal(end, "mov"))
+    if (choices_have("mp4|mov|3gp|3g2", end, strlen(end)))
         media_add(&args, "-movflags", "+faststart", "-empty_hdlr_name", "1");
     media_add(&args, "-f", muxer_of(end));
     media_argf(&args, "file:%s", name);
@@ -187,7 +198,7 @@ static int strip_film(struct media_run *run)
         r = media_ffmpeg_run(run, &args, film.duration);
     if (r == 0)
         r = check_film(run, name);
-    return r < 0 ? r : media_output_film(run, name, run->inputs[0].type, name);
+    return r < 0 ? r : media_output_film(run, name, type, name);
 }
 
 int media_strip_metadata(struct media_run *run)

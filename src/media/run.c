@@ -73,6 +73,7 @@ static const struct {
     {"image/webp", "webp", MEDIA_IMAGES}, {"image/gif", "gif", MEDIA_IMAGES},
     {"image/avif", "avif", MEDIA_IMAGES}, {"image/heic", "heic", MEDIA_IMAGES},
     {"video/mp4", "mp4", MEDIA_VIDEOS},   {"video/quicktime", "mov", MEDIA_VIDEOS},
+    {"video/3gpp", "3gp", MEDIA_VIDEOS},  {"video/3gpp2", "3g2", MEDIA_VIDEOS},
     {"video/webm", "webm", MEDIA_VIDEOS}, {"video/x-matroska", "mkv", MEDIA_VIDEOS},
 };
 
@@ -187,7 +188,7 @@ static int check_inputs(const struct media_operation *op, struct media_run *run)
         return 0;
     bool fits = is_kind(run, 0, op->accepts);
     const char *wanted = op->accepts == MEDIA_IMAGES   ? "pictures (JPEG, PNG, WebP, GIF, AVIF, HEIC)"
-                         : op->accepts == MEDIA_VIDEOS ? "videos (MP4, QuickTime, WebM, Matroska)"
+                         : op->accepts == MEDIA_VIDEOS ? "videos (MP4, QuickTime, 3GP, WebM, Matroska)"
                                                        : "pictures and videos";
     return fits ? 0
                 : media_fail(run, -EINVAL, "%s works on %s, and the file is %s", op->name, wanted,

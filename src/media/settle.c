@@ -117,13 +117,12 @@ static int add_output(struct db_conn *c, const struct place *p, const char *user
                    NULL);
 }
 
-/* The room that the files take was looked at before the run ended: two that end at once may both have it. */
+/* Of many jobs that end at once only those pass whose files still have room: -EDQUOT of the others. */
 static int add_made(struct db_conn *c, const struct place *p, const struct media_finish *f)
 {
     int r = 0;
     for (const struct media_made *m = f->made; m < f->made + f->n && r == 0; m++) {
-        struct file_new file = {
-            .owner = f->user_id, .name = m->name, .title = m->name, .kind = m->kind, .room_known = true};
+        struct file_new file = {.owner = f->user_id, .name = m->name, .title = m->name, .kind = m->kind};
         r = file_add_in(f->files, c, m->file_id, &file);
         if (r == 0)
             r = add_output(c, p, f->user_id, m->file_id, m->output);
@@ -138,7 +137,11 @@ static int complete(struct db_conn *c, const struct place *p, const json_t *resu
     if (f)
         f->settled = true;
     int r = set_completed(c, p, result);
-    return r > 0 && f ? add_made(c, p, f) : r < 0 ? r : 0;
+    if (r > 0)
+        r = f ? add_made(c, p, f) : 0;
+    if (r == -EDQUOT)
+        f->settled = false; /* they will not be asked for again */
+    return r;
 }
 
 static int change_row(struct db_conn *c, const struct queue_job *job, enum queue_move move,

@@ -32,7 +32,8 @@ static int write_piece(void *ctx, const char *data, size_t len)
 static int refuse(struct media_source *s, int r, const char *sentence)
 {
     (void)snprintf(s->error, sizeof s->error, "%s", sentence);
-    s->may_pass = r == -ETIMEDOUT || r == -ENOSPC || r == -ENOMEM || r == -ECONNREFUSED || r == -EAGAIN;
+    s->may_pass = r == -ETIMEDOUT || r == -ENOSPC || r == -ENOMEM || r == -ECONNREFUSED || r == -EAGAIN ||
+                  r == -EIO; /* a connection that broke off, a resolver that didn't answer */
     return r;
 }
 

@@ -53,7 +53,7 @@ int media_resize_video(struct media_run *run)
     int r = media_look_film(run, 0, &film);
     if (r < 0)
         return r;
-    double ratio = (double)film.width / (double)film.height;
+    double ratio = (double)film.width * film.shape / (double)film.height;
     int64_t width = even(p->width > 0 ? (double)p->width : (double)p->height * ratio);
     int64_t height = even(p->height > 0 ? (double)p->height : (double)p->width / ratio);
     if (width > SIDE_MAX || height > SIDE_MAX)
@@ -209,7 +209,8 @@ int media_compress_video(struct media_run *run)
         return r;
     double height = (double)c.film.height, width = (double)c.film.width;
     double by = p->max_height > 0 && (double)p->max_height < height ? (double)p->max_height / height : 1;
-    c.scale = arena_printf(run->arena, "scale=%lld:%lld,setsar=1", (long long)even(floor(width * by)),
-                           (long long)(2 * (int64_t)(height * by / 2)));
+    c.scale =
+        arena_printf(run->arena, "scale=%lld:%lld,setsar=%.6f:max=1000", (long long)even(floor(width * by)),
+                     (long long)(2 * (int64_t)(height * by / 2)), c.film.shape);
     return p->target_mb > 0 ? compress_to_size(&c, p->target_mb) : compress_by_quality(&c, p->crf);
 }

@@ -52,6 +52,19 @@ static struct place place_mark(const struct media_watermark_params *p, struct me
     return at;
 }
 
+/* As the film is shown, whatever the shape of its pixels. */
+static struct place place_on_film(const struct media_watermark_params *p, const struct media_film *film,
+                                  struct media_size mark)
+{
+    struct media_size below = {llround((double)film->width * film->shape), film->height};
+    below.width = below.width < 1 ? 1 : below.width;
+    struct place at = place_mark(p, below, mark);
+    at.x = llround((double)at.x / film->shape);
+    at.width = llround((double)at.width / film->shape);
+    at.width = at.width < 1 ? 1 : at.width;
+    return at;
+}
+
 static int make_mark(struct media_run *run, const struct media_watermark_params *p, const struct place *at)
 {
     struct media_args args;
@@ -111,7 +124,7 @@ static int watermark_film(struct media_run *run, const struct media_watermark_pa
     int r = media_look_film(run, 0, &film);
     if (r < 0)
         return r;
-    struct place at = place_mark(p, (struct media_size){film.width, film.height}, mark);
+    struct place at = place_on_film(p, &film, mark);
     r = make_mark(run, p, &at);
     return r < 0 ? r : mark_film(run, &film, &at);
 }

@@ -133,8 +133,15 @@ static struct media_input *next_input(struct doing *d)
     return in;
 }
 
-/* A stored file gets a second name in the directory, or a copy where that lies on another disk: so it stays
- * though its owner deletes it meanwhile, and programs see no path of the store. */
+/* A second name for an open file, or a copy where the place is on another disk. */
+static int name_file(int fd, const char *path)
+{
+    char self[32];
+    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? 0 : keep_file(fd, path);
+}
+
+/* So a stored file stays though its owner deletes it meanwhile, and programs see no path of the store. */
 static int place_file(struct doing *d, const char *id)
 {
     if (d->run.n_inputs >= MEDIA_INPUTS_MAX)
@@ -142,7 +149,7 @@ static int place_file(struct doing *d, const char *id)
     _cleanup_close_ int fd = file_open(d->w->files, d->row.user_id, id, NULL, NULL);
     if (fd == -ENOENT)
         return fail(d, WORK_FAILED, "A file that the job needs is no longer there");
-    int r = fd < 0 ? fd : keep_file(fd, next_input(d)->path);
+    int r = fd < 0 ? fd : name_file(fd, next_input(d)->path);
     return r < 0 ? fail_errno(d, r, "a file of a media job can't be read") : 0;
 }
 
@@ -283,6 +290,8 @@ static int make_result(struct doing *d)
     }
     d->work->result = result;
     d->work->verdict = WORK_DONE;
+    /* what is said where other files have taken the room meanwhile (settle.c) */
+    (void)snprintf(d->work->error, sizeof d->work->error, "%s", error_info(ERR_STORAGE_LIMIT)->sentence);
     return 0;
 }
 

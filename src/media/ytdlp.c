@@ -4,18 +4,24 @@
  * included. What its errors mean is told by their words, since its exit status tells nothing. */
 #include "media/ytdlp.h"
 
+#include "base/cleanup.h"
+#include "base/keep.h"
 #include "base/text.h"
 #include "net/guard.h"
 #include "net/proxy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LINE_BYTES (64 * 1024)
 #define NO_FFMPEG "/nonexistent"
 #define NETWORK_S "20" /* without an answer */
 #define TRIES "3"
+#define PYTHON "python"
+#define ENV_SIZE 9
 
 struct listener {
     const struct ytdlp_call *call;
@@ -176,24 +182,41 @@ static int judge(struct media_run *run, const struct listener *l, struct proxy *
 
 /* ---- running */
 
+/* A WebSocket would go around the proxy: where yt-dlp's Python looks first, the library for it isn't there.
+ */
+static int hide_websockets(struct media_run *run, const char *dir)
+{
+    static const char text[] = "raise ImportError('not to be used here')\n";
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/websockets.py", dir) >= (int)sizeof path)
+        return media_fail(run, -ENAMETOOLONG, "The directory's path is too long");
+    _cleanup_close_ int fd =
+        mkdir(dir, 0700) < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+    int r = fd < 0 ? -errno : keep_write(fd, text, strlen(text));
+    return r < 0 ? media_fail(run, r, "Nothing can be written into the working directory: %s", strerror(-r))
+                 : 0;
+}
+
 /* The names that Python and others look at, "no_proxy" being what would lead around it. */
-static bool make_environment(struct arena *a, const struct proxy *proxy, const char **ret, size_t size)
+static bool make_environment(struct arena *a, const struct proxy *proxy, const char *python, const char **ret)
 {
     static const char *const names[] = {"http_proxy", "https_proxy", "all_proxy", "ftp_proxy"};
     size_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(names) && n + 4 < size; i++)
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
         ret[n++] = arena_printf(a, "%s=%s", names[i], proxy_url(proxy));
+    ret[n++] = arena_printf(a, "PYTHONPATH=%s", python);
     ret[n++] = "no_proxy=";
     ret[n++] = "PYTHONNOUSERSITE=1";
     ret[n++] = "PYTHONDONTWRITEBYTECODE=1";
     ret[n] = NULL;
-    return ret[0] && ret[1] && ret[2] && ret[3];
+    return ret[0] && ret[1] && ret[2] && ret[3] && ret[4];
 }
 
 static int run_behind(struct media_run *run, const struct ytdlp_call *call, struct proxy *proxy,
                       struct cancel *stop)
 {
-    const char *env[8];
+    char python[PATH_MAX];
+    const char *env[ENV_SIZE];
     struct process_end end;
     struct arena secrets;
     struct listener l = {.call = call, .proxy = proxy, .line = BUF_INIT(LINE_BYTES)};
@@ -208,9 +231,13 @@ static int run_behind(struct media_run *run, const struct ytdlp_call *call, stru
         .max_file = call->max_file,
     };
     arena_init(&secrets, 4096);
-    int r = make_environment(&secrets, proxy, env, ARRAY_LEN(env))
-                ? media_program(run, &tool, &end)
-                : media_fail(run, -ENOMEM, "Out of memory");
+    int r = media_work_path(run, PYTHON, python, sizeof python);
+    if (r == 0)
+        r = hide_websockets(run, python);
+    if (r == 0 && !make_environment(&secrets, proxy, python, env))
+        r = media_fail(run, -ENOMEM, "Out of memory");
+    if (r == 0)
+        r = media_program(run, &tool, &end);
     if (r == 0) {
         end_output_line(&l);
         r = judge(run, &l, proxy, &end);

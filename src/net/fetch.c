@@ -31,6 +31,7 @@ struct transfer {
     bool too_large;
     size_t sunk;   /* bytes that the sink has taken */
     int sink_said; /* what it ended the transfer with */
+    CURLcode result;
 };
 
 void fetch_response_free(struct fetch_response *response)
@@ -268,7 +269,27 @@ static int errno_of(const struct transfer *t, CURLcode result)
     }
 }
 
-static const char *sentence_of(int r)
+static const char *sentence_of_failure(CURLcode result)
+{
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "The host is not known";
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "The server's certificate was not accepted";
+    case CURLE_TOO_MANY_REDIRECTS:
+        return "The server redirects too often";
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return "The connection broke off";
+    default:
+        return "The request failed";
+    }
+}
+
+static const char *sentence_of(int r, CURLcode result)
 {
     static const struct {
         int r;
@@ -285,7 +306,7 @@ static const char *sentence_of(int r)
     for (size_t i = 0; i < ARRAY_LEN(sentences); i++)
         if (sentences[i].r == r)
             return sentences[i].sentence;
-    return "The request failed";
+    return sentence_of_failure(result);
 }
 
 static void read_head(struct transfer *t)
@@ -311,10 +332,9 @@ static int perform(struct transfer *t)
         r = set_form(t);
     if (r < 0)
         return r;
-    CURLcode result = CURLE_OK;
-    r = transfer_run(t, &result);
+    r = transfer_run(t, &t->result);
     if (r == 0)
-        r = errno_of(t, result);
+        r = errno_of(t, t->result);
     if (r == 0)
         read_head(t);
     return r;
@@ -332,6 +352,6 @@ int fetch(const struct fetch_request *request, struct fetch_response *response)
     curl_mime_free(t.form);
     headers_free(t.headers);
     if (r < 0)
-        (void)snprintf(response->error, sizeof response->error, "%s", sentence_of(r));
+        (void)snprintf(response->error, sizeof response->error, "%s", sentence_of(r, t.result));
     return r;
 }

@@ -55,7 +55,8 @@ struct queue_work {
 
     enum queue_verdict verdict;
     json_t *result;              /* of WORK_DONE; may be NULL; the queue's from now on */
-    char error[WORK_ERROR_SIZE]; /* a sentence for the owner, of the other verdicts */
+    char error[WORK_ERROR_SIZE]; /* a sentence for the owner, of the other verdicts; of WORK_DONE, where
+                                    moved() may answer -EDQUOT */
     int64_t delay_ms;            /* of WORK_LATER */
     void *finish;                /* for moved(), of the end of this attempt */
 };
@@ -72,7 +73,8 @@ struct queue_handler {
     /* In a unit, perhaps on the store's own thread: it doesn't wait for anything else. result: of
      * QUEUE_COMPLETED, may be NULL. error: of RETRIED, FAILED and CANCELLED, perhaps of RETURNED. finish:
      * what run() left, NULL where it didn't run here. 0, or negative errno: the unit is undone, and tried
-     * again later. May be NULL. */
+     * again later; but -EDQUOT of QUEUE_COMPLETED (its owner has no room for what it yields) makes it fail,
+     * with work->error. May be NULL. */
     int (*moved)(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
                  const json_t *result, const char *error, void *finish);
 

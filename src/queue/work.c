@@ -188,6 +188,15 @@ void work_conclude(struct work *w)
     w->settle.result_text = done ? w->result_text : NULL;
 }
 
+bool work_refuse(struct work *w)
+{
+    if (w->settle.move != QUEUE_COMPLETED)
+        return false;
+    w->shown.verdict = WORK_FAILED;
+    work_conclude(w);
+    return true;
+}
+
 /* ---- notes */
 
 void queue_progress(struct queue_work *shown, int percent)

@@ -88,6 +88,10 @@ void work_run(struct work *w);
 /* Says in w->settle what becomes of the job after work_run. With the worker's lock. */
 void work_conclude(struct work *w);
 
+/* The same once its handler has refused the end: there is no room for what it yields, so it fails with the
+ * sentence that run() left. Whether it was done, and so could fail. On the thread of moves, which has it. */
+bool work_refuse(struct work *w);
+
 /* The same for a claim that goes back as it came. */
 void work_give_back(struct work *w);
 

@@ -237,6 +237,8 @@ static int do_step(struct lane *lane, struct work *const *works, size_t n, size_
 static void settle_alone(struct lane *lane, struct work *w)
 {
     int r = do_step(lane, &w, 1, 0);
+    if (r == -EDQUOT && work_refuse(w))
+        r = do_step(lane, &w, 1, 0);
     if (r == 0)
         return;
     log_event(LOG_WARN, "the end of a job can't be stored yet", LOG_S("job", w->shown.job.id),

@@ -5,6 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { storedFiles } from '../support/form.mjs';
 import { ON_POSTGRES, startGenie } from '../support/genie.mjs';
@@ -300,6 +302,8 @@ describe('a job in work', () => {
     test_('goes on with its own copy when the input is deleted; one that has not begun says so', {}, async () => {
         await start();
         const first = await working();
+        const [dir] = workDirs(server);
+        assert.equal(statSync(join(server.dataDir, 'tmp', dir, 'inputs', '0')).nlink, 2); // no bytes were copied
         const spare = await uploadId(server, user, gradient(40, 40));
         const second = await newJob(server, user, { operation: 'resize_image', input_file_id: spare });
         await enqueued(server, user, { jobId: second, operation: 'resize_image', params: { width: 30 } });
@@ -345,6 +349,27 @@ describe('a job in work', () => {
         assert.equal(stored(server, id).outputs.length, 1);
         assert.equal(storedFiles(server).length, 2);
         assert.equal(await unitsOf(server, user), 1);
+    });
+
+    test_('ends with others: what they store together fits', {}, async () => {
+        await start({ MAX_STORAGE_MB_PER_USER: '1', WORKER_CONCURRENCY_MEDIA: '4' });
+        const small = await uploadId(server, user, noise(60, 60));
+        const params = { width: 360, enlarge: true };
+        const ids = [];
+        for (let i = 0; i < 6; i++) ids.push(await newJob(server, user, { operation: 'resize_image', input_file_id: small }));
+        for (const jobId of ids) await enqueued(server, user, { jobId, operation: 'resize_image', params });
+        await held.begun();
+        held.open();
+        const jobs = await Promise.all(ids.map((id) => ended(server, user, id)));
+        const failed = jobs.filter(({ state }) => state === 'failed');
+        for (const { error } of failed) assert.match(error, /room/);
+        const [{ bytes }] = sql(server, 'SELECT CAST(sum(filesize) AS BIGINT) AS bytes FROM directus_files');
+        assert.ok(Number(bytes) <= 1 << 20, `${bytes}`);
+        assert.ok(failed.length > 0 && failed.length < ids.length, JSON.stringify(jobs));
+        const kept = 2 + ids.length - failed.length;
+        await eventually(() => storedFiles(server).length === kept, 'the files of the others', LIMIT_MS);
+        assert.equal(await unitsOf(server, user), ids.length - failed.length);
+        assert.deepEqual(workDirs(server), []);
     });
 
     test_('whose owner has no room for the result fails, and says so', {}, async () => {

@@ -61,6 +61,50 @@ static const struct sample samples[] = {
     IS("\0\0\0\x14"
        "ftypjpx \0\0\0\0",
        ANY),
+    /* what phones and cameras write */
+    IS("\0\0\0\x1c"
+       "ftypXAVC\1\0\x1f\xffXAVCmp42iso2",
+       "video/mp4"),
+    IS("\0\0\0\x18"
+       "ftypiso3\0\0\0\1avc1",
+       "video/mp4"),
+    IS("\0\0\0\x18"
+       "ftypiso9\0\0\0\1",
+       "video/mp4"),
+    IS("\0\0\0\x14"
+       "ftypM4VH\0\0\0\1",
+       "video/mp4"),
+    IS("\0\0\0\x14"
+       "ftypMSNV\1\x29\0\x46",
+       "video/mp4"),
+    IS("\0\0\0\x18"
+       "ftyp3gp4\0\0\0\0isom3gp4",
+       "video/3gpp"),
+    IS("\0\0\0\x18"
+       "ftyp3gr6\0\0\0\0isom3gr6",
+       "video/3gpp"),
+    IS("\0\0\0\x14"
+       "ftyp3g2a\0\0\0\0",
+       "video/3gpp2"),
+    IS("\0\0\0\x18"
+       "ftypheim\0\0\0\0",
+       "image/heic"),
+    /* a brand of the maker's own: one of the others says it, but none behind the box */
+    IS("\0\0\0\x1c"
+       "ftypNIKO\0\0\0\0NIKO\0\0\0\0qt  ",
+       "video/quicktime"),
+    IS("\0\0\0\x14"
+       "ftypCAEP\0\0\0\0CAEPmp42",
+       ANY),
+    /* a raw picture that calls itself a film as well */
+    IS("\0\0\0\x18"
+       "ftypcrx \0\0\0\1crx isom",
+       ANY),
+    /* QuickTime without a brand */
+    IS("\0\0\0\x08wide\0\x01\x02\x03mdat", "video/quicktime"),
+    IS("\0\0\x02\x54moov\0\0\0\x6cmvhd", "video/quicktime"),
+    IS("\0\x10\0\0mdat\0\0\0\0", "video/quicktime"),
+    IS("The moov box", "text/plain"),
     IS("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm", "video/webm"),
     IS("\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01\x42\x82\x88matroska", "video/x-matroska"),
     IS("\x1a\x45\xdf\xa3\xa3\x42\x82\x84"

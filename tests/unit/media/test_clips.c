@@ -113,6 +113,22 @@ static void a_teaser_is_of_parts_from_all_of_the_film(void **state)
     assert_int_equal(streams_of(m, media_result(m)->path), 1);
 }
 
+static void a_picture_that_ends_before_the_sound_is_all_that_is_cut(void **state)
+{
+    struct media *m = *state;
+    media_do(m, "ffmpeg -v error -f lavfi -i color=red:s=64x48:d=2:r=10 -f lavfi -i sine=d=6 -c:v libx264 "
+                "-preset ultrafast -pix_fmt yuv420p -c:a aac short.mp4");
+    assert_int_equal(
+        media_operate(m, "trim_videos", "{\"clips\":[{\"start\":4,\"end\":5}]}", "short.mp4", NULL), -EINVAL);
+    assert_string_equal(m->run.error, "Clip 1 begins at 4.000 s, but the picture ends at 2.000 s");
+    assert_int_equal(
+        media_operate(m, "trim_videos", "{\"clips\":[{\"start\":1,\"end\":5}]}", "short.mp4", NULL), 0);
+    assert_int_equal(
+        media_operate(m, "create_teaser", "{\"duration\":1.5,\"segments\":3}", "short.mp4", NULL), 0);
+    assert_int_equal(frames_of(m, media_result(m)->path), 15);
+    assert_about(media_result(m)->duration, 1.5);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, media_setup, media_teardown)
@@ -121,6 +137,7 @@ int main(void)
         TEST(a_clip_behind_the_end_is_refused),
         TEST(films_of_other_shapes_are_boxed_into_the_first),
         TEST(a_teaser_is_of_parts_from_all_of_the_film),
+        TEST(a_picture_that_ends_before_the_sound_is_all_that_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -348,6 +348,24 @@ static void the_password_is_in_the_environment_alone(void **state)
     assert_null(strchr(end + strlen("\n--\n"), '\n')[1] ? "more follows the URL" : NULL);
 }
 
+/* Of the Python that runs it, though the library is installed on the machine. */
+static void websockets_are_not_there(void **state)
+{
+    struct media *m = *state;
+    char text[TEXT_MOST], program[PATH_MAX];
+    (void)snprintf(text, sizeof text,
+                   "#!/usr/bin/python3\nimport sys\ntry:\n    import websockets\n"
+                   "except ImportError as why:\n    open('%s', 'w').write(str(why))\nsys.exit(1)\n",
+                   media_path(m, "why"));
+    write_text(m, "yt-dlp", text);
+    (void)snprintf(program, sizeof program, "%s", media_path(m, "yt-dlp"));
+    assert_int_equal(chmod(program, 0700), 0);
+    m->cfg.ytdlp_bin = program;
+    assert_int_equal(download(m, "film.mp4", ""), -EINVAL);
+    read_text(m, "why", text);
+    assert_string_equal(text, "not to be used here");
+}
+
 static void errors_have_their_sentence(void **state)
 {
     static const struct {
@@ -435,6 +453,7 @@ int main(void)
         TEST(a_missing_program_is_named),
         TEST(a_cancel_ends_it),
         TEST(the_password_is_in_the_environment_alone),
+        TEST(websockets_are_not_there),
         TEST(errors_have_their_sentence),
         TEST(a_page_is_described),
         TEST(an_input_may_be_named_by_its_url),

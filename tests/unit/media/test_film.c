@@ -46,6 +46,28 @@ static void a_film_is_what_its_streams_say(void **state)
     assert_true(film.duration == 12.5);
 }
 
+static void pixels_have_the_shape_that_is_told(void **state)
+{
+    static const struct {
+        const char *told;
+        double shape;
+    } cases[] = {{"4:3", 4.0 / 3}, {"12:11", 12.0 / 11}, {"1:1", 1}, {"0:1", 1},     {"1:0", 1},
+                 {"N/A", 1},       {"1:9999", 1},        {"", 1},    {"nan:nan", 1}, {"inf:1", 1}};
+    (void)state;
+    struct media_film film;
+    const char *why;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof text,
+                       "{\"streams\":[{" VIDEO ",\"sample_aspect_ratio\":\"%s\",\"duration\":\"3.5\"}],"
+                       "\"format\":{\"duration\":\"12.5\"}}",
+                       cases[i].told);
+        assert_int_equal(parse(text, &film, &why), 0);
+        assert_true(film.shape > cases[i].shape - 1e-6 && film.shape < cases[i].shape + 1e-6);
+        assert_true(film.picture == 3.5);
+    }
+}
+
 static void odd_numbers_become_sensible_ones(void **state)
 {
     static const char *const rates[] = {"0/0", "1/0", "-5/1", "nonsense", "1e300/1e-300", "nan/1"};
@@ -107,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_film_is_what_its_streams_say),
+        cmocka_unit_test(pixels_have_the_shape_that_is_told),
         cmocka_unit_test(odd_numbers_become_sensible_ones),
         cmocka_unit_test(what_is_no_film_is_told),
         cmocka_unit_test(progress_is_read_however_it_is_cut),

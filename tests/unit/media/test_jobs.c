@@ -211,6 +211,71 @@ static void retrying_takes_only_what_failed(void **state)
     leave(&p);
 }
 
+/* ---- room */
+
+struct ending {
+    struct files *files;
+    const struct account *owner;
+    const char *job, *run;
+    struct media_finish finish;
+};
+
+static int end_unit(struct db_conn *c, void *arg)
+{
+    struct ending *e = arg;
+    json_t *data = json_pack("{s:s}", "jobId", e->job);
+    struct queue_job job = {
+        .id = e->run, .operation = "resize_image", .data = data, .attempt = 1, .max_attempts = 3};
+    int r = media_moved(c, NULL, &job, QUEUE_COMPLETED, NULL, NULL, &e->finish);
+    json_decref(data);
+    return r;
+}
+
+static int end(struct place *p, struct files *files, const char *run, const char *file, bool *ret_settled)
+{
+    static const struct media_output output = {.kind = "image", .bytes = 600 * 1024};
+    struct ending e = {.job = JOB, .run = run, .finish = {.files = files, .n = 1}};
+    memcpy(e.finish.user_id, p->anna.user_id, UUID_SIZE);
+    e.finish.made[0] = (struct media_made){
+        .name = "a.png", .kind = {.type = "image/png", .bytes = output.bytes}, .output = &output};
+    memcpy(e.finish.made[0].file_id, file, UUID_SIZE);
+    memcpy(e.finish.made[0].asset_id, file, UUID_SIZE);
+    int r = db_write(p->db, end_unit, &e);
+    *ret_settled = e.finish.settled;
+    return r;
+}
+
+/* Both were told that there was room. */
+static void of_two_that_end_at_once_one_has_the_room(void **state)
+{
+    struct place p;
+    struct files *files;
+    char dir[] = "/tmp/genie-jobs-XXXXXX", command[64];
+    bool settled;
+    prepare(&p, state);
+    assert_non_null(mkdtemp(dir));
+    const struct config cfg = {.data_dir = dir, .max_storage_mb_per_user = 1};
+    assert_int_equal(files_open(&cfg, p.db, &files), 0);
+    assert_int_equal(enqueue(&p).error, ERR_NONE);
+    assert_int_equal(end(&p, files, JOB "-1", "00000000-0000-4000-8000-0000000000a1", &settled), 0);
+    assert_true(settled);
+    assert_status(&p, "completed");
+    run_sql(p.db, "UPDATE media_jobs SET status = 'failed'");
+    assert_int_equal(enqueue(&p).error, ERR_NONE);
+    assert_int_equal(end(&p, files, JOB "-2", "00000000-0000-4000-8000-0000000000a2", &settled), -EDQUOT);
+    assert_false(settled); /* so its bytes are removed */
+    assert_status(&p, "queued");
+    assert_int_equal(store_int(p.db, "SELECT count(*) FROM media_job_outputs"), 1);
+    assert_int_equal(units(&p), 2);
+    move(&p, JOB "-2", QUEUE_FAILED, "no room", 1);
+    assert_status(&p, "failed");
+    assert_int_equal(units(&p), 1);
+    files_close(files);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+    leave(&p);
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, false);
@@ -226,6 +291,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_could_not_be_confirmed_is_answered_again_with_the_same_run,
                                         store_set_up_migrated, store_tear_down),
         cmocka_unit_test_setup_teardown(retrying_takes_only_what_failed, store_set_up_migrated,
+                                        store_tear_down),
+        cmocka_unit_test_setup_teardown(of_two_that_end_at_once_one_has_the_room, store_set_up_migrated,
                                         store_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

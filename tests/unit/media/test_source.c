@@ -117,7 +117,7 @@ static void failures_leave_nothing_and_say_why(void **state)
     } cases[] = {
         {"/missing", -EINVAL, false, "answered 404"},     {"/broken", -EAGAIN, true, "answered 503"},
         {"/empty", -EINVAL, false, "is empty"},           {"/large", -EFBIG, false, "more than 1 MiB"},
-        {"/to-file", -EACCES, false, "not a public one"}, {"/cut", -EIO, false, "could not be fetched"},
+        {"/to-file", -EACCES, false, "not a public one"}, {"/cut", -EIO, true, "The connection broke off"},
     };
     struct place *p = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MARK_PARAMS \
+    "{\"watermark_file_id\":\"11111111-1111-4111-8111-111111111111\",\"position\":\"tl\"," \
+    "\"margin\":0,\"opacity\":100}"
+
 static void assert_film(const struct media *m, int width, int height, double seconds)
 {
     const struct media_output *out = media_result(m);
@@ -114,6 +118,34 @@ static void a_film_on_its_side_is_worked_on_as_it_is_shown(void **state)
     assert_film(m, 120, 160, 1);
 }
 
+/* Camcorders store 16:9 in fewer, wider pixels. */
+static void a_film_of_wide_pixels_keeps_its_shape(void **state)
+{
+    struct media *m = *state;
+    media_do(m, "ffmpeg -v error -f lavfi -i color=red:s=144x108:d=1:r=10,setsar=4/3 -c:v libx264 -preset "
+                "ultrafast -pix_fmt yuv420p wide.mp4");
+    assert_int_equal(media_operate(m, "resize_video", "{\"width\":96}", "wide.mp4", NULL), 0);
+    assert_film(m, 96, 54, 1);
+    assert_int_equal(media_operate(m, "resize_video", "{\"height\":54}", "wide.mp4", NULL), 0);
+    assert_film(m, 96, 54, 1);
+    assert_int_equal(media_operate(m, "create_teaser", "{\"width\":96}", "wide.mp4", NULL), 0);
+    assert_film(m, 96, 54, 1);
+    assert_int_equal(media_operate(m, "compress_video", "{\"max_height\":54}", "wide.mp4", NULL), 0);
+    assert_film(m, 72, 54, 1);
+    _cleanup_free_ char *shape = media_probe(m, media_result(m)->path, "stream=display_aspect_ratio");
+    assert_string_equal(shape, "16:9");
+    media_do(m, "convert -size 20x20 xc:white mark.png");
+    assert_int_equal(media_operate(m, "apply_watermark", MARK_PARAMS, "wide.mp4", "mark.png", NULL), 0);
+    char words[PATH_MAX + 128];
+    (void)snprintf(words, sizeof words, "ffmpeg -v error -i %s -frames:v 1 shot.png", media_result(m)->path);
+    media_do(m, words);
+    const char *shot = media_path(m, "shot.png"); /* the mark is 22 x 29 pixels, which are shown as 29 x 29 */
+    assert_true((media_pixel(m, shot, 10, 24) & 0xffff) > 0x8080);
+    assert_true((media_pixel(m, shot, 18, 24) & 0xffff) > 0x8080);
+    assert_true((media_pixel(m, shot, 26, 10) & 0xffff) < 0x8080);
+    assert_true((media_pixel(m, shot, 10, 32) & 0xffff) < 0x8080);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, media_setup, media_teardown)
@@ -124,6 +156,7 @@ int main(void)
         TEST(a_film_is_made_as_small_as_is_asked),
         TEST(a_film_without_a_duration_is_measured),
         TEST(a_film_on_its_side_is_worked_on_as_it_is_shown),
+        TEST(a_film_of_wide_pixels_keeps_its_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,8 @@ static void run(void *ctx, struct queue_work *work)
         work->verdict = WORK_FAILED;
     else if (strcmp(operation, "later") == 0)
         work->verdict = WORK_LATER, work->delay_ms = 3600000;
+    else if (strcmp(operation, "full") == 0)
+        (void)snprintf(work->error, sizeof work->error, "no room");
     else if (strcmp(operation, "stand") == 0)
         stand(work);
     else if (strcmp(operation, "tell") == 0)
@@ -72,6 +74,13 @@ static void done(void *ctx, struct queue_work *work)
 {
     (void)ctx, (void)work;
     (void)atomic_fetch_add(&now.done, 1);
+}
+
+/* Has no room for what it yields. */
+static int full(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
+                const json_t *result, const char *error, void *finish)
+{
+    return move == QUEUE_COMPLETED ? -EDQUOT : write_move(c, ctx, job, move, result, error, finish);
 }
 
 /* Refuses its end twice. */
@@ -103,6 +112,7 @@ static const struct queue_handler handlers[] = {
     {.queue = QUEUE_MEDIA, .operation = "reluctant", .run = run, .moved = reluctant, .done = done},
     {.queue = QUEUE_MEDIA, .run = run, .moved = write_move, .done = done},
     {.queue = QUEUE_SCRAPE, .operation = "known", .run = run, .moved = write_move, .done = done},
+    {.queue = QUEUE_SCRAPE, .operation = "full", .run = run, .moved = full, .done = done},
     QUEUE_HANDLERS_END,
 };
 
@@ -378,6 +388,25 @@ static void who_lost_the_lease_is_told_and_counts_for_nothing(void **state)
     assert_int_equal(count_sql(k->db, "SELECT count(*) FROM moves WHERE move <> 'started'"), 0);
 }
 
+static void an_end_without_room_is_a_failure(void **state)
+{
+    struct jobs *k = *state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    const struct queue_add jobs[] = {{.id = "a-1", .queue = QUEUE_SCRAPE, .operation = "full"},
+                                     {.id = "b-1", .queue = QUEUE_SCRAPE, .operation = "known"}};
+    assert_int_equal(add_all(k->q, k->db, jobs, 2), 0);
+    struct queue_worker *worker = start(k->q, 0, 2);
+    await_state(k, "b-1", JOB_COMPLETED);
+    await_state(k, "a-1", JOB_FAILED);
+    stop(worker);
+    assert_string_equal(error_of(k, "a-1", &a), "no room");
+    assert_int_equal(atomic_load(&now.runs), 2);
+    assert_int_equal(atomic_load(&now.done), 2);
+    assert_int_equal(moves(k, "a-1", "failed"), 1);
+    arena_free(&a);
+}
+
 static void an_end_that_is_refused_is_tried_again(void **state)
 {
     struct jobs *k = *state;
@@ -596,6 +625,7 @@ int main(void)
         TEST(what_runs_here_hears_of_its_cancel),
         TEST(what_runs_elsewhere_hears_of_its_cancel),
         TEST(who_lost_the_lease_is_told_and_counts_for_nothing),
+        TEST(an_end_without_room_is_a_failure),
         TEST(an_end_that_is_refused_is_tried_again),
         TEST(an_end_that_is_always_refused_holds_up_nobody),
         TEST(an_end_that_is_refused_too_long_is_left_to_its_lease),

@@ -2,7 +2,7 @@
 /* Any bytes: what is kept is no longer than what was given, and keeping it again changes nothing. */
 #include "fuzz.h"
 
-#include "media/png.h"
+#include "media/compact.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +13,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (!copy || !again)
         abort();
     memcpy(copy, bytes, size);
-    size_t len = media_png_compact(copy, size);
+    size_t len = media_compact(copy, size);
     if (len > size)
         abort();
     memcpy(again, copy, len);
-    if (len > 0 && (media_png_compact(again, len) != len || memcmp(again, copy, len) != 0))
+    if (len > 0 && (media_compact(again, len) != len || memcmp(again, copy, len) != 0))
         abort();
     free(copy);
     free(again);
