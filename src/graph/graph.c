@@ -20,7 +20,7 @@
 
 #define BATCH 16
 #define ROWS_AHEAD 2
-#define LINES_AHEAD 4
+#define LINES_AHEAD 8
 #define LINE 64
 #define PIECE 1024                /* edges between two looks at whether there are slots enough */
 #define LEAST_SLOTS 32768u        /* a power of two */
