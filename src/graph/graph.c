@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The graph is three arrays: where a node's edges begin, target and weight of each edge, kinds. A walk works
- * on a scratch whose cells carry the number of the walk that wrote them, so that nothing has to be cleared
- * between walks.
+/* The graph is three arrays: where a node's edges begin, target and weight of each edge, kinds.
  *
  * Within a hop every firing node sends the potential it had when the hop began: whether a neighbour fires
  * before or after it in the same hop changes nothing. A node's edges are sorted by falling weight, so a node
  * stops at the first that is too faint, and sums don't depend on the order of rows in a store.
  *
- * In a large graph nearly every edge leads to a cell that no cache holds: cells some edges ahead are asked
- * for early, so that many of those waits overlap. */
+ * What a walk writes is as small as what it reaches, so that it stays in a core's cache however large the
+ * graph is. The nodes reached are numbered in order of arrival. A node's number is found through slots: in a
+ * small graph each node has its own; in a large one those with the same hash share one, as a chain, and a bit
+ * for each node tells whether it was reached, so that the usual case, a node that is new, needs no search and
+ * no branch that can't be foreseen. There are more slots where many are reached, up to one for each node;
+ * that is also the way out for nodes whose hashes collide, by chance or by design. Numbers go on from walk to
+ * walk: a slot with one of an earlier walk is free, and nothing has to be cleared.
+ *
+ * In a large graph no cache holds the edges of a node that fires, nor the translation of their address. A
+ * core goes on while it waits for the former, hardly for the latter; so the beginnings of many nodes' edges
+ * are asked for at once, and the rest of a node's shortly before it fires. */
 #include "graph/graph.h"
 
 #include "graph/slot.h"
@@ -18,14 +25,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define BATCH 16
-#define ROWS_AHEAD 2
-#define LINES_AHEAD 8
-#define LINE 64
-#define PIECE 1024                /* edges between two looks at whether there are slots enough */
-#define LEAST_SLOTS 32768u        /* a power of two */
-#define HASH_FACTOR 2654435769u   /* 2^32 divided by the golden ratio */
-#define MOST_TRIES 64
+#define BATCH 16                     /* nodes whose edges' beginnings are asked for at once */
+#define ROWS_AHEAD 2                 /* nodes whose other edges are asked for … */
+#define LINES_AHEAD 8                /* … at most so many lines of the cache, */
+#define LINE 64                      /* of so many bytes */
+#define PIECE 1024                   /* edges between two looks at whether the slots are enough */
+#define LEAST_SLOTS 32768u           /* a power of two */
+#define MOST_TRIES 64                /* nodes passed in a chain before there are too few slots */
+#define HASH_FACTOR 2654435769u      /* 2^32 divided by the golden ratio */
 #define LARGE ((size_t)4 << 20)      /* bytes from which memory is asked for in large pages … */
 #define LARGE_PAGE ((size_t)2 << 20) /* … of this size */
 
@@ -52,6 +59,7 @@ struct firing {
     float sends;
 };
 
+/* What changes with each edge; copied to registers while a node's edges are gone along. */
 struct walk {
     struct charge *reached;
     struct firing *firing; /* those that fire, the hops one behind the other */
@@ -59,16 +67,16 @@ struct walk {
     uint64_t *seen;        /* a bit for each node of a large graph: it was reached */
     uint32_t base, shift, n_reached, n_fired;
     float threshold;
-    bool crowded; /* so many nodes have one slot that finding one takes long */
+    bool crowded; /* finding a node took long, since so many have the same slot */
 };
 
 struct graph_scratch {
     struct walk walk;
     uint32_t capacity;
-    uint32_t nodes;  /* of the graph that is walked */
-    uint32_t slots;  /* in use, a power of two */
-    bool direct;     /* each node has a slot of its own */
-    bool marked;     /* this walk began with fewer, so there are bits to be cleared */
+    uint32_t nodes; /* of the graph that is walked */
+    uint32_t slots; /* in use, a power of two */
+    bool direct;    /* each node has a slot of its own */
+    bool marked;    /* the walk began with fewer, so that bits are set */
     uint64_t edges;
     uint32_t until[UINT8_MAX + 1]; /* how many were reached at the end of a hop */
 };
@@ -299,6 +307,7 @@ static void begin_slots(struct graph_scratch *s, uint32_t slots, uint32_t used)
     s->direct = slots > s->nodes / 2;
 }
 
+/* Gives those reached so far their slots, which are all free. */
 static void fill_slots(struct graph_scratch *s)
 {
     struct walk *w = &s->walk;
@@ -309,7 +318,7 @@ static void fill_slots(struct graph_scratch *s)
     }
 }
 
-/* More slots where few have become free; in the end each node has one of its own. */
+/* Twice as many slots where they are too few; in the end each node has its own. */
 static void make_room(struct graph_scratch *s)
 {
     if (s->direct || (s->walk.n_reached < s->slots && !s->walk.crowded))
@@ -318,6 +327,7 @@ static void make_room(struct graph_scratch *s)
     fill_slots(s);
 }
 
+/* Costs no more than the walk that set the bits. */
 static void clear_seen(struct graph_scratch *s)
 {
     size_t words = seen_words(s->nodes);
@@ -472,12 +482,15 @@ static void fire(const struct graph *g, struct graph_scratch *s, struct firing f
     s->edges += (uint64_t)(arc - begin);
 }
 
+/* ---- asking for memory ahead */
+
 static ALWAYS_INLINE uint32_t firing_node(const struct walk *w, uint32_t i)
 {
     return w->reached[w->firing[i].number].node;
 }
 
-static ALWAYS_INLINE void expect_offsets(const struct graph *g, const struct walk *w, uint32_t i, uint32_t end)
+static ALWAYS_INLINE void expect_offsets(const struct graph *g, const struct walk *w, uint32_t i,
+                                         uint32_t end)
 {
     for (uint32_t n = 0; n < BATCH && i + n < end; n++)
         __builtin_prefetch(&g->first[firing_node(w, i + n)]);
@@ -499,6 +512,8 @@ static ALWAYS_INLINE void expect_row(const struct graph *g, const struct walk *w
     for (uint32_t n = 1; n < LINES_AHEAD && last - line > LINE; n++)
         __builtin_prefetch(line += LINE);
 }
+
+/* ---- hops */
 
 /* Fires the nodes from `begin` on that are queued now, each with the potential it has now. Returns how many
  * have fired in all. */

@@ -561,9 +561,8 @@ static void seeds_add_before_they_fire(void **state)
     const struct graph_edge edges[] = {{0, 1, 1, 0}};
     const float given[][2] = {{0.75f, -0.5f}, {-0.5f, 0.75f}};
     for (size_t i = 0; i < 2; i++) {
-        const struct graph_hit seeds[] = {{.node = 0, .potential = given[i][0]},
-                                          {.node = 0, .potential = given[i][1]},
-                                          {.node = 2}};
+        const struct graph_hit seeds[] = {
+            {.node = 0, .potential = given[i][0]}, {.node = 0, .potential = given[i][1]}, {.node = 2}};
         struct walk w = walk_from(3, edges, 1, seeds, 3);
         assert_int_equal(w.n, 2);
         assert_true(w.hit[0].potential == 0.25f && w.hit[1].potential == 0);
