@@ -252,7 +252,8 @@ struct graph_scratch *graph_scratch_new(uint32_t nodes)
         .firing = alloc_zeroed(nodes, sizeof *s->walk.firing),
         .slot = alloc_zeroed(nodes, sizeof *s->walk.slot),
         .seen = alloc_zeroed(seen_words(nodes), sizeof *s->walk.seen),
-        .base = UINT32_MAX - nodes, /* near the end, so that beginning anew is nothing rare */
+        /* not far from the end, so that beginning anew is nothing rare */
+        .base = nodes < UINT32_MAX / 4 ? UINT32_MAX - 4 * nodes : 1,
     };
     if (!s->walk.reached || !s->walk.firing || !s->walk.slot || !s->walk.seen)
         return NULL;
@@ -333,7 +334,7 @@ static void clear_seen(struct graph_scratch *s)
     size_t words = seen_words(s->nodes);
     if (!s->marked)
         return;
-    if (s->direct || s->walk.n_reached > words / 8)
+    if (s->walk.n_reached > words / 8)
         memset(s->walk.seen, 0, words * sizeof *s->walk.seen);
     else
         for (uint32_t i = 0; i < s->walk.n_reached; i++)
