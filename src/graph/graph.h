@@ -94,7 +94,8 @@ uint32_t graph_scratch_nodes(const struct graph_scratch *s);
 size_t graph_scratch_bytes(uint32_t nodes);
 
 /* Walks from the seeds (node and potential count; duplicates add; one that is no node of the graph is
- * ignored). params: NULL = the defaults. Within a hop each node sends the potential it had when the hop
+ * ignored). Potentials of a seed that is given several times add before it can fire; they may be negative.
+ * params: NULL = the defaults. Within a hop each node sends the potential it had when the hop
  * began. Returns the number of hits written, strongest first and then by index, at most `most`; 0 when the
  * scratch is too small. Allocates nothing. */
 size_t graph_propagate(const struct graph *g, struct graph_scratch *s, const struct graph_hit *seeds,

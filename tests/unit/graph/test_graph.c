@@ -381,6 +381,211 @@ static void random_graphs_agree_with_the_reference(void **state)
     graph_scratch_free(s);
 }
 
+/* --- large graphs: the same rules where not every node has a place of its own --------------------------- */
+
+#define SPREAD_NODES 120
+#define SPREAD_EDGES 900
+#define LARGE_NODES (1u << 22)
+
+static void assert_same_hits(const struct graph_hit *small, const struct graph_hit *large, size_t n,
+                             const uint32_t *place)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(large[i].node, place[small[i].node]);
+        assert_true(large[i].potential == small[i].potential); /* to the last bit */
+        assert_int_equal(large[i].hops, small[i].hops);
+        assert_int_equal(large[i].fired, small[i].fired);
+    }
+}
+
+/* A random graph, and the same one whose nodes lie at `place` (rising) among those of a large one. */
+static void walk_both(uint64_t *random, const uint32_t *place, struct graph_scratch *s)
+{
+    struct graph_edge small[SPREAD_EDGES], large[SPREAD_EDGES];
+    struct graph_hit seed[2][8], hits[2][SPREAD_NODES];
+    for (size_t e = 0; e < SPREAD_EDGES; e++) {
+        small[e] = (struct graph_edge){random_below(random, SPREAD_NODES), random_below(random, SPREAD_NODES),
+                                       random_share(random), 0};
+        large[e] = (struct graph_edge){place[small[e].from], place[small[e].to], small[e].weight, 0};
+    }
+    struct graph *g[2] = {NULL, NULL};
+    assert_int_equal(graph_build(SPREAD_NODES, small, SPREAD_EDGES, &g[0]), 0);
+    assert_int_equal(graph_build(LARGE_NODES, large, SPREAD_EDGES, &g[1]), 0);
+    for (int walk = 0; walk < 20; walk++) {
+        for (size_t i = 0; i < 8; i++) {
+            seed[0][i] = (struct graph_hit){.node = random_below(random, SPREAD_NODES),
+                                            .potential = random_share(random)};
+            seed[1][i] = seed[0][i];
+            seed[1][i].node = place[seed[0][i].node];
+        }
+        size_t most = walk % 2 ? SPREAD_NODES : 10, n[2];
+        for (int i = 0; i < 2; i++)
+            n[i] = graph_propagate(g[i], s, seed[i], 8, NULL, hits[i], most);
+        assert_int_equal(n[0], n[1]);
+        assert_same_hits(hits[0], hits[1], n[0], place);
+    }
+    graph_unref(g[0]);
+    graph_unref(g[1]);
+}
+
+static void a_large_graph_gives_what_a_small_one_gives(void **state)
+{
+    (void)state;
+    uint64_t random = 4711;
+    uint32_t place[SPREAD_NODES];
+    struct graph_scratch *s = graph_scratch_new(LARGE_NODES);
+    assert_non_null(s);
+    for (uint32_t i = 0; i < SPREAD_NODES; i++)
+        place[i] = LARGE_NODES / SPREAD_NODES * i + random_below(&random, LARGE_NODES / SPREAD_NODES);
+    walk_both(&random, place, s);
+    for (uint32_t i = 0; i < SPREAD_NODES; i++)
+        place[i] = LARGE_NODES - SPREAD_NODES + i;
+    walk_both(&random, place, s);
+    graph_scratch_free(s);
+}
+
+/* Nodes that all have one and the same slot, while there are few slots. */
+static void nodes_that_get_into_each_others_way_are_told_apart(void **state)
+{
+    (void)state;
+    uint64_t random = 815;
+    uint32_t place[SPREAD_NODES], n = 0;
+    for (uint32_t node = 0; node < LARGE_NODES && n < SPREAD_NODES; node++)
+        if (node * 2654435769u >> 17 == 77)
+            place[n++] = node;
+    assert_int_equal(n, SPREAD_NODES);
+    struct graph_scratch *s = graph_scratch_new(LARGE_NODES);
+    assert_non_null(s);
+    walk_both(&random, place, s);
+    graph_scratch_free(s);
+}
+
+#define MIDDLES 1000
+#define LEAVES_EACH 100
+#define LEAVES (MIDDLES * LEAVES_EACH)
+#define TREE_NODES 300000
+
+/* 0 leads to the middles, and each of them to leaves, half of which it shares with the next. */
+static struct graph *make_tree(void)
+{
+    size_t n = 0;
+    struct graph_edge *edges = calloc(MIDDLES + LEAVES * 2, sizeof *edges);
+    assert_non_null(edges);
+    for (uint32_t m = 0; m < MIDDLES; m++) {
+        edges[n++] = (struct graph_edge){0, 1 + m, 1, 0};
+        for (uint32_t k = 0; k < 2 * LEAVES_EACH; k++) {
+            uint32_t leaf = (m * LEAVES_EACH + k) % LEAVES;
+            edges[n++] = (struct graph_edge){1 + m, TREE_NODES - 1 - leaf * 2, 0.5f, 0};
+        }
+    }
+    struct graph *g = NULL;
+    assert_int_equal(graph_build(TREE_NODES, edges, n, &g), 0);
+    free(edges);
+    return g;
+}
+
+static void assert_each_once(const struct graph_hit *hits, size_t n, uint32_t nodes)
+{
+    _cleanup_free_ bool *seen = calloc(nodes, sizeof *seen);
+    assert_non_null(seen);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(hits[i].node < nodes);
+        assert_false(seen[hits[i].node]);
+        seen[hits[i].node] = true;
+    }
+}
+
+static void a_hop_may_reach_many(void **state)
+{
+    (void)state;
+    struct graph *g = make_tree();
+    struct graph_scratch *s = graph_scratch_new(TREE_NODES);
+    struct graph_hit *hits = calloc(TREE_NODES, sizeof *hits);
+    assert_true(s && hits);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(graph_propagate(g, s, from_zero, 1, NULL, hits, TREE_NODES), 1 + MIDDLES + LEAVES);
+        assert_int_equal(graph_scratch_stats(s).edges, MIDDLES + 2 * LEAVES);
+        assert_int_equal(graph_scratch_stats(s).fired, 1 + MIDDLES + LEAVES);
+        assert_each_once(hits, 1 + MIDDLES + LEAVES, TREE_NODES);
+        for (size_t i = 1 + MIDDLES; i < 1 + MIDDLES + LEAVES; i++) {
+            NEAR(hits[i].potential, 0.85f * 0.85f);
+            assert_int_equal(hits[i].hops, 2);
+        }
+        const struct graph_hit leaf = {.node = TREE_NODES - 1, .potential = 1}; /* that leads nowhere */
+        assert_int_equal(graph_propagate(g, s, &leaf, 1, NULL, hits, TREE_NODES), 1);
+    }
+    free(hits);
+    graph_scratch_free(s);
+    graph_unref(g);
+}
+
+#define HUB_NODES 200000
+
+/* Each node of a large graph, twice, by one row of edges; and each as a seed. */
+static void a_walk_may_reach_all(void **state)
+{
+    (void)state;
+    struct graph *g = NULL;
+    struct graph_edge *edges = calloc(2 * HUB_NODES, sizeof *edges);
+    struct graph_hit *seeds = calloc(HUB_NODES, sizeof *seeds), *hits = calloc(HUB_NODES, sizeof *hits);
+    struct graph_scratch *s = graph_scratch_new(HUB_NODES);
+    assert_true(edges && seeds && hits && s);
+    for (uint32_t i = 0; i < 2 * HUB_NODES; i++)
+        edges[i] = (struct graph_edge){7, i % HUB_NODES, 0.25f, 0};
+    for (uint32_t i = 0; i < HUB_NODES; i++)
+        seeds[i] = (struct graph_hit){.node = HUB_NODES - 1 - i, .potential = 0.125f};
+    assert_int_equal(graph_build(HUB_NODES, edges, 2 * HUB_NODES, &g), 0);
+    const struct graph_hit hub = {.node = 7, .potential = 1}, other = {.node = 8, .potential = 1};
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(graph_propagate(g, s, &hub, 1, NULL, hits, HUB_NODES), HUB_NODES);
+        assert_each_once(hits, HUB_NODES, HUB_NODES);
+        NEAR(hits[0].potential, 1.425f);
+        for (size_t i = 1; i < HUB_NODES; i++)
+            NEAR(hits[i].potential, 0.425f);
+        assert_int_equal(graph_propagate(g, s, &other, 1, NULL, hits, HUB_NODES), 1);
+        assert_int_equal(graph_propagate(g, s, seeds, HUB_NODES, NULL, hits, HUB_NODES), HUB_NODES);
+        assert_int_equal(graph_scratch_stats(s).fired, 0);
+        for (uint32_t i = 0; i < HUB_NODES; i++)
+            assert_true(hits[i].node == i && hits[i].potential == 0.125f && hits[i].hops == 0);
+    }
+    free(edges);
+    free(seeds);
+    free(hits);
+    graph_scratch_free(s);
+    graph_unref(g);
+}
+
+static void seeds_add_before_they_fire(void **state)
+{
+    (void)state;
+    const struct graph_edge edges[] = {{0, 1, 1, 0}};
+    const float given[][2] = {{0.75f, -0.5f}, {-0.5f, 0.75f}};
+    for (size_t i = 0; i < 2; i++) {
+        const struct graph_hit seeds[] = {
+            {.node = 0, .potential = given[i][0]}, {.node = 0, .potential = given[i][1]}, {.node = 2}};
+        struct walk w = walk_from(3, edges, 1, seeds, 3);
+        assert_int_equal(w.n, 2);
+        assert_true(w.hit[0].potential == 0.25f && w.hit[1].potential == 0);
+        assert_false(w.hit[0].fired || w.hit[1].fired);
+        end_walk(&w);
+    }
+}
+
+/* More seeds than nodes, each of which comes to the threshold again and again. */
+static void seeds_may_be_many(void **state)
+{
+    (void)state;
+    const struct graph_edge edges[] = {{0, 1, 1, 0}};
+    struct graph_hit seeds[100];
+    for (size_t i = 0; i < 100; i++)
+        seeds[i] = (struct graph_hit){.node = 0, .potential = i % 2 ? -1 : 1};
+    struct walk w = walk_from(2, edges, 1, seeds, 99);
+    assert_int_equal(w.n, 2);
+    assert_int_equal(graph_scratch_stats(w.s).fired, 2);
+    assert_true(w.hit[0].potential == 1);
+    end_walk(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +604,12 @@ int main(void)
         cmocka_unit_test(the_order_of_edges_and_seeds_does_not_matter),
         cmocka_unit_test(impossible_graphs_are_refused),
         cmocka_unit_test(random_graphs_agree_with_the_reference),
+        cmocka_unit_test(a_large_graph_gives_what_a_small_one_gives),
+        cmocka_unit_test(nodes_that_get_into_each_others_way_are_told_apart),
+        cmocka_unit_test(a_hop_may_reach_many),
+        cmocka_unit_test(a_walk_may_reach_all),
+        cmocka_unit_test(seeds_add_before_they_fire),
+        cmocka_unit_test(seeds_may_be_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
