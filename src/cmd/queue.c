@@ -155,17 +155,12 @@ static json_t *describe(const struct queue_info *i)
                      "started_at", i->started_at, "finished_at", i->finished_at, "run_at", i->run_at);
 }
 
-/* Others' words, as one line that moves no cursor: control characters (C0, DEL, C1) become '?'. */
+/* Others' words, as one line that moves no cursor. */
 static const char *plain(struct arena *a, const char *text)
 {
     char *copy = arena_strdup(a, text ? text : "");
-    for (unsigned char *c = (unsigned char *)copy; c && *c; c++) {
-        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
-        if (c1)
-            *c++ = '?';
-        if (c1 || *c < ' ' || *c == 0x7f)
-            *c = '?';
-    }
+    if (copy)
+        text_make_printable(copy);
     return copy ? copy : "?";
 }
 

@@ -51,19 +51,6 @@ struct listening {
     bool no_space, no_memory, too_large;
 };
 
-/* Printable, and UTF-8, whatever it was. */
-static void make_clean(char *line, size_t len)
-{
-    for (size_t at = 0; at < len;) {
-        int n = utf8_char_length(line + at, len - at);
-        if (n == 1 && ((unsigned char)line[at] < ' ' || line[at] == 0x7f))
-            n = 0;
-        if (n <= 0)
-            line[at] = '?';
-        at += n > 0 ? (size_t)n : 1;
-    }
-}
-
 /* Without its path. */
 static const char *program_name(const struct media_tool *tool)
 {
@@ -73,8 +60,8 @@ static const char *program_name(const struct media_tool *tool)
 
 static void end_line(struct listening *l)
 {
-    make_clean(l->line, l->len);
     l->line[l->len] = '\0';
+    text_make_printable(l->line);
     l->no_space |= strstr(l->line, "No space left on device") != NULL;
     l->too_large |= strstr(l->line, "File too large") != NULL;
     l->no_memory |= strstr(l->line, "Cannot allocate memory") || strstr(l->line, "resources exhausted") ||
@@ -100,7 +87,7 @@ static void listen_to(void *ctx, enum process_stream from, const char *data, siz
         if (data[i] == '\n' || l->len == LINE_BYTES)
             end_line(l);
         if (data[i] != '\n' && data[i] != '\r')
-            l->line[l->len++] = data[i];
+            l->line[l->len++] = data[i] ? data[i] : '?';
     }
 }
 

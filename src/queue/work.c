@@ -75,18 +75,6 @@ bool queue_work_cancelled(struct queue_work *shown)
 
 /* ---- running */
 
-/* What the store takes: well-formed UTF-8. */
-static void make_storable(char *text)
-{
-    size_t len = strlen(text);
-    for (size_t i = 0; i < len;) {
-        int n = utf8_char_length(text + i, len - i);
-        if (n <= 0)
-            text[i] = '?';
-        i += n > 0 ? (size_t)n : 1;
-    }
-}
-
 static void fail_for_good(struct work *w, const char *why)
 {
     w->shown.verdict = WORK_FAILED;
@@ -134,7 +122,7 @@ void work_run(struct work *w)
     log_set_request(shown->job.id);
     w->handler->run(w->handler->ctx, shown);
     log_set_request(NULL);
-    make_storable(shown->error);
+    utf8_repair(shown->error, strlen(shown->error)); /* what the store takes */
     if (shown->verdict == WORK_DONE && shown->result)
         write_result(w);
 }
@@ -218,7 +206,7 @@ __attribute__((format(printf, 1, 0))) static char *make_line(const char *fmt, va
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < ' ')
             *c = ' ';
-    make_storable(text);
+    utf8_repair(text, strlen(text)); /* what the store takes */
     return strdup(text);
 }
 
