@@ -147,24 +147,25 @@ static int loosen_holds(struct db_conn *c, const struct erase_options *o)
 
 /* ---- the unit */
 
-static int list_files(struct db_conn *c, struct erase *e)
+/* Gathers what sql gives of the user, two texts a row, each with its NUL. */
+static int list_pairs(struct db_conn *c, const struct erase *e, const char *sql, struct buf *ret)
 {
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    buf_reset(&e->files);
-    int r = db_query(c, "SELECT id, filename_disk FROM directus_files WHERE uploaded_by = ?1",
-                     DB_ARGS(DB_TEXT(e->options->user_id)), &rows);
+    buf_reset(ret);
+    int r = db_query(c, sql, DB_ARGS(DB_TEXT(e->options->user_id)), &rows);
     while (r == 0 && (r = db_next(rows)) > 0) {
-        const char *id = db_text(rows, 0), *name = db_text(rows, 1);
-        r = buf_add(&e->files, id, strlen(id) + 1);
+        const char *first = db_text(rows, 0), *second = db_text(rows, 1);
+        r = buf_add(ret, first, strlen(first) + 1);
         if (r == 0)
-            r = buf_add(&e->files, name ? name : "", name ? strlen(name) + 1 : 1);
+            r = buf_add(ret, second, strlen(second) + 1);
     }
     return r;
 }
 
 static int delete_files(struct db_conn *c, struct erase *e)
 {
-    int r = list_files(c, e);
+    int r = list_pairs(
+        c, e, "SELECT id, coalesce(filename_disk, '') FROM directus_files WHERE uploaded_by = ?1", &e->files);
     return r < 0 ? r
                  : db_exec(c, "DELETE FROM directus_files WHERE uploaded_by = ?1",
                            DB_ARGS(DB_TEXT(e->options->user_id)), NULL);
@@ -172,19 +173,10 @@ static int delete_files(struct db_conn *c, struct erase *e)
 
 static int list_jobs(struct db_conn *c, struct erase *e)
 {
-    _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    buf_reset(&e->jobs);
-    if (!e->options->queue)
-        return 0;
-    int r = db_query(c, "SELECT queue, id FROM queue_jobs WHERE user_id = ?1 ORDER BY seq",
-                     DB_ARGS(DB_TEXT(e->options->user_id)), &rows);
-    while (r == 0 && (r = db_next(rows)) > 0) {
-        const char *queue = db_text(rows, 0), *id = db_text(rows, 1);
-        r = buf_add(&e->jobs, queue, strlen(queue) + 1);
-        if (r == 0)
-            r = buf_add(&e->jobs, id, strlen(id) + 1);
-    }
-    return r;
+    return e->options->queue
+               ? list_pairs(c, e, "SELECT queue, id FROM queue_jobs WHERE user_id = ?1 ORDER BY seq",
+                            &e->jobs)
+               : 0;
 }
 
 static int delete_user(struct db_conn *c, const struct erase_options *o)

@@ -14,11 +14,6 @@ end
 if state == 'completed' or state == 'failed' then
     return 0
 end
-for _, list in ipairs({'wait', 'paused'}) do
-    call('LREM', key(list), 1, id)
-end
-for _, set in ipairs({'delayed', 'prioritized', 'waiting-children'}) do
-    call('ZREM', key(set), id)
-end
+unqueue(id)
 finish(id, 'failed', ARGV[3], tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), state or 'waiting')
 return 1

@@ -146,6 +146,16 @@ local function unlock(id)
     call('SREM', key('stalled'), id)
 end
 
+-- Takes a job that doesn't run out of whatever it waits in.
+local function unqueue(id)
+    for _, list in ipairs({'wait', 'paused'}) do
+        call('LREM', key(list), 1, id)
+    end
+    for _, set in ipairs({'delayed', 'prioritized', 'waiting-children'}) do
+        call('ZREM', key(set), id)
+    end
+end
+
 -- Whoever runs the job sees it when its lock is renewed; the event, which is ours, says that it is time to look.
 local function ask_to_end(id)
     call('HSET', key(id), 'cancel', 1)

@@ -10,12 +10,9 @@ if state == 'active' then
     ask_to_end(id)
     return 2
 end
-for _, list in ipairs({'wait', 'paused'}) do
-    call('LREM', key(list), 1, id)
-end
-for _, set in ipairs({'completed', 'failed', 'delayed', 'prioritized', 'waiting-children'}) do
-    call('ZREM', key(set), id)
-end
+unqueue(id)
+call('ZREM', key('completed'), id)
+call('ZREM', key('failed'), id)
 delete_job(id)
 emit('removed', 'jobId', id, 'prev', state or 'waiting')
 return 1
