@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every test runs in a fresh working directory with none of our settings in the environment. */
+#include "../support/temp_dir.h"
+
 #include "base/config.h"
 
 #include "base/json.h"
@@ -7,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -40,17 +41,14 @@ static int set_up(void **state)
                                                                                                       : -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     (void)state;
     clear_environment();
-    return chdir(old_directory) == 0 ? nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS) : -1;
+    if (chdir(old_directory) != 0)
+        return -1;
+    remove_dir(directory);
+    return 0;
 }
 
 static void write_file(const char *path, const char *text)

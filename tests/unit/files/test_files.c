@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "../auth/people.h"
+#include "../support/temp_dir.h"
 
 #include "files/files.h"
 
@@ -31,10 +32,8 @@ static void prepare(struct place *p, void **state)
 
 static void leave(struct place *p)
 {
-    char command[128];
     files_close(p->files);
-    (void)snprintf(command, sizeof command, "rm -r %s", p->dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(p->dir);
 }
 
 static int count(const struct place *p)

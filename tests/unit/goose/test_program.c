@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "../support/temp_dir.h"
+
 #include "goose/program.h"
 
 #include "base/json.h"
@@ -35,9 +37,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct place *p = *state;
-    char command[96];
-    (void)snprintf(command, sizeof command, "rm -r %s", p->dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(p->dir);
     arena_free(&p->a);
     free(p);
     return 0;

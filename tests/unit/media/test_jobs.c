@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "../auth/people.h"
+#include "../support/temp_dir.h"
 
 #include "media/jobs.h"
 #include "media/settle.h"
@@ -250,7 +251,7 @@ static void of_two_that_end_at_once_one_has_the_room(void **state)
 {
     struct place p;
     struct files *files;
-    char dir[] = "/tmp/genie-jobs-XXXXXX", command[64];
+    char dir[] = "/tmp/genie-jobs-XXXXXX";
     bool settled;
     prepare(&p, state);
     assert_non_null(mkdtemp(dir));
@@ -271,8 +272,7 @@ static void of_two_that_end_at_once_one_has_the_room(void **state)
     assert_status(&p, "failed");
     assert_int_equal(units(&p), 1);
     files_close(files);
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(dir);
     leave(&p);
 }
 

@@ -2,6 +2,7 @@
 #include "tree.h"
 
 #include "../auth/people.h"
+#include "../support/temp_dir.h"
 #include "items/access.h"
 #include "ops/erase.h"
 
@@ -18,14 +19,13 @@ static struct erase_options options(struct store *s, const struct account *a, bo
 static int erase_with_files(struct store *s, struct erase_options *o, struct erase_summary *ret,
                             struct ops_error *ret_error)
 {
-    char dir[] = "/tmp/genie-erase-XXXXXX", command[64];
+    char dir[] = "/tmp/genie-erase-XXXXXX";
     assert_non_null(mkdtemp(dir));
     const struct config cfg = {.data_dir = dir};
     assert_int_equal(files_open(&cfg, s->db, &o->files), 0);
     int r = erase_user(o, ret, ret_error);
     files_close(o->files);
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(dir);
     return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Files into rows: new, changed and unchanged ones, duplicates, relations to nobody, folders of others. */
 #include "../db/store.h"
+#include "../support/temp_dir.h"
 
 #include "skills/folder.h"
 #include "skills/import.h"
@@ -123,7 +124,7 @@ static void write_file(const char *dir, const char *name, const char *text)
 static void folders_are_walked_in_order(void **state)
 {
     (void)state;
-    char dir[] = "/tmp/genie-skills-XXXXXX", path[128], command[160];
+    char dir[] = "/tmp/genie-skills-XXXXXX", path[128];
     struct arena a;
     struct folder f;
     assert_non_null(mkdtemp(dir));
@@ -155,8 +156,7 @@ static void folders_are_walked_in_order(void **state)
     assert_int_equal(folder_list(&a, "/nowhere", &f), -ENOENT);
     assert_int_equal(folder_list(&a, "/etc/passwd", &f), -ENOTDIR);
     arena_free(&a);
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(dir);
 }
 
 static void make_folders(char *path)
@@ -197,7 +197,7 @@ static void a_folder_of_strangers_is_told_of_whole(void **state)
         {"1/2/3/4/5/6/7/8/9.md", TWO, "1/2/3/4/5/6/7/8/9.md", "deeper than 8 levels"},
         {"1/2/3/4/5/6/7/8/9/10.md", TWO, "1/2/3/4/5/6/7/8/9", "deeper than 8 levels"},
     };
-    char dir[] = "/tmp/genie-skills-XXXXXX", path[256], command[160];
+    char dir[] = "/tmp/genie-skills-XXXXXX", path[256];
     struct skills_import i;
     assert_non_null(mkdtemp(dir));
     for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
@@ -221,8 +221,7 @@ static void a_folder_of_strangers_is_told_of_whole(void **state)
     assert_int_equal(json_array_size(json_object_get(report, "notes")), 2);
     json_decref(report);
     skills_import_free(&i);
-    (void)snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(dir);
 }
 
 #define CANT_STEP_DOWN 77
