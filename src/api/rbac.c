@@ -13,6 +13,7 @@
 
 #define USERS "directus_users"
 #define EVENT_MAX 128
+#define KEYS_MAX 500
 
 struct sync_body {
     const char *user_id, *event, *collection;
@@ -25,7 +26,7 @@ static const struct field sync_fields[] = {
     FIELD_ANY(sync_body, role, "role"),
     FIELD_STR(sync_body, event, "event", MAX_LEN(EVENT_MAX)),
     FIELD_STR(sync_body, collection, "collection", MAX_LEN(EVENT_MAX)),
-    FIELD_ARRAY(sync_body, keys, "keys", MAX_LEN(SYNC_USERS_MAX)),
+    FIELD_ARRAY(sync_body, keys, "keys", MAX_LEN(KEYS_MAX)),
     FIELD_ANY(sync_body, key, "key"),
     FIELD_ANY(sync_body, payload, "payload"),
     FIELD_END

@@ -8,10 +8,14 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct syncing {
-    struct sync_ask *ask;
+    struct sync_user *users[SYNC_USERS_MAX];
+    size_t n;
+    bool status;
     char now[ISO_TIME_LEN];
 };
 
@@ -46,7 +50,7 @@ static int carry_over(struct db_conn *c, const struct syncing *s, const struct s
 {
     int r = db_exec(c, "UPDATE users SET role = ?2, \"lastUpdatedAt\" = ?3 WHERE id = ?1 AND role <> ?2",
                     DB_ARGS(DB_INT(u->anythingllm_user_id), DB_TEXT(u->role), DB_TEXT(s->now)), NULL);
-    if (r < 0 || !s->ask->status)
+    if (r < 0 || !s->status)
         return r;
     return db_exec(
         c, "UPDATE users SET suspended = ?2, \"lastUpdatedAt\" = ?3 WHERE id = ?1 AND suspended <> ?2",
@@ -83,21 +87,37 @@ static int sync_unit(struct db_conn *c, void *arg)
 {
     const struct syncing *s = arg;
     int r = 0;
-    if (s->ask->n == 1 && s->ask->users[0].outcome != SYNC_INVALID_ID)
-        db_concerns(c, s->ask->users[0].user_id);
-    for (size_t i = 0; i < s->ask->n && r == 0; i++)
-        if (s->ask->users[i].outcome != SYNC_INVALID_ID)
-            r = sync_one(c, s, &s->ask->users[i]);
+    if (s->n == 1)
+        db_concerns(c, s->users[0]->user_id);
+    for (size_t i = 0; i < s->n && r == 0; i++)
+        r = sync_one(c, s, s->users[i]);
     return r;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct sync_user *const *x = a, *const *y = b;
+    return strcmp((*x)->user_id, (*y)->user_id);
+}
+
+/* In one order whoever asks: see docs/store.md on units that write several rows. */
+static void choose_users(struct syncing *s, struct sync_ask *ask)
+{
+    for (size_t i = 0; i < ask->n; i++)
+        if (ask->users[i].outcome != SYNC_INVALID_ID)
+            s->users[s->n++] = &ask->users[i];
+    qsort(s->users, s->n, sizeof *s->users, by_id);
 }
 
 int sync_users(struct auth *auth, struct db *db, struct sync_ask *ask)
 {
-    struct syncing s = {.ask = ask};
+    struct syncing s = {.status = ask->status};
+    if (ask->n > SYNC_USERS_MAX)
+        return -EINVAL;
+    choose_users(&s, ask);
     clock_format_iso(clock_now_ms(), s.now);
     int r = db_write(db, sync_unit, &s);
-    for (size_t i = 0; i < ask->n; i++)
-        if (ask->users[i].outcome != SYNC_INVALID_ID)
-            auth_forget(auth, ask->users[i].user_id);
+    for (size_t i = 0; i < s.n; i++)
+        auth_forget(auth, s.users[i]->user_id);
     return r < 0 ? r : 0;
 }

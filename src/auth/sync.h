@@ -7,7 +7,7 @@
 
 #include "auth/identity.h"
 
-#define SYNC_USERS_MAX 500
+#define SYNC_USERS_MAX 512 /* of one ask */
 
 enum sync_outcome {
     SYNC_DONE,
@@ -31,8 +31,9 @@ struct sync_ask {
     bool status; /* their status was changed, too */
 };
 
-/* Looks at the users in one unit: 0, or the store's error and nothing is changed. What is cached of those
- * that aren't SYNC_INVALID_ID is dropped, here and on the other servers, whatever their outcome. */
+/* Looks at the users in one unit: 0, -EINVAL for too many, or the store's error and nothing is changed. What
+ * is cached of those that aren't SYNC_INVALID_ID is dropped, here and on the other servers, whatever their
+ * outcome. */
 int sync_users(struct auth *auth, struct db *db, struct sync_ask *ask);
 
 #endif

@@ -148,6 +148,11 @@ bool str_equal_nocase(const char *a, const char *b)
     return a && b ? strcasecmp(a, b) == 0 : a == b;
 }
 
+int str_order(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 void str_lower(char *s)
 {
     for (; *s; s++)

@@ -47,6 +47,9 @@ bool str_has_prefix(const char *s, const char *prefix);
 bool str_equal(const char *a, const char *b);        /* NULL equals only NULL */
 bool str_equal_nocase(const char *a, const char *b); /* ASCII */
 
+/* The order of two elements of an array of strings, by their bytes; for qsort() and bsearch(). */
+int str_order(const void *a, const void *b);
+
 /* Lower-cases ASCII in place. */
 void str_lower(char *s);
 

@@ -78,6 +78,7 @@ static void note(struct pg_conn *c, const struct pg_error *e)
 {
     c->lost |= e->lost;
     c->again |= e->again;
+    c->deadlock |= e->deadlock;
     c->duplicate |= e->duplicate;
     if (c->in_unit && !c->error)
         c->error = e->r;
@@ -305,7 +306,7 @@ bool pg_conn_alive(struct pg_conn *c)
 int pg_conn_run(struct pg_conn *c, db_fn fn, void *arg)
 {
     c->error = 0;
-    c->again = c->duplicate = c->wrote = c->several = false;
+    c->again = c->deadlock = c->duplicate = c->wrote = c->several = false;
     c->topics = 0;
     c->user_id[0] = '\0';
     c->unit_deadline = clock_monotonic_ms() + c->unit_limit_ms;

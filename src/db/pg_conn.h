@@ -27,8 +27,8 @@ struct pg_conn {
     int unit_limit_ms;     /* longest run of one unit's statements */
     int64_t unit_deadline;
     bool in_unit;
-    int error;             /* the unit's first failure: whatever follows fails alike */
-    bool again, duplicate; /* see struct pg_error */
+    int error;                       /* the unit's first failure: whatever follows fails alike */
+    bool again, deadlock, duplicate; /* see struct pg_error */
     bool wrote;
     unsigned topics;         /* of what was written */
     char user_id[UUID_SIZE]; /* whose rows alone they were, or "" */

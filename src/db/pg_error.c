@@ -19,7 +19,7 @@ static const struct {
     {"25P03", {.r = -ETIMEDOUT, .lost = true}},          /* idle in a transaction for too long */
     {"26000", {.r = -EIO, .again = true, .lost = true}}, /* somebody discarded our statements */
     {"40001", {.r = -ETIMEDOUT, .again = true}},         /* serialization */
-    {"40P01", {.r = -ETIMEDOUT, .again = true}},         /* deadlock */
+    {"40P01", {.r = -ETIMEDOUT, .again = true, .deadlock = true}},
     {"53100", {.r = -ENOSPC}},
     {"53200", {.r = -ENOMEM}},
     {"53300", {.r = -ETIMEDOUT, .lost = true}}, /* too many connections */

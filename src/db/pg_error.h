@@ -10,6 +10,7 @@ struct pg_error {
     bool again;     /* the unit was in another's way: it may be run again */
     bool duplicate; /* a unique rule: perhaps another came between a look and an insert */
     bool lost;      /* the connection is of no more use */
+    bool deadlock;  /* with another that holds what it wants: a second was lost until it was noticed */
 };
 
 /* By SQLSTATE, five characters; NULL (the server said none) counts as a lost connection. */

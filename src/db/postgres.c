@@ -59,6 +59,7 @@ struct attempt {
     bool patient;
     int lock; /* kind of unit, LOCK_SCHEMA or NO_LOCK */
     int runs, lost_runs;
+    bool deadlocked;
     bool unique_tried;
     bool final; /* perhaps it was done */
 };
@@ -230,6 +231,7 @@ static int run_once(struct pg_db *s, struct attempt *a, struct pg_conn **ret)
 static bool runs_again(struct attempt *a, const struct pg_conn *c)
 {
     int64_t now = clock_monotonic_ms();
+    a->deadlocked |= c->deadlock;
     if (a->final || a->runs >= RUNS_MOST || now >= a->again_until_ms)
         return false;
     if (c->again)
@@ -261,7 +263,7 @@ static void choose_lock(struct pg_db *s, struct attempt *a)
     int64_t now = clock_monotonic_ms();
     if (a->lock == LOCK_SCHEMA)
         return;
-    if (a->runs >= QUEUE_AFTER)
+    if (a->runs >= QUEUE_AFTER || a->deadlocked)
         atomic_store(&s->queue_until_ms[kind], now + QUEUE_FOR_MS);
     a->lock = now < atomic_load(&s->queue_until_ms[kind]) ? kind : NO_LOCK;
 }

@@ -12,6 +12,7 @@
 #include "limits/idempotency.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BULK_MAX 500
@@ -463,7 +464,7 @@ int items_create_once(struct db *db, const struct identity *who, const char *col
 
 /* ---- changing and deleting */
 
-/* Ids in lower case, in the arena; what is none names no row. */
+/* Ids in lower case and sorted (docs/store.md says why), in the arena; what is none names no row. */
 static int take_ids(struct writing *w, const char *const *ids, size_t n)
 {
     if (n == 0 || n > BULK_MAX)
@@ -480,6 +481,7 @@ static int take_ids(struct writing *w, const char *const *ids, size_t n)
         str_lower(copy);
         copies[i] = copy;
     }
+    qsort(copies, n, sizeof *copies, str_order);
     w->ids = copies;
     w->n = n;
     return 0;

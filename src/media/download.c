@@ -130,11 +130,6 @@ static bool is_leftover(const char *name)
     return strstr(name, ".part") || strstr(name, ".ytdl") || strstr(name, ".temp") || name[0] == '.';
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names of the files that are whole: how many, or negative errno with run->error. */
 static int list_files(struct media_run *run, const char *folder, const char *names[PARTS_MAX])
 {
@@ -153,7 +148,7 @@ static int list_files(struct media_run *run, const char *folder, const char *nam
     }
     (void)closedir(dir);
     if (r == 0)
-        qsort(names, (size_t)n, sizeof *names, compare_names);
+        qsort(names, (size_t)n, sizeof *names, str_order);
     return r < 0 ? r : n;
 }
 

@@ -228,17 +228,12 @@ int skill_set_add_edge(struct skill_set_builder *b, const struct skill_edge_row 
 
 /* ---- numbering the concepts */
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Sorts names and drops those that come twice; returns how many are left. */
 static uint32_t unique(const char **names, uint32_t n)
 {
     uint32_t kept = 0;
     if (n > 0)
-        qsort(names, n, sizeof *names, by_text);
+        qsort(names, n, sizeof *names, str_order);
     for (uint32_t i = 0; i < n; i++)
         if (kept == 0 || strcmp(names[kept - 1], names[i]) != 0)
             names[kept++] = names[i];
@@ -247,7 +242,7 @@ static uint32_t unique(const char **names, uint32_t n)
 
 static uint32_t place_of(const char **names, uint32_t n, const char *name)
 {
-    const char **found = bsearch(&name, names, n, sizeof *names, by_text);
+    const char **found = bsearch(&name, names, n, sizeof *names, str_order);
     return (uint32_t)(found - names);
 }
 

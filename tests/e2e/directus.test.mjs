@@ -473,6 +473,23 @@ describe('the Directus-compatible endpoints', () => {
             assert.equal((await send('DELETE', `${nodes}/${id}`)).status, 204);
         });
 
+        test('rows that many write at once, each in an order of its own', async () => {
+            const nodes = '/api/directus/items/user_nodes';
+            const send = (method, body) => server.request(nodes, { method, token: anna.token, body });
+            const made = await send('POST', Array.from({ length: 8 }, (_, i) => ({ node_type: 'note', title: `n${i}` })));
+            const keys = made.json.data.map(({ id }) => id);
+            const orders = [keys, [...keys].reverse()];
+            const answers = await Promise.all(
+                Array.from({ length: 32 }, (_, i) =>
+                    send('PATCH', { keys: orders[i % 2], data: { title: `by-${i}` } })),
+            );
+            assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+            const found = await server.request(`${nodes}?filter[id][_in]=${keys}`, { token: anna.token });
+            assert.equal(found.json.data.length, keys.length);
+            assert.equal(new Set(found.json.data.map(({ title }) => title)).size, 1, 'the rows of one request alone');
+            assert.equal((await send('DELETE', keys)).status, 204);
+        });
+
         test("tokens that are none, in Directus's words", async () => {
             const code = async (token) => {
                 const { status, json } = await server.request('/api/directus/items/user_nodes', { token });

@@ -303,6 +303,11 @@ static void small_questions(void **state)
                 !str_equal(NULL, "a"));
     assert_true(str_equal_nocase("aB", "Ab") && !str_equal_nocase("a", "b") && !str_equal_nocase(NULL, ""));
     assert_true(str_only("aab", "ab") && str_only("", "") && !str_only("abc", "ab"));
+    const char *names[] = {"b", "\xc3\xa4", "a", "ab", "B"};
+    qsort(names, ARRAY_LEN(names), sizeof *names, str_order);
+    assert_string_equal(names[0], "B");
+    assert_string_equal(names[2], "ab");
+    assert_string_equal(names[4], "\xc3\xa4");
     str_lower(text);
     assert_string_equal(text, "mixed ÄÖ 09"); /* ASCII alone */
     wipe(text, 5);

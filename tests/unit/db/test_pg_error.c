@@ -18,22 +18,27 @@ static void each_code_has_its_meaning(void **state)
         const char *code;
         struct pg_error error;
     } cases[] = {
-        {"23505", {-EEXIST, false, true, false}}, /* unique */
-        {"23503", {-EDOM, false, false, false}},  /* foreign key */
-        {"23514", {-EDOM, false, false, false}},  /* check */
-        {"22P02", {-EDOM, false, false, false}},  /* not a value of this type */
-        {"40001", {-ETIMEDOUT, true, false, false}},  {"40P01", {-ETIMEDOUT, true, false, false}},
-        {"53100", {-ENOSPC, false, false, false}},    {"53200", {-ENOMEM, false, false, false}},
-        {"57014", {-ETIMEDOUT, false, false, false}}, {"55P03", {-ETIMEDOUT, false, false, false}},
-        {"57P01", {-EIO, false, false, true}}, /* the server stops */
-        {"08006", {-EIO, false, false, true}},        {"42601", {-EIO, false, false, false}}, /* syntax */
-        {"25006", {-EIO, false, false, false}},                                               /* read only */
-        {NULL, {-EIO, false, false, true}},
+        {"23505", {.r = -EEXIST, .duplicate = true}},
+        {"23503", {.r = -EDOM}}, /* foreign key */
+        {"23514", {.r = -EDOM}}, /* check */
+        {"22P02", {.r = -EDOM}}, /* not a value of this type */
+        {"40001", {.r = -ETIMEDOUT, .again = true}},
+        {"40P01", {.r = -ETIMEDOUT, .again = true, .deadlock = true}},
+        {"53100", {.r = -ENOSPC}},
+        {"53200", {.r = -ENOMEM}},
+        {"57014", {.r = -ETIMEDOUT}},
+        {"55P03", {.r = -ETIMEDOUT}},
+        {"57P01", {.r = -EIO, .lost = true}}, /* the server stops */
+        {"08006", {.r = -EIO, .lost = true}},
+        {"42601", {.r = -EIO}}, /* syntax */
+        {"25006", {.r = -EIO}}, /* read only */
+        {NULL, {.r = -EIO, .lost = true}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct pg_error e = pg_error_of(cases[i].code);
         assert_int_equal(e.r, cases[i].error.r);
         assert_int_equal(e.again, cases[i].error.again);
+        assert_int_equal(e.deadlock, cases[i].error.deadlock);
         assert_int_equal(e.duplicate, cases[i].error.duplicate);
         assert_int_equal(e.lost, cases[i].error.lost);
     }
