@@ -90,20 +90,32 @@ int buf_adds(struct buf *b, const char *s)
     return buf_add(b, s, strlen(s));
 }
 
+/* Writes a text that there is room for: 0, its length where there isn't, or -EINVAL. */
+static int format(struct buf *b, const char *fmt, va_list ap)
+{
+    size_t held = b->cap - b->len - 1, allowed = b->max - b->len, room = held < allowed ? held : allowed;
+    int len = vsnprintf(b->data + b->len, room + 1, fmt, ap);
+    bool whole = len >= 0 && (size_t)len <= room;
+    b->len += whole ? (size_t)len : 0;
+    b->data[b->len] = '\0';
+    return whole ? 0 : len < 0 ? -EINVAL : len;
+}
+
+/* Nearly always there is room, and formatting twice costs twice. */
 int buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;
+    int r = reserve(b, 0);
+    if (r < 0)
+        return r;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int len = vsnprintf(NULL, 0, fmt, again);
+    r = format(b, fmt, ap);
+    if (r > 0 && (r = reserve(b, (size_t)r)) == 0)
+        r = format(b, fmt, again);
     va_end(again);
-    int r = len < 0 ? fail(b, -EINVAL) : reserve(b, (size_t)len);
-    if (r == 0) {
-        (void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
-        b->len += (size_t)len;
-    }
     va_end(ap);
-    return r;
+    return r == 0 || (r < 0 && b->failed) ? r : fail(b, -EINVAL);
 }
 
 void buf_drop(struct buf *b, size_t n)

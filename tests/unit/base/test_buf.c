@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -41,6 +42,28 @@ static void a_refused_piece_leaves_the_content_as_it_was(void **state)
     buf_reset(&b);
     assert_false(b.failed);
     assert_string_equal(buf_str(&b), "");
+}
+
+/* Texts of each length, so that they end before, at and after the memory that a buffer has. */
+static void texts_are_formatted_whole_or_not_at_all(void **state)
+{
+    char text[1200];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (int len = 0; len < (int)sizeof text; len++) {
+        _cleanup_buf_ struct buf b = BUF_INIT(1000), empty = BUF_INIT(1000);
+        assert_int_equal(buf_adds(&b, "before"), 0);
+        int r = buf_addf(&b, "%.*s", len, text);
+        assert_int_equal(r, 6 + len <= 1000 ? 0 : -ENOBUFS);
+        assert_true(b.failed == (r < 0));
+        assert_int_equal(b.len, r == 0 ? 6 + len : 6);
+        assert_int_equal(strlen(b.data), b.len);
+        assert_int_equal(buf_addf(&empty, "%.*s", len, text), len <= 1000 ? 0 : -ENOBUFS);
+        assert_int_equal(strlen(buf_str(&empty)), len <= 1000 ? len : 0);
+    }
+    _cleanup_buf_ struct buf odd = BUF_INIT(100);
+    assert_int_equal(buf_addf(&odd, "%lc", (wint_t)0x10ffff), -EINVAL); /* none in the C locale */
+    assert_true(odd.failed && odd.len == 0 && odd.data[0] == '\0');
 }
 
 static void bytes_may_be_anything(void **state)
@@ -118,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_holds_exactly_its_maximum),
         cmocka_unit_test(a_refused_piece_leaves_the_content_as_it_was),
+        cmocka_unit_test(texts_are_formatted_whole_or_not_at_all),
         cmocka_unit_test(bytes_may_be_anything),
         cmocka_unit_test(the_front_can_be_dropped),
         cmocka_unit_test(taking_hands_the_content_over),
