@@ -544,6 +544,27 @@ describe('the queue', () => {
             await cancel(server, anna, id);
         });
 
+        test('a user follows 64 at a time, which takes nothing from others', async () => {
+            const [own, other] = [await waiting(), await waiting(bert, foreign)];
+            const streams = await Promise.all(Array.from({ length: 80 }, () => follow(server, admin, own.id)));
+            const refused = streams.filter(({ status }) => status !== 200);
+            assert.equal(refused.length, 16);
+            for (const stream of refused) {
+                await stream.ended();
+                assert.deepEqual([stream.status, stream.json.code], [429, 'rate_limited']);
+                assert.ok(Number(stream.headers['retry-after']) > 0);
+            }
+            assert.equal((await look(server, admin, own.id)).status, 200);
+            for (const [user, { id }] of [[anna, own], [bert, other]])
+                streams.push(await follow(server, user, id));
+            for (const { id } of [own, other]) await cancel(server, admin, id);
+            for (const stream of streams) await stream.ended();
+            assert.deepEqual(streams.slice(-2).map(({ events }) => events.at(-1).json.state), ['failed', 'failed']);
+            const again = await follow(server, admin, other.id);
+            assert.equal(again.status, 200);
+            await again.ended();
+        });
+
         test('many follow one job, and those who leave are let go', async () => {
             const { id } = await waiting();
             const streams = await Promise.all(
