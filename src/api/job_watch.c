@@ -26,8 +26,8 @@ struct watch {
     struct queue_watch *queue;
     char id[QUEUE_ID_MAX + 1];
     char user_id[UUID_SIZE]; /* who watches; an administrator may watch everybody's */
-    char *last;          /* what was told last */
-    int64_t again_at_ms; /* of one that couldn't be read; 0 = could */
+    char *last;              /* what was told last */
+    int64_t again_at_ms;     /* of one that couldn't be read; 0 = could */
     bool changed, paused, gone;
     struct watch *prev, *next;
 };
