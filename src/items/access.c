@@ -32,9 +32,9 @@
     { \
         .name = name_, .type = COLUMN_INT, .flags = (flags_), .min = (least), .max = (most) \
     }
-#define REAL(name_, flags_, least, most) \
+#define REAL(name_, flags_, least, most, ...) \
     { \
-        .name = name_, .type = COLUMN_REAL, .flags = (flags_), .min = (least), .max = (most) \
+        .name = name_, .type = COLUMN_REAL, .flags = (flags_), .min = (least), .max = (most), ##__VA_ARGS__ \
     }
 #define BOOL(name_, flags_) \
     { \
@@ -206,6 +206,11 @@ static const struct column user_personas[] = {
     COLUMNS_END,
 };
 
+/* The night's rule (retrieval/decay.h), the other way round; the days that it was out aren't taken off it. */
+#define NOTE_COMES_BACK \
+    "UPDATE user_nodes SET status = 'active', last_decayed_at = ?1 " \
+    "WHERE id = ?2 AND status = 'decayed' AND weight >= 0.1"
+
 static const struct column user_nodes[] = {
     ID,
     USER_ID,
@@ -213,7 +218,8 @@ static const struct column user_nodes[] = {
     TEXT("title", OWN | NEEDED | EMBEDDED, LINE_MAX_BYTES),
     TEXT("content", OWN | EMBEDDED, TEXT_MAX_BYTES),
     TAGS("tags", OWN | EMBEDDED),
-    REAL("weight", OWN, 0, 1),
+    REAL("weight", OWN, 0, 1, .then = NOTE_COMES_BACK,
+         .then_why = "a decayed note that is given 0.1 or more is active again"),
     REAL("decay_rate", SHOWN, 0, 1),
     CHOICE("status", SHOWN, "active|decayed"),
     TIME("last_reinforced_at", SHOWN | NULLABLE),

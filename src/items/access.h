@@ -50,6 +50,8 @@ struct column {
     const char *alias;        /* a second name that clients use */
     const char *stamp_value;  /* an update to this value sets … */
     const char *stamp;        /* … this column to now */
+    const char *then;         /* SQL that follows an update of it, in the unit: ?1 is now, ?2 the row's id */
+    const char *then_why;     /* what that does */
 };
 
 struct collection {
