@@ -667,18 +667,22 @@ void access_use_tiers(struct quota *quota)
     plans = quota;
 }
 
-static bool tier_is_extended(const char *name)
+bool access_tier_is_extended(enum tier tier)
+{
+    return tier == TIER_PRO || tier == TIER_STUDIO;
+}
+
+static bool name_is_extended(const char *name)
 {
     _cleanup_(tiers_unrefP) struct tiers *tiers = plans ? quota_tiers(plans) : NULL;
-    enum tier tier = tiers ? tiers_find(tiers, name) : tier_of(name);
-    return tier == TIER_PRO || tier == TIER_STUDIO;
+    return access_tier_is_extended(tiers ? tiers_find(tiers, name) : tier_of(name));
 }
 
 bool access_reads(const struct column *column, const struct identity *who)
 {
     if (who->admin)
         return true;
-    return (column->flags & USER_SEES) && (!(column->flags & EXTENDED) || tier_is_extended(who->tier));
+    return (column->flags & USER_SEES) && (!(column->flags & EXTENDED) || name_is_extended(who->tier));
 }
 
 bool access_writes(const struct column *column, enum action action, const struct identity *who)
