@@ -77,8 +77,9 @@ int queue_ready(struct queue *q);
  * where the job breaks a rule above, or the store's error. */
 int queue_add_in(struct queue *q, struct db_conn *c, const struct queue_add *job);
 
-/* After that unit: has a runner begin. 0, or -ETIMEDOUT: it isn't known (within 5 s) whether Redis has it;
- * it will have it once it can be reached: queue_unconfirmed. Embedded, it never waits. */
+/* After that unit: has a runner begin. 0, or -ETIMEDOUT: it isn't known (within 5 s) whether Redis has it, or
+ * Redis says that it can't take it now; it will have it once it can: queue_unconfirmed. Embedded, it never
+ * waits. */
 int queue_confirm(struct queue *q, const char *id);
 
 /* After a unit that added jobs of which nobody waits for a word: they begin soon. With Redis they are carried
