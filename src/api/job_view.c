@@ -18,7 +18,7 @@
 
 static const struct field log_line[] = {HAS_STR(""), FIELD_END};
 const struct field job_answer[] = {JOB_MEMBERS, HAS_LIST("log", log_line), FIELD_END};
-const struct field job_in_list_answer[] = {JOB_MEMBERS, FIELD_END};
+const struct field job_in_list_answer[] = {JOB_MEMBERS, HAS_BOOL("resultOmitted", MAY_BE_ABSENT), FIELD_END};
 /* clang-format on */
 
 /* ---- finding */
@@ -107,12 +107,12 @@ static json_t *parsed(const char *text)
 json_t *job_describe(const struct queue_info *info, json_t *log)
 {
     const char *id = info->media_job_id ? info->media_job_id : info->id;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:s?, s:o*, s:s?, s:s?, s:s?}", "id", id,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:s?, s:o*, s:o*, s:s?, s:s?, s:s?}", "id", id,
                      "bullJobId", info->id, "queue", queue_name_text(info->queue), "operation",
                      info->operation, "state", job_state_text(info->state), "progress", info->progress,
-                     "attempts", info->attempts, "result", parsed(info->result), "error", info->error, "log",
-                     log, "createdAt", info->created_at, "startedAt", info->started_at, "finishedAt",
-                     info->finished_at);
+                     "attempts", info->attempts, "result", parsed(info->result), "error", info->error,
+                     "resultOmitted", info->result_omitted ? json_true() : NULL, "log", log, "createdAt",
+                     info->created_at, "startedAt", info->started_at, "finishedAt", info->finished_at);
 }
 
 int job_show(const struct app *app, const struct queue_info *info, struct arena *a, json_t **ret)

@@ -9,7 +9,7 @@
 #include "media/jobs.h"
 #include "queue/queue.h"
 
-/* For descriptions of answers: a job, and one in a list, which has no log. */
+/* For descriptions of answers: a job, and one in a list, which has no log, and no result that is large. */
 extern const struct field job_answer[];
 extern const struct field job_in_list_answer[];
 

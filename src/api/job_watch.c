@@ -25,8 +25,9 @@ struct watch {
     struct event_stream *stream; /* a reference, the producer's */
     struct queue_watch *queue;
     char id[QUEUE_ID_MAX + 1];
-    char *last;          /* what was told last */
-    int64_t again_at_ms; /* of one that couldn't be read; 0 = could */
+    char user_id[UUID_SIZE]; /* who watches; an administrator may watch everybody's */
+    char *last;              /* what was told last */
+    int64_t again_at_ms;     /* of one that couldn't be read; 0 = could */
     bool changed, paused, gone;
     struct watch *prev, *next;
 };
@@ -238,53 +239,66 @@ void job_watches_free(struct job_watches *all)
 
 /* ---- beginning */
 
-/* A place in the list, unless it is full. */
-static bool enlist(struct job_watches *all, struct watch *w)
+/* Whether one more fits: 0, -EBUSY or -EAGAIN. Lock held. */
+static int room_for(const struct job_watches *all, const char *user_id)
+{
+    const struct watch *w;
+    int own = 0;
+    DL_FOREACH (all->list, w)
+        own += str_equal(w->user_id, user_id);
+    if (own >= JOB_WATCHES_EACH)
+        return -EBUSY;
+    return all->n < JOB_WATCHES_MAX && !all->stopping ? 0 : -EAGAIN;
+}
+
+static int enlist(struct job_watches *all, struct watch *w)
 {
     pthread_mutex_lock(&all->lock);
-    bool fits = all->n < JOB_WATCHES_MAX && !all->stopping;
-    if (fits) {
+    int r = room_for(all, w->user_id);
+    if (r == 0) {
         DL_APPEND(all->list, w);
         all->n++;
         w->changed = true;
         pthread_cond_signal(&all->change);
     }
     pthread_mutex_unlock(&all->lock);
-    return fits;
+    return r;
 }
 
-static struct watch *new_watch(struct job_watches *all, const struct queue_info *info)
+static struct watch *new_watch(struct job_watches *all, const char *user_id, const struct queue_info *info)
 {
     struct watch *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
     w->all = all;
     (void)snprintf(w->id, sizeof w->id, "%s", info->id);
+    (void)snprintf(w->user_id, sizeof w->user_id, "%s", user_id);
     return w;
 }
 
-int job_watch(struct job_watches *all, const struct queue_info *info, struct event_stream **ret)
+int job_watch(struct job_watches *all, const char *user_id, const struct queue_info *info,
+              struct event_stream **ret)
 {
     char id[UUID_SIZE];
-    struct watch *w = new_watch(all, info);
+    struct watch *w = new_watch(all, user_id, info);
     uuid_make(id);
-    int r =
-        w ? event_stream_new(all->app->events, id, info->user_id ? info->user_id : "", &ops, w, &w->stream)
-          : -ENOMEM;
+    int r = w ? event_stream_new(all->app->events, id, user_id, &ops, w, &w->stream) : -ENOMEM;
     if (r < 0) {
         free(w);
         return r;
     }
     struct event_stream *stream = event_stream_ref(w->stream);
     r = queue_watch(all->app->queue, w->id, on_change, w, &w->queue);
-    if (r == 0 && enlist(all, w)) {
+    if (r == 0)
+        r = enlist(all, w);
+    if (r == 0) {
         *ret = stream;
         return 0;
     }
-    if (r == 0)
+    if (w->queue)
         queue_unwatch(all->app->queue, w->queue);
     event_stream_end(w->stream);
     event_stream_unref(w->stream);
     event_stream_unref(stream);
-    return r < 0 ? r : -EAGAIN;
+    return r;
 }

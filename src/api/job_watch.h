@@ -10,6 +10,7 @@
 #include "queue/queue.h"
 
 #define JOB_WATCHES_MAX 2048
+#define JOB_WATCHES_EACH 64 /* of one user; one whose client has left counts until it is given up */
 
 struct job_watches;
 
@@ -22,8 +23,9 @@ void job_watches_stop(struct job_watches *watches);
 /* When the event hub is stopped: nothing calls it any more. */
 void job_watches_free(struct job_watches *watches);
 
-/* A stream of a job that was found (job_find): *ret is a reference. 0, -EAGAIN (as many as may be), or
- * negative errno. Workers only. */
-int job_watch(struct job_watches *watches, const struct queue_info *info, struct event_stream **ret);
+/* A stream for that user of a job that was found (job_find): *ret is a reference. 0, -EBUSY (the user has
+ * JOB_WATCHES_EACH), -EAGAIN (there are JOB_WATCHES_MAX), or negative errno. Workers only. */
+int job_watch(struct job_watches *watches, const char *user_id, const struct queue_info *info,
+              struct event_stream **ret);
 
 #endif

@@ -216,7 +216,11 @@ static reply reply_job(struct request *rq, const struct queue_info *info)
 static reply reply_watch(struct request *rq, const struct queue_info *info)
 {
     _cleanup_(event_stream_unrefP) struct event_stream *stream = NULL;
-    int r = job_watch(rq->app->watches, info, &stream);
+    int r = job_watch(rq->app->watches, rq->who->user_id, info, &stream);
+    if (r == -EBUSY) {
+        reply_header(rq, "Retry-After", "5");
+        return reply_error(rq, ERR_RATE_LIMITED, "As many jobs as a user may follow at a time are followed");
+    }
     if (r < 0)
         return reply_error(rq, ERR_OVERLOADED, NULL);
     return reply_events(rq, stream, 0);

@@ -46,14 +46,6 @@ struct registering {
 
 /* ---- fields */
 
-static bool is_printable(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 0x7F)
-            return false;
-    return true;
-}
-
 /* What the descriptors can't say; true where all is well, else with *ret_reply made. */
 static bool check_fields(struct request *rq, struct registering *in, reply *ret_reply)
 {
@@ -72,9 +64,9 @@ static bool check_fields(struct request *rq, struct registering *in, reply *ret_
         field = "password";
         sentence = "password is longer than 128 characters";
     } else if (first &&
-               (utf8_count(first, strlen(first)) > ACCOUNT_FIRST_NAME_MOST || !is_printable(first))) {
+               (utf8_count(first, strlen(first)) > ACCOUNT_FIRST_NAME_MOST || !text_is_printable(first))) {
         field = "firstName";
-        sentence = "firstName must have at most 50 characters and no line breaks";
+        sentence = "firstName must have at most 50 characters and no line breaks or control characters";
     }
     if (field) {
         *ret_reply = reply_field_error(rq, ERR_INVALID_FIELD, field, sentence);

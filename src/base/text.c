@@ -107,13 +107,28 @@ void utf8_repair(char *s, size_t len)
     }
 }
 
+bool char_is_control(uint32_t c)
+{
+    bool turns_text = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || turns_text;
+}
+
+bool text_is_printable(const char *s)
+{
+    uint32_t c = 0;
+    size_t left = strlen(s), n = 1;
+    for (; left > 0 && (n = utf8_decode(s, left, &c)) > 0 && !char_is_control(c); s += n)
+        left -= n;
+    return left == 0;
+}
+
 void text_make_printable(char *s)
 {
     size_t left = strlen(s), n;
     for (; left > 0; s += n, left -= n) {
         uint32_t c = 0;
         n = utf8_decode(s, left, &c);
-        bool good = n > 0 && c >= 0x20 && (c < 0x7f || c >= 0xa0);
+        bool good = n > 0 && !char_is_control(c);
         n = n ? n : 1;
         if (!good)
             memset(s, '?', n);

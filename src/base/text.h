@@ -35,8 +35,15 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 /* Puts a question mark in the place of each malformed byte. */
 void utf8_repair(char *s, size_t len);
 
-/* Makes a text of others fit for a line of a report or a terminal: malformed bytes and control characters
- * become question marks, one for each of their bytes. */
+/* Whether a character does something to the line that it stands in: a control, the end of a line or
+ * paragraph, or a change of direction. */
+bool char_is_control(uint32_t c);
+
+/* Whether the text is UTF-8 without such characters. */
+bool text_is_printable(const char *s);
+
+/* Makes a text of others fit for a line of a report or a terminal: malformed bytes and such characters become
+ * question marks, one for each of their bytes. */
 void text_make_printable(char *s);
 
 /* Like vsnprintf, but a text that is too long is cut between characters. size > 0. */

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "directus/tiers.h"
 #include "http/openapi.h"
 #include "items/access.h"
 #include "quota/tiers.h"
@@ -86,6 +87,30 @@ int cmd_version(struct cmd_env *env, int argc, char **argv)
     return CMD_OK;
 }
 
+static int register_tiers(struct cmd_env *env, struct db *db)
+{
+    char error[TIERS_ERROR_MAX];
+    enum directus_tiers outcome;
+    _cleanup_(tiers_unrefP) struct tiers *tiers = NULL;
+    int r = directus_manages_store(db);
+    if (r == 0)
+        return CMD_OK;
+    if (r > 0 && tiers_load(&env->load.config, &tiers, NULL, error) < 0)
+        return cmd_fail("%s", error);
+    if (r > 0)
+        r = directus_register_tiers(db, tiers, &outcome);
+    if (r < 0)
+        return cmd_fail("the store in %s can't be used: %s", cmd_store_name(env), strerror(-r));
+    if (outcome == DIRECTUS_TIERS_CHANGED)
+        puts("The permission for the extended fields at Directus names the tiers of the tiers file now.\n"
+             "Directus must be restarted to see it.");
+    else if (outcome == DIRECTUS_TIERS_KEPT)
+        puts("The permission for the extended fields was changed or removed at Directus, and stays so: the "
+             "tiers "
+             "that the tiers file names are not in it.");
+    return CMD_OK;
+}
+
 int cmd_migrate(struct cmd_env *env, int argc, char **argv)
 {
     if (argc > 1)
@@ -99,5 +124,5 @@ int cmd_migrate(struct cmd_env *env, int argc, char **argv)
         printf("Registered with Directus: %d collections, %d fields, %d relations, %d permissions.\n"
                "Directus must be restarted to see them.\n",
                added->collections, added->fields, added->relations, added->permissions);
-    return CMD_OK;
+    return register_tiers(env, db);
 }

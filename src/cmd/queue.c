@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define LIST_DEFAULT "50"
-#define ARENA_MAX ((size_t)512 * 1024 * 1024) /* a full list of the largest jobs */
+#define ARENA_MAX ((size_t)128 * 1024 * 1024) /* a full list of the largest jobs */
 
 static int fail_queues(int r)
 {

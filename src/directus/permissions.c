@@ -48,6 +48,7 @@ struct rule {
     const struct collection *collection;
     const struct directus_collection *look;
     const struct identity *who;
+    const json_t *tiers; /* of POLICY_EXTENDED: those that read more than others */
 };
 
 static bool is_permitted(const struct rule *rule)
@@ -101,22 +102,48 @@ static void list_fields(const struct rule *rule, struct buf *out)
 
 /* ---- rows */
 
-/* The owner's tiers that read more than others. */
-static json_t *extended_tiers(const struct rule *rule)
+/* Whether the name is one that a user's row may hold without a tiers file, too. */
+static bool is_usual(const char *name)
 {
-    /* A tier that is lost for want of memory permits less. */
-    const struct column *tier = access_column(access_collection("directus_users"), "subscription_tier");
-    const struct column *extended = rule->collection->columns;
-    json_t *all = json_array();
-    while (extended->name && !(extended->flags & EXTENDED))
-        extended++;
-    for (const char *at = tier->choices; extended->name && *at; at += *at == '|') {
-        char name[32];
+    return access_choice(access_column(access_collection("directus_users"), "subscription_tier")->choices,
+                         name);
+}
+
+static int add_usual_tiers(json_t *all, const struct tiers *tiers)
+{
+    const char *at = access_column(access_collection("directus_users"), "subscription_tier")->choices;
+    for (; *at; at += *at == '|') {
+        char name[TIERS_NAME_MAX + 1];
         size_t len = strcspn(at, "|");
         (void)snprintf(name, sizeof name, "%.*s", (int)len, at);
-        if (access_reads(extended, &(struct identity){.tier = name}))
-            (void)json_array_append_new(all, json_string(name));
         at += len;
+        enum tier tier = tiers ? tiers_find(tiers, name) : tier_of(name);
+        if (access_tier_is_extended(tier) && json_array_append_new(all, json_string(name)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int add_aliases(json_t *all, const struct tiers *tiers)
+{
+    const char *name;
+    enum tier tier;
+    for (size_t i = 0; tiers && (name = tiers_alias(tiers, i, &tier)); i++)
+        if (access_tier_is_extended(tier) && !is_usual(name) &&
+            json_array_append_new(all, json_string(name)) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+json_t *directus_extended_tiers(const struct tiers *tiers)
+{
+    json_t *all = json_array();
+    int r = all ? add_usual_tiers(all, tiers) : -ENOMEM;
+    if (r == 0)
+        r = add_aliases(all, tiers);
+    if (r < 0) {
+        json_decref(all);
+        return NULL;
     }
     return all;
 }
@@ -160,8 +187,7 @@ static int permitted_rows(const struct rule *rule, struct arena *a, const char *
     if (c->owner && rule->action != ACTION_CREATE)
         add_rule(&rules, json_pack("{s:{s:s}}", c->owner, "_eq", ME));
     if (rule->policy == POLICY_EXTENDED)
-        add_rule(&rules,
-                 json_pack("{s:{s:{s:o}}}", c->owner, "subscription_tier", "_in", extended_tiers(rule)));
+        add_rule(&rules, json_pack("{s:{s:{s:O}}}", c->owner, "subscription_tier", "_in", rule->tiers));
     if (c->visible)
         add_rule(&rules, rule->look->visible ? filter_of(rule->look->visible) : NULL);
     if (c->held && rule->action == ACTION_DELETE)
@@ -240,25 +266,53 @@ static int fill(const struct rule *rule, struct arena *a, struct directus_permis
     return r < 0 ? r : 1;
 }
 
+static int permission_of(const struct rule *rule, struct arena *a, struct directus_permission *ret)
+{
+    _cleanup_buf_ struct buf fields = BUF_INIT(FIELDS_MAX);
+    bool deletes = rule->action == ACTION_DELETE;
+    if (!rule->look || !is_permitted(rule))
+        return 0;
+    list_fields(rule, &fields);
+    if (fields.failed)
+        return -ENOMEM;
+    if (fields.len == 0 && !deletes)
+        return 0;
+    *ret = (struct directus_permission){
+        .policy = directus_policy_ids[rule->policy],
+        .collection = rule->collection->name,
+        .action = directus_action_name(rule->action),
+        .fields = deletes ? NULL : arena_strdup(a, buf_str(&fields)),
+    };
+    if (!deletes && !ret->fields)
+        return -ENOMEM;
+    return fill(rule, a, ret);
+}
+
+int directus_extended_rows(const struct collection *collection, const json_t *tiers, struct arena *a,
+                           const char **ret)
+{
+    const struct rule rule = {.policy = POLICY_EXTENDED,
+                              .action = ACTION_READ,
+                              .collection = collection,
+                              .look = directus_collection(collection->name),
+                              .who = &holders[POLICY_EXTENDED],
+                              .tiers = tiers};
+    struct directus_permission p;
+    int r = permission_of(&rule, a, &p);
+    if (r > 0)
+        *ret = p.permissions;
+    return r;
+}
+
 int directus_permission_of(enum directus_policy policy, const struct collection *collection,
                            enum action action, struct arena *a, struct directus_permission *ret)
 {
-    struct rule rule = {policy, action, collection, directus_collection(collection->name), &holders[policy]};
-    _cleanup_buf_ struct buf fields = BUF_INIT(FIELDS_MAX);
-    if (!rule.look || !is_permitted(&rule))
-        return 0;
-    list_fields(&rule, &fields);
-    if (fields.failed)
-        return -ENOMEM;
-    if (fields.len == 0 && action != ACTION_DELETE)
-        return 0;
-    *ret = (struct directus_permission){
-        .policy = directus_policy_ids[policy],
-        .collection = collection->name,
-        .action = directus_action_name(action),
-        .fields = action == ACTION_DELETE ? NULL : arena_strdup(a, buf_str(&fields)),
-    };
-    if (action != ACTION_DELETE && !ret->fields)
-        return -ENOMEM;
-    return fill(&rule, a, ret);
+    _cleanup_json_ json_t *tiers = directus_extended_tiers(NULL);
+    const struct rule rule = {.policy = policy,
+                              .action = action,
+                              .collection = collection,
+                              .look = directus_collection(collection->name),
+                              .who = &holders[policy],
+                              .tiers = tiers};
+    return tiers ? permission_of(&rule, a, ret) : -ENOMEM;
 }

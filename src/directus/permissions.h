@@ -6,6 +6,7 @@
 #define DIRECTUS_PERMISSIONS_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "directus/collections.h"
 
 enum directus_policy {
@@ -28,6 +29,15 @@ struct directus_permission {
 /* 1 and the row; 0 where the policy permits nothing; or -ENOMEM. action is one of enum action. */
 int directus_permission_of(enum directus_policy policy, const struct collection *collection,
                            enum action action, struct arena *a, struct directus_permission *ret);
+
+/* The tiers that read the extended fields, by all names that the tiers file gives them (NULL: by those that
+ * every file does): a list of texts, a new reference, or NULL without memory. */
+json_t *directus_extended_tiers(const struct tiers *tiers);
+
+/* The rows (`permissions`) that POLICY_EXTENDED permits to read where these are such tiers: 1 and JSON in the
+ * arena; 0 where it permits none; or -ENOMEM. */
+int directus_extended_rows(const struct collection *collection, const json_t *tiers, struct arena *a,
+                           const char **ret);
 
 /* "read", "create", "update" or "delete". */
 const char *directus_action_name(enum action action);

@@ -60,12 +60,6 @@ const char *upload_field(const struct upload *u, const char *name)
 
 /* --- names --------------------------------------------------------------------------------------------- */
 
-static bool is_control(uint32_t c)
-{
-    bool turns_text = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || turns_text;
-}
-
 void upload_clean_name(const char *sent, char *to)
 {
     size_t len = 0;
@@ -75,7 +69,7 @@ void upload_clean_name(const char *sent, char *to)
     for (size_t left = strlen(sent), n; left > 0 && len < UPLOAD_NAME_MAX; sent += n, left -= n) {
         uint32_t c = 0;
         n = utf8_decode(sent, left, &c);
-        bool good = n > 0 && !is_control(c);
+        bool good = n > 0 && !char_is_control(c);
         n = n ? n : 1;
         if (!good || (len == 0 && c == ' '))
             continue;

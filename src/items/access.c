@@ -32,9 +32,9 @@
     { \
         .name = name_, .type = COLUMN_INT, .flags = (flags_), .min = (least), .max = (most) \
     }
-#define REAL(name_, flags_, least, most) \
+#define REAL(name_, flags_, least, most, ...) \
     { \
-        .name = name_, .type = COLUMN_REAL, .flags = (flags_), .min = (least), .max = (most) \
+        .name = name_, .type = COLUMN_REAL, .flags = (flags_), .min = (least), .max = (most), ##__VA_ARGS__ \
     }
 #define BOOL(name_, flags_) \
     { \
@@ -206,6 +206,11 @@ static const struct column user_personas[] = {
     COLUMNS_END,
 };
 
+/* The night's rule (retrieval/decay.h), the other way round; the days that it was out aren't taken off it. */
+#define NOTE_COMES_BACK \
+    "UPDATE user_nodes SET status = 'active', last_decayed_at = ?1 " \
+    "WHERE id = ?2 AND status = 'decayed' AND weight >= 0.1"
+
 static const struct column user_nodes[] = {
     ID,
     USER_ID,
@@ -213,7 +218,8 @@ static const struct column user_nodes[] = {
     TEXT("title", OWN | NEEDED | EMBEDDED, LINE_MAX_BYTES),
     TEXT("content", OWN | EMBEDDED, TEXT_MAX_BYTES),
     TAGS("tags", OWN | EMBEDDED),
-    REAL("weight", OWN, 0, 1),
+    REAL("weight", OWN, 0, 1, .then = NOTE_COMES_BACK,
+         .then_why = "a decayed note that is given 0.1 or more is active again"),
     REAL("decay_rate", SHOWN, 0, 1),
     CHOICE("status", SHOWN, "active|decayed"),
     TIME("last_reinforced_at", SHOWN | NULLABLE),
@@ -661,18 +667,22 @@ void access_use_tiers(struct quota *quota)
     plans = quota;
 }
 
-static bool tier_is_extended(const char *name)
+bool access_tier_is_extended(enum tier tier)
+{
+    return tier == TIER_PRO || tier == TIER_STUDIO;
+}
+
+static bool name_is_extended(const char *name)
 {
     _cleanup_(tiers_unrefP) struct tiers *tiers = plans ? quota_tiers(plans) : NULL;
-    enum tier tier = tiers ? tiers_find(tiers, name) : tier_of(name);
-    return tier == TIER_PRO || tier == TIER_STUDIO;
+    return access_tier_is_extended(tiers ? tiers_find(tiers, name) : tier_of(name));
 }
 
 bool access_reads(const struct column *column, const struct identity *who)
 {
     if (who->admin)
         return true;
-    return (column->flags & USER_SEES) && (!(column->flags & EXTENDED) || tier_is_extended(who->tier));
+    return (column->flags & USER_SEES) && (!(column->flags & EXTENDED) || name_is_extended(who->tier));
 }
 
 bool access_writes(const struct column *column, enum action action, const struct identity *who)

@@ -7,6 +7,7 @@
 
 #include "auth/identity.h"
 #include "base/buf.h"
+#include "quota/tiers.h"
 
 #define PLATFORMS "onlyfans|fansly|instagram|tiktok|x|reddit|youtube|snapchat|facebook"
 
@@ -50,6 +51,8 @@ struct column {
     const char *alias;        /* a second name that clients use */
     const char *stamp_value;  /* an update to this value sets … */
     const char *stamp;        /* … this column to now */
+    const char *then;         /* SQL that follows an update of it, in the unit: ?1 is now, ?2 the row's id */
+    const char *then_why;     /* what that does */
 };
 
 struct collection {
@@ -81,6 +84,9 @@ const struct column *access_column(const struct collection *collection, const ch
 unsigned access_actions(const struct collection *collection, const struct identity *who);
 
 bool access_reads(const struct column *column, const struct identity *who);
+
+/* Whether EXTENDED columns are open to a tier's users. */
+bool access_tier_is_extended(enum tier tier);
 
 /* From now on the tiers in force say which plan a user's tier stands for, and with it which fields are read;
  * before, the names that every tiers file has. At start; quota must outlive all reading. */

@@ -117,6 +117,8 @@ static void add_notes(struct buf *out)
             if (col->flags & WEB_URL)
                 (void)buf_addf(out, "- `%s.%s` must be a http or https address, and no private one.\n",
                                c->name, col->name);
+            if (col->then_why)
+                (void)buf_addf(out, "- `%s.%s`: %s.\n", c->name, col->name, col->then_why);
             if (col->alias)
                 (void)buf_addf(out, "- `%s.%s` may be called `%s`.\n", c->name, col->name, col->alias);
         }

@@ -159,12 +159,13 @@ static int add_limit(struct items_params *p, const char *name, const char *value
 
 static int add_offset(struct items_params *p, const char *name, const char *value)
 {
-    return parse_int(value, 0, INT32_MAX, &p->query.offset) == 0 ? 0 : fail(p, name, "must be 0 or more");
+    bool good = parse_int(value, 0, INT32_MAX, &p->query.offset) == 0;
+    return good ? 0 : fail(p, name, "must be from 0 to 2147483647");
 }
 
 static int add_page(struct items_params *p, const char *name, const char *value)
 {
-    return parse_int(value, 1, INT32_MAX, &p->page) == 0 ? 0 : fail(p, name, "must be 1 or more");
+    return parse_int(value, 1, INT32_MAX, &p->page) == 0 ? 0 : fail(p, name, "must be from 1 to 2147483647");
 }
 
 static int add_search(struct items_params *p, const char *name, const char *value)

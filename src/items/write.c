@@ -334,6 +334,16 @@ static int update_row(struct db_conn *c, struct writing *w, const struct write_r
     return r < 0 ? r : db_exec(c, buf_str(&sql.text), sql.args, sql.n, NULL);
 }
 
+/* What the columns that were written bring with them. */
+static int follow_update(struct db_conn *c, struct writing *w, const struct write_row *row, const char *id)
+{
+    int r = 0;
+    for (size_t i = 0; i < row->n && r == 0; i++)
+        if (row->columns[i]->then)
+            r = db_exec(c, row->columns[i]->then, DB_ARGS(DB_TEXT(w->scope.values.now), DB_TEXT(id)), NULL);
+    return r;
+}
+
 static int update_unit(struct db_conn *c, void *arg)
 {
     struct writing *w = arg;
@@ -351,6 +361,8 @@ static int update_unit(struct db_conn *c, void *arg)
             r = rules_apply(c, &w->scope, ACTION_UPDATE, owner, w->ids[i], &row);
         if (r == 0)
             r = update_row(c, w, &row, w->ids[i]);
+        if (r == 0)
+            r = follow_update(c, w, &row, w->ids[i]);
         if (r == 0 && w->scope.collection->owner)
             db_concerns(c, owner);
         if (r == 0)

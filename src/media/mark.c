@@ -162,6 +162,23 @@ static int try_strength(const struct hiding *h, int strength)
     return r < 0 ? r : survives(h);
 }
 
+/* A JPEG shows nothing of what is transparent, and little of what nearly is. */
+static int fail_hiding(const struct hiding *h)
+{
+    _cleanup_(raw_close) struct raw raw = {.len = 0};
+    int r = raw_open(h->run, "pixels.raw", h->size, &raw);
+    if (r < 0)
+        return r;
+    if (mark_opaque_blocks(&raw.picture) < MARK_BLOCKS_MIN)
+        return media_fail(
+            h->run, -EINVAL,
+            "Too much of the picture is transparent for a mark that survives JPEG: it needs about "
+            "160 x 160 pixels that are opaque");
+    return media_fail(
+        h->run, -EINVAL,
+        "The picture has no room for a mark that survives JPEG: too much of it is of one colour");
+}
+
 static int hide(const struct hiding *h, int strength)
 {
     int r = 0;
@@ -171,12 +188,8 @@ static int hide(const struct hiding *h, int strength)
         if (r == 0)
             media_log(h->run, "strength %d isn't enough for this picture", strength);
     }
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return media_fail(h->run, -EINVAL,
-                          "The picture has no room for a mark that survives JPEG: it is too small, "
-                          "or too much of it is of one colour");
+    if (r <= 0)
+        return r < 0 ? r : fail_hiding(h);
     h->run->result = json_pack("{s:i, s:i}", "strength", strength - 1, "bytes", (int)h->len);
     if (!h->run->result)
         return media_fail(h->run, -ENOMEM, "There is not enough memory");

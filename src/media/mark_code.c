@@ -32,6 +32,7 @@
 #define ROUNDS 8
 #define NEAR_ENOUGH 0.5F /* of a coefficient: less than rounding to whole colours does */
 #define SHIFT_MOST 16.0F /* by which a block may get darker or brighter to make room */
+#define FLAT 1.0F        /* what coefficients of an even colour don't reach */
 
 _Static_assert(MARK_BLOCKS_MIN *CARRIERS >= 2 * CODED_BITS, "every bit is there twice");
 
@@ -319,6 +320,18 @@ static void write_block(const struct mark_picture *p, const struct basis *basis,
     store_block(p, at, &block);
 }
 
+int64_t mark_opaque_blocks(const struct mark_picture *picture)
+{
+    int64_t blocks = count_blocks(picture), n = 0;
+    for (int64_t i = 0; i < blocks; i++) {
+        int opaque = 0;
+        while (opaque < BLOCK && pixel_of(picture, block_at(picture, i), opaque)[3] == UINT8_MAX)
+            opaque++;
+        n += opaque == BLOCK;
+    }
+    return n;
+}
+
 int mark_embed(const struct mark_picture *picture, const uint8_t *message, size_t len, int strength)
 {
     uint8_t frame[FRAME_BYTES], bits[CODED_BITS];
@@ -342,15 +355,20 @@ struct hearing {
     float says[MARK_STRENGTH_MAX + 1][CODED_BITS]; /* by strength */
 };
 
+/* A block of one colour would say six times 0, as sure as can be; it is what was transparent, or painted
+ * over.
+ */
 static void hear_block(const struct mark_picture *p, const struct basis *basis, int64_t n, struct hearing *h)
 {
-    float brightness[BLOCK];
+    float brightness[BLOCK], is[CARRIERS], most = 0;
     read_brightness(p, block_at(p, n), brightness);
     for (int c = 0; c < CARRIERS; c++) {
-        float is = coefficient(brightness, basis->wave[c]);
-        for (int s = MARK_STRENGTH_MIN; s <= MARK_STRENGTH_MAX; s++)
-            h->says[s][bit_of(n, c)] += cosf(2 * (float)M_PI * is / step_of(s));
+        is[c] = coefficient(brightness, basis->wave[c]);
+        most = fabsf(is[c]) > most ? fabsf(is[c]) : most;
     }
+    for (int c = 0; c < CARRIERS && most >= FLAT; c++)
+        for (int s = MARK_STRENGTH_MIN; s <= MARK_STRENGTH_MAX; s++)
+            h->says[s][bit_of(n, c)] += cosf(2 * (float)M_PI * is[c] / step_of(s));
 }
 
 int mark_extract(const struct mark_picture *picture, uint8_t *ret)

@@ -19,6 +19,9 @@ struct mark_picture {
 /* The least number of whole blocks of 8 x 8 pixels that a picture must have. */
 #define MARK_BLOCKS_MIN 372
 
+/* How many of them have no transparent pixel. */
+int64_t mark_opaque_blocks(const struct mark_picture *picture);
+
 /* Hides the message (1 to MARK_MESSAGE_MAX bytes) in the pixels: 0, -ENOSPC (too few pixels), -EINVAL. */
 int mark_embed(const struct mark_picture *picture, const uint8_t *message, size_t len, int strength);
 

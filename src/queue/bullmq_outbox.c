@@ -16,6 +16,7 @@
 #define CONFIRM_MS 5000
 #define CONFIRM_PAUSE_MS 50
 #define CARRY_LEAST_MS 250 /* that Redis is given, however late it is */
+#define REFUSALS_MOST 2    /* of Redis itself; what it says twice seldom passes within seconds */
 #define RELAY_BATCH 100
 #define RELAY_AFTER_MS 1000 /* the one who wrote the row has that long to carry it itself */
 #define OPTS_SIZE 512
@@ -133,9 +134,15 @@ static void pause_for(int64_t ms)
     (void)nanosleep(&t, NULL);
 }
 
+/* Redis was reached, and says that it can't, or doesn't let us. */
+static bool is_refusal(int r)
+{
+    return r == -EAGAIN || r == -EACCES;
+}
+
 static int confirm_until(struct bullmq *b, struct finding *f, int64_t deadline_ms)
 {
-    for (;;) {
+    for (int refusals = 0;;) {
         arena_free(&f->a);
         int r = db_look(b->q->db, find_unit, f);
         if (r == 0)
@@ -143,11 +150,12 @@ static int confirm_until(struct bullmq *b, struct finding *f, int64_t deadline_m
         int64_t left_ms = deadline_ms - clock_monotonic_ms();
         if (r > 0)
             r = carry(b, &f->job, left_ms > CARRY_LEAST_MS ? (int)left_ms : CARRY_LEAST_MS);
+        refusals += is_refusal(r);
         if (r >= 0) {
             forget(b, f->id);
             return 0;
         }
-        if (clock_monotonic_ms() + CONFIRM_PAUSE_MS >= deadline_ms)
+        if (refusals >= REFUSALS_MOST || clock_monotonic_ms() + CONFIRM_PAUSE_MS >= deadline_ms)
             return -ETIMEDOUT;
         pause_for(CONFIRM_PAUSE_MS);
     }

@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <string.h>
 
-#define INFO \
-    "SELECT id, operation, user_id, media_job_id, result, error, created_at, started_at, finished_at, " \
-    "run_at," \
+#define INFO(result) \
+    "SELECT id, operation, user_id, media_job_id, " result \
+    ", error, created_at, started_at, finished_at, run_at," \
     " queue, state, priority, progress, attempts, max_attempts, stalled_count," \
-    " CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END FROM queue_jobs"
+    " CASE WHEN cancelled_at IS NULL THEN 0 ELSE 1 END, CASE WHEN result IS NULL THEN 0 ELSE 1 END" \
+    " FROM queue_jobs"
+/* ?3: most bytes of a result. */
+#define INFO_IN_LIST(bytes) INFO("CASE WHEN " bytes " <= ?3 THEN result END")
 enum {
     TEXTS = 10,
     QUEUE_COL = TEXTS,
@@ -21,7 +24,8 @@ enum {
     ATTEMPTS_COL,
     MOST_COL,
     STALLED_COL,
-    CANCELLED_COL
+    CANCELLED_COL,
+    RESULT_COL
 };
 
 static int read_state(const char *text, int priority, enum job_state *ret)
@@ -46,6 +50,7 @@ static int read_info(struct db_rows *rows, struct arena *a, struct queue_info *r
     ret->max_attempts = (int)db_int(rows, MOST_COL);
     ret->stalled = (int)db_int(rows, STALLED_COL);
     ret->cancelled = db_int(rows, CANCELLED_COL) != 0;
+    ret->result_omitted = db_int(rows, RESULT_COL) != 0 && !ret->result;
     int r = queue_name_parse(db_text(rows, QUEUE_COL), &ret->queue);
     return r == 0 ? read_state(db_text(rows, STATE_COL), ret->priority, &ret->state) : r;
 }
@@ -53,7 +58,6 @@ static int read_info(struct db_rows *rows, struct arena *a, struct queue_info *r
 struct reading {
     const char *id;
     const struct queue_filter *filter;
-    const char *sql;
     struct arena *a;
     struct queue_info *infos;
     struct queue_line *lines;
@@ -67,7 +71,7 @@ static int look_unit(struct db_conn *c, void *arg)
 {
     struct reading *k = arg;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
-    int r = db_query(c, INFO " WHERE id = ?1", DB_ARGS(DB_TEXT(k->id)), &rows);
+    int r = db_query(c, INFO("result") " WHERE id = ?1", DB_ARGS(DB_TEXT(k->id)), &rows);
     if (r == 0)
         r = db_next(rows);
     if (r <= 0)
@@ -128,8 +132,9 @@ int embedded_lines(struct queue *q, const char *id, struct arena *a, size_t limi
 /* ---- many */
 
 /* The conditions that the filter asks for, so that each combination is a text of its own, and finds its
- * index. */
-static const char *list_sql(const struct queue_filter *f, struct arena *a)
+ * index. PostgreSQL has to take a result apart to know its size (6 ms a MiB), so what is skipped isn't asked
+ * for. */
+static const char *list_sql(struct db_conn *c, const struct queue_filter *f, struct arena *a)
 {
     static const char *const states[JOB_STATES] = {
         [JOB_WAITING] = " AND state = 'waiting' AND priority = 0",
@@ -140,9 +145,13 @@ static const char *list_sql(const struct queue_filter *f, struct arena *a)
         [JOB_FAILED] = " AND state = 'failed'",
     };
     return arena_printf(
-        a, INFO " WHERE TRUE%s%s%s ORDER BY seq DESC LIMIT ?1 OFFSET ?2",
-        f->user_id ? " AND user_id = ?3" : "",
-        f->queue >= 0 && f->queue < QUEUES ? (f->user_id ? " AND queue = ?4" : " AND queue = ?3") : "",
+        a,
+        "%s WHERE seq IN (SELECT seq FROM queue_jobs WHERE TRUE%s%s%s ORDER BY seq DESC LIMIT ?1 OFFSET ?2)"
+        " ORDER BY seq DESC",
+        db_sql(c, INFO_IN_LIST("length(CAST(result AS BLOB))"),
+               INFO_IN_LIST("octet_length(CAST(result AS TEXT))")),
+        f->user_id ? " AND user_id = ?4" : "",
+        f->queue >= 0 && f->queue < QUEUES ? (f->user_id ? " AND queue = ?5" : " AND queue = ?4") : "",
         f->state >= 0 && f->state < JOB_STATES ? states[f->state] : "");
 }
 
@@ -150,14 +159,15 @@ static int list_unit(struct db_conn *c, void *arg)
 {
     struct reading *k = arg;
     const struct queue_filter *f = k->filter;
-    struct db_value args[4] = {DB_INT(f->limit), DB_INT(f->offset)};
-    size_t n = 2;
+    const char *sql = list_sql(c, f, k->a);
+    struct db_value args[5] = {DB_INT(f->limit), DB_INT(f->offset), DB_INT(QUEUE_LIST_RESULT_MAX)};
+    size_t n = 3;
     _cleanup_(db_rows_freeP) struct db_rows *rows = NULL;
     if (f->user_id)
         args[n++] = DB_TEXT(f->user_id);
     if (f->queue >= 0 && f->queue < QUEUES)
         args[n++] = DB_TEXT(queue_name_text((enum queue_name)f->queue));
-    int r = db_query(c, k->sql, args, n, &rows);
+    int r = sql ? db_query(c, sql, args, n, &rows) : -ENOMEM;
     k->n = 0;
     while (r == 0 && k->n < k->most && (r = db_next(rows)) > 0)
         r = read_info(rows, k->a, &k->infos[k->n++]);
@@ -169,8 +179,7 @@ int embedded_list(struct queue *q, const struct queue_filter *filter, struct are
 {
     struct reading k = {.filter = filter, .a = a, .most = (size_t)filter->limit};
     k.infos = arena_alloc(a, (k.most + 1) * sizeof *k.infos);
-    k.sql = list_sql(filter, a);
-    int r = k.infos && k.sql ? db_look(q->db, list_unit, &k) : -ENOMEM;
+    int r = k.infos ? db_read(q->db, list_unit, &k) : -ENOMEM; /* large results take longer than a look has */
     if (r < 0)
         return r;
     *ret = k.infos;

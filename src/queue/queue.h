@@ -77,8 +77,9 @@ int queue_ready(struct queue *q);
  * where the job breaks a rule above, or the store's error. */
 int queue_add_in(struct queue *q, struct db_conn *c, const struct queue_add *job);
 
-/* After that unit: has a runner begin. 0, or -ETIMEDOUT: it isn't known (within 5 s) whether Redis has it;
- * it will have it once it can be reached: queue_unconfirmed. Embedded, it never waits. */
+/* After that unit: has a runner begin. 0, or -ETIMEDOUT: it isn't known (within 5 s) whether Redis has it, or
+ * Redis says that it can't take it now; it will have it once it can: queue_unconfirmed. Embedded, it never
+ * waits. */
 int queue_confirm(struct queue *q, const char *id);
 
 /* After a unit that added jobs of which nobody waits for a word: they begin soon. With Redis they are carried
@@ -131,6 +132,7 @@ struct queue_info {
     const char *user_id, *media_job_id; /* may be NULL */
     int priority, progress, attempts, max_attempts, stalled;
     bool cancelled;                      /* it was asked to end */
+    bool result_omitted;                 /* of a list: it has a result, which is too large for one */
     const char *result, *error;          /* the first JSON text; may be NULL */
     const char *created_at, *started_at; /* ISO 8601; the latter NULL before its first attempt */
     const char *finished_at, *run_at;    /* NULL while it isn't finished; while it isn't delayed */
@@ -158,6 +160,7 @@ struct queue_filter {
 };
 
 #define QUEUE_LIST_MAX 1000
+#define QUEUE_LIST_RESULT_MAX (64 * 1024) /* bytes of a result; larger ones are left out */
 
 /* Jobs, newest first, at most QUEUE_LIST_MAX; an array in the arena. */
 int queue_list(struct queue *q, const struct queue_filter *filter, struct arena *a, struct queue_info **ret,

@@ -374,6 +374,14 @@ enum tier tiers_find(const struct tiers *tiers, const char *stored)
     return found;
 }
 
+const char *tiers_alias(const struct tiers *tiers, size_t i, enum tier *ret)
+{
+    if (i >= tiers->n_aliases)
+        return NULL;
+    *ret = tiers->aliases[i].tier;
+    return tiers->aliases[i].name;
+}
+
 int64_t tiers_limit(const struct tiers *tiers, enum tier tier, enum feature feature)
 {
     return tiers->limits[tier][feature];

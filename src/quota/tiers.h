@@ -65,6 +65,9 @@ enum tier tiers_find(const struct tiers *tiers, const char *stored);
 /* The tier behind a name that somebody gives: its own or an alias. 0, or -ENOENT. */
 int tiers_named(const struct tiers *tiers, const char *name, enum tier *ret);
 
+/* The aliases, one after the other from i = 0, each with its tier; NULL after the last. */
+const char *tiers_alias(const struct tiers *tiers, size_t i, enum tier *ret);
+
 /* TIERS_UNLIMITED, 0 = not in the tier, or how many. Unlimited for a feature that the tier doesn't count. */
 int64_t tiers_limit(const struct tiers *tiers, enum tier tier, enum feature feature);
 

@@ -12,6 +12,9 @@ static const char *const due[] = {
     "AND last_decayed_at IS NULL AND date_created < ?1 LIMIT ?2",
     "SELECT id, weight, decay_rate, last_decayed_at FROM user_nodes WHERE status = 'active' "
     "AND last_decayed_at < ?1 ORDER BY last_decayed_at LIMIT ?2",
+    /* What others than the items engine gave weight again: as it is, from now on. */
+    "SELECT id, weight, 0.0, last_decayed_at FROM user_nodes WHERE status = 'decayed' "
+    "AND last_decayed_at < ?1 AND weight >= " DECAY_LEAST_SQL " LIMIT ?2",
 };
 
 struct node {

@@ -57,12 +57,9 @@ static int add_rows(struct load *l, struct db_conn *c, const char *sql,
     return r;
 }
 
-/* May be run again after it was undone, so it begins from nothing. */
 static int load_rows(struct db_conn *c, void *arg)
 {
     struct load *l = arg;
-    index_builder_free(l->builder);
-    l->full = false;
     l->builder = index_begin(l->model, l->dim);
     if (!l->builder)
         return -ENOMEM;

@@ -67,13 +67,14 @@ static int save_unit(struct db_conn *c, void *arg)
         r = lock_profile(c, n, &changed);
     if (r < 0 || changed == 0)
         return r;
-    r = db_exec(c,
-                "UPDATE user_nodes SET content = ?1, tags = ?2, status = 'active', weight = 1.0, embedding = "
-                "NULL, last_reinforced_at = ?3, date_updated = ?3 WHERE user_id = ?4 AND node_type = ?5 AND "
-                "title = ?6",
-                DB_ARGS(DB_TEXT(n->content), DB_TEXT(n->tags), DB_TEXT(now), DB_TEXT(n->user_id),
-                        DB_TEXT(NODE_TYPE), DB_TEXT(n->title)),
-                &changed);
+    r = db_exec(
+        c,
+        "UPDATE user_nodes SET content = ?1, tags = ?2, status = 'active', weight = 1.0, embedding = "
+        "NULL, last_reinforced_at = ?3, date_updated = ?3, last_decayed_at = CASE WHEN status = "
+        "'decayed' THEN ?3 ELSE last_decayed_at END WHERE user_id = ?4 AND node_type = ?5 AND title = ?6",
+        DB_ARGS(DB_TEXT(n->content), DB_TEXT(n->tags), DB_TEXT(now), DB_TEXT(n->user_id), DB_TEXT(NODE_TYPE),
+                DB_TEXT(n->title)),
+        &changed);
     if (r < 0 || changed > 0)
         return r;
     uuid_make(id);

@@ -167,6 +167,27 @@ describe('without a model', () => {
         );
     });
 
+    test('a decayed note that is given weight through the API is found again at once', async () => {
+        const carla = await server.addUser();
+        const id = addNode(server, carla, 'Lens', 'The lens for portraits is the old Helios.');
+        sql(server, `UPDATE user_nodes SET status = 'decayed', weight = 0.02 WHERE id = '${id}'`);
+        const found = async () =>
+            (await talk(server, carla, 'Which lens for portraits?')).last.sources.map((source) => source.id);
+        const give = async (weight) => {
+            const { status, json, text } = await server.request(`/api/directus/items/user_nodes/${id}`, {
+                method: 'PATCH',
+                token: carla.token,
+                body: { weight },
+            });
+            assert.equal(status, 200, text);
+            return [json.data.weight, json.data.status];
+        };
+        assert.deepEqual(await found(), []);
+        assert.deepEqual(await give(0.05), [0.05, 'decayed']);
+        assert.deepEqual(await give(0.8), [0.8, 'active']);
+        assert.deepEqual(await found(), [id]);
+    });
+
     test('extractive can see no image', async () => {
         const { status, json } = await server.request(STREAM, {
             method: 'POST',

@@ -4,6 +4,8 @@
 // creator's token of Directus opens there.
 
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pageText } from '../support/book.mjs';
 import { ADMIN, newDirectus } from '../support/directus.mjs';
@@ -16,6 +18,8 @@ const META = ['collections', 'fields', 'relations', 'permissions', 'roles', 'pol
 
 /** What docs/directus.md tells an administrator to keep out of Directus. */
 const [, excluded] = /DB_EXCLUDE_TABLES=(\S+)/.exec(pageText('docs/directus.md'));
+
+const TIERS = JSON.parse(readFileSync(new URL('../../config/tier_rate_limits.json', import.meta.url), 'utf8'));
 
 const names = (list) => list.map((row) => row.name);
 
@@ -247,6 +251,45 @@ describe('a database that a Directus manages', () => {
                 assert.equal(there[0].notes ?? null, who === studio ? 'likes tea' : null);
                 assert.equal(same[0].notes ?? null, there[0].notes ?? null);
             }
+        });
+
+        test('a tier that the tiers file calls Pro sees them once genie migrate has read that file', async () => {
+            const tiers = (aliases) => {
+                const file = join(directus.dir, 'tiers.json');
+                writeFileSync(file, JSON.stringify({ ...TIERS, aliases: { ...TIERS.aliases, ...aliases } }));
+                return { env: { TIERS_FILE: file } };
+            };
+            const RULE = `FROM directus_permissions WHERE collection = 'fan_profiles'
+                AND policy = '7b0c4a52-52d4-4f0e-9d5c-0f3c6f2b8b04'`;
+            const named = () => {
+                const [{ rule }] = directus.sql(`SELECT permissions::text AS rule ${RULE}`);
+                return JSON.parse(rule)._and[1].user_id.subscription_tier._in;
+            };
+            const migrate = async (options) => (await genie.cli(['migrate'], options)).stdout;
+            assert.deepEqual(named(), ['pro', 'studio', 'elite']);
+            directus.sql(`UPDATE directus_users SET subscription_tier = 'vip' WHERE id = '${bert.id}'`);
+            directus.sql(
+                `INSERT INTO fan_profiles (id, user_id, platform, notes) VALUES
+                 (gen_random_uuid(), '${bert.id}', 'x', 'likes tea')`,
+            );
+            const seen = async () => (await at(bert)('GET', '/items/fan_profiles')).json.data[0].notes ?? null;
+            assert.equal(await seen(), null);
+
+            const file = tiers({ vip: 'pro', elite: 'starter', basic: 'creator' });
+            assert.match(await migrate(file), /names the tiers of the tiers file now.*restarted/s);
+            assert.deepEqual(named(), ['pro', 'studio', 'vip']);
+            assert.doesNotMatch(await migrate(file), /tiers/);
+            await directus.restart();
+            assert.equal(await seen(), 'likes tea');
+
+            assert.match(await migrate(), /names the tiers/); // the file that is built in has no vip
+            assert.deepEqual(named(), ['pro', 'studio', 'elite']);
+            const broken = await genie.cli(['migrate'], { ...tiers({ vip: 'gold' }), expect: 1 });
+            assert.match(broken.stderr, /aliases.vip must name a tier/);
+
+            directus.sql(`UPDATE directus_permissions SET permissions = '{"_and":[]}' WHERE id = (SELECT id ${RULE})`);
+            assert.match(await migrate(tiers({ vip: 'pro' })), /changed or removed at Directus, and stays so/);
+            assert.deepEqual(directus.sql(`SELECT permissions::text AS rule ${RULE}`), [{ rule: '{"_and":[]}' }]);
         });
 
         test('a viewer reads and writes nothing', async () => {

@@ -420,6 +420,36 @@ describe('the queue', () => {
             }
         });
 
+        test('a list of the largest results is answered, without them; each job has its own', async () => {
+            const dora = await server.addUser();
+            const [many, type] = server.databaseUrl
+                ? ["repeat('ä', 523000)", '::jsonb']
+                : ["replace(hex(zeroblob(523000)), '00', 'ä')", ''];
+            const add = (name, n, result) =>
+                sql(
+                    server,
+                    `INSERT INTO queue_jobs (id, queue, operation, user_id, state, result)
+                        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${n})
+                        SELECT '${name}-' || i, 'scrape-jobs', 'x', ${quoted(dora.id)}, 'completed', ${result} FROM n`,
+                );
+            const text = (length) => `'"${'x'.repeat(length - 2)}"'${type}`;
+            add('none', 1, 'NULL');
+            add('fits', 1, text(65_536));
+            add('above', 1, text(65_537));
+            add('large', 37, `('{"text":"' || ${many} || '"}')${type}`);
+            const answer = await server.request('/api/queue/jobs?limit=200', { token: dora.token });
+            assert.equal(answer.status, 200, shown(answer));
+            const { jobs } = answer.json;
+            assert.equal(jobs.length, 40);
+            for (const job of jobs.slice(0, 38)) assert.deepEqual([job.result, job.resultOmitted], [null, true]);
+            assert.deepEqual(jobs.slice(38).map((job) => job.result?.length), [65_534, undefined]);
+            for (const job of jobs.slice(38)) assert.ok(!('resultOmitted' in job));
+            const large = await jobOf(server, dora, 'large-1');
+            assert.equal(large.result.text.length, 523_000);
+            assert.ok(!('resultOmitted' in large));
+            sql(server, `DELETE FROM queue_jobs WHERE user_id = ${quoted(dora.id)}`);
+        });
+
         test('how many there are', async () => {
             const stats = async () => (await server.request('/api/queue/stats', { token: anna.token })).json;
             const before = (await stats()).stats['media-jobs'];
@@ -542,6 +572,27 @@ describe('the queue', () => {
             await server.assertWell();
             stream.cut();
             await cancel(server, anna, id);
+        });
+
+        test('a user follows 64 at a time, which takes nothing from others', async () => {
+            const [own, other] = [await waiting(), await waiting(bert, foreign)];
+            const streams = await Promise.all(Array.from({ length: 80 }, () => follow(server, admin, own.id)));
+            const refused = streams.filter(({ status }) => status !== 200);
+            assert.equal(refused.length, 16);
+            for (const stream of refused) {
+                await stream.ended();
+                assert.deepEqual([stream.status, stream.json.code], [429, 'rate_limited']);
+                assert.ok(Number(stream.headers['retry-after']) > 0);
+            }
+            assert.equal((await look(server, admin, own.id)).status, 200);
+            for (const [user, { id }] of [[anna, own], [bert, other]])
+                streams.push(await follow(server, user, id));
+            for (const { id } of [own, other]) await cancel(server, admin, id);
+            for (const stream of streams) await stream.ended();
+            assert.deepEqual(streams.slice(-2).map(({ events }) => events.at(-1).json.state), ['failed', 'failed']);
+            const again = await follow(server, admin, other.id);
+            assert.equal(again.status, 200);
+            await again.ended();
         });
 
         test('many follow one job, and those who leave are let go', async () => {

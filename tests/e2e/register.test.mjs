@@ -86,6 +86,8 @@ describe('POST /api/register', () => {
             [{ password: 'nul\0inside' }, 400, undefined, undefined, undefined],
             [{ firstName: 'x'.repeat(51) }, 400, 'invalid_field', undefined, 'firstName'],
             [{ firstName: 'An\nna' }, 400, 'invalid_field', undefined, 'firstName'],
+            [{ firstName: 'An\u2028na' }, 400, 'invalid_field', undefined, 'firstName'],
+            [{ firstName: '\u202eannA' }, 400, 'invalid_field', undefined, 'firstName'],
             [{ inviteCode: 'no' }, 400, 'invalid_invite', 'Invalid invite code', 'inviteCode'],
             [
                 { inviteCode: inviteCode.toLowerCase() },

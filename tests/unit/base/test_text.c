@@ -116,6 +116,23 @@ static void what_no_terminal_should_get_becomes_question_marks(void **state)
     assert_string_equal(none, "");
 }
 
+static void what_is_printable(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"", "Anna", "as it is ✓", "é\u00a0€😀", "\u200f\u05d0"};
+    static const char *const bad[] = {"a\n",     "\x1b[1m",   "\x7f",     "a\xc2\x85", "\xc2\x9b[m", "\u2028",
+                                      "x\u2029", "\u202egpj", "a\u2066b", "\xc3",      "a\x80"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_true(text_is_printable(good[i]));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        char copy[16];
+        (void)snprintf(copy, sizeof copy, "%s", bad[i]);
+        assert_false(text_is_printable(bad[i]));
+        text_make_printable(copy);
+        assert_true(text_is_printable(copy));
+    }
+}
+
 static void base64_of_every_length(void **state)
 {
     struct arena a;
@@ -321,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_cut_character_is_incomplete_and_invalid),
         cmocka_unit_test(a_text_is_cut_only_between_characters),
         cmocka_unit_test(what_no_terminal_should_get_becomes_question_marks),
+        cmocka_unit_test(what_is_printable),
         cmocka_unit_test(base64_of_every_length),
         cmocka_unit_test(malformed_base64_is_refused),
         cmocka_unit_test(hex_there_and_back),

@@ -207,6 +207,23 @@ static void extended_fields_go_by_the_tier(void **state)
     assert_false(lists(p.fields, "notes"));
 }
 
+/* The rule for tiers of these names only, whoever reads that much without a file. */
+static void extended_tiers_can_be_others(void **state)
+{
+    struct world *w = *state;
+    const char *rows;
+    _cleanup_json_ json_t *usual = directus_extended_tiers(NULL),
+                          *own = json_pack("[s, s]", "pro", "vip \"1\"");
+    struct directus_permission p = row(w, POLICY_EXTENDED, "fan_profiles", ACTION_READ, 1);
+    const struct collection *fans = access_collection("fan_profiles");
+    assert_int_equal(directus_extended_rows(fans, usual, &w->arena, &rows), 1);
+    assert_string_equal(rows, p.permissions);
+    assert_int_equal(directus_extended_rows(fans, own, &w->arena, &rows), 1);
+    assert_string_equal(rows, "{\"_and\":[{\"user_id\":{\"_eq\":\"$CURRENT_USER\"}},{\"user_id\":"
+                              "{\"subscription_tier\":{\"_in\":[\"pro\",\"vip \\\"1\\\"\"]}}}]}");
+    assert_int_equal(directus_extended_rows(access_collection("user_nodes"), own, &w->arena, &rows), 0);
+}
+
 static void no_memory_is_no_permission(void **state)
 {
     (void)state;
@@ -232,6 +249,7 @@ int main(void)
         TEST(writing_elsewhere_is_not_permitted),
         TEST(values_are_bound),
         TEST(extended_fields_go_by_the_tier),
+        TEST(extended_tiers_can_be_others),
         TEST(no_memory_is_no_permission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,32 @@ static void what_is_refused(void **state)
     }
 }
 
+static void numbers_within_their_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given[5], *sentence; /* NULL: it is taken */
+        int64_t offset;
+    } cases[] = {
+        {{"offset=2147483647"}, NULL, 2147483647},
+        {{"page=2147483647"}, NULL, INT64_C(2147483646) * 100},
+        {{"page=2147483647", "limit=-1"}, NULL, INT64_C(2147483646) * 1000},
+        {{"offset=2147483648"}, "\"offset\" must be from 0 to 2147483647", 0},
+        {{"offset=99999999999999999999"}, "\"offset\" must be from 0 to 2147483647", 0},
+        {{"page=2147483648"}, "\"page\" must be from 1 to 2147483647", 0},
+        {{"limit=2147483648"}, "\"limit\" must be from -1 to 1000", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct items_params p;
+        assert_int_equal(read_params(&p, cases[i].given), cases[i].sentence ? -EINVAL : 0);
+        if (cases[i].sentence)
+            assert_string_equal(p.error.sentence, cases[i].sentence);
+        else
+            assert_int_equal(p.query.offset, cases[i].offset);
+        items_params_free(&p);
+    }
+}
+
 static void too_much(void **state)
 {
     (void)state;
@@ -198,8 +224,13 @@ static void from_a_body(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_kinds),       cmocka_unit_test(defaults), cmocka_unit_test(brackets),
-        cmocka_unit_test(what_is_refused), cmocka_unit_test(too_much), cmocka_unit_test(from_a_body),
+        cmocka_unit_test(all_kinds),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(brackets),
+        cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(numbers_within_their_bounds),
+        cmocka_unit_test(too_much),
+        cmocka_unit_test(from_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,40 @@ static void a_picture_that_is_too_small_is_told(void **state)
     assert_reads(m, "picture.png", NULL);
 }
 
+/* What is transparent is white in a JPEG, and says nothing there. */
+static void a_transparent_picture_carries_it_in_what_is_seen(void **state)
+{
+    struct media *m = *state;
+    media_do(m, "ffmpeg -v error -f lavfi -i testsrc=s=260x200 -vf noise=alls=20:all_seed=7,gblur=1 "
+                "-frames:v 1 photo.png");
+    media_do(m, "convert -size 640x640 xc:none photo.png -geometry +203+300 -composite sticker.png");
+    assert_int_equal(media_operate(m, "apply_steganographic_watermark", "{\"payload\":\"" LONGEST "\"}",
+                                   "sticker.png", NULL),
+                     0);
+    copy_result(m, "marked");
+    assert_reads(m, "marked", LONGEST);
+    media_do(m, "convert marked -background white -alpha remove -quality 80 again.jpg");
+    assert_reads(m, "again.jpg", LONGEST);
+    assert_reads(m, "sticker.png", NULL);
+}
+
+static void a_picture_that_shows_too_little_is_told(void **state)
+{
+    static const char *const sticks[] = {
+        "convert -size 400x400 xc:none ( xc:teal[80x80!] ) -geometry +10+10 -composite sticker.png",
+        "convert -size 400x400 xc:#20a0a018 sticker.png"};
+    struct media *m = *state;
+    for (size_t i = 0; i < ARRAY_LEN(sticks); i++) {
+        media_do(m, sticks[i]);
+        assert_int_equal(
+            media_operate(m, "apply_steganographic_watermark", "{\"payload\":\"x\"}", "sticker.png", NULL),
+            -EINVAL);
+        assert_non_null(strstr(m->run.error, "transparent"));
+        assert_non_null(strstr(m->run.error, "160 x 160"));
+        assert_int_equal(m->run.n_outputs, 0);
+    }
+}
+
 /* ---- the code alone */
 
 static struct mark_picture make_noise(int64_t width, int64_t height)
@@ -148,6 +182,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_payload_survives_jpeg_of_quality_80),
         TEST(short_and_other_scripts_come_back_as_they_are),
+        TEST(a_transparent_picture_carries_it_in_what_is_seen),
+        TEST(a_picture_that_shows_too_little_is_told),
         TEST(a_picture_that_is_too_small_is_told),
         cmocka_unit_test(every_length_and_strength_comes_back_and_is_hardly_seen),
         cmocka_unit_test(a_third_of_the_picture_may_be_lost),

@@ -368,6 +368,26 @@ static void a_redis_that_refuses_is_as_one_that_is_away(void **state)
     claim_none(f);
 }
 
+/* Whoever adds is told soon, and isn't kept waiting for what only an operator ends. */
+static void what_redis_says_twice_is_not_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    const char *refused =
+        "return tonumber(string.match(redis.call('INFO', 'errorstats'), 'errorstat_OOM:count=(%d+)') or 0)";
+    struct queue_add job = {.id = "job-a", .queue = QUEUE_MEDIA, .operation = "echo", .priority = 10};
+    add(&f->jobs, "job-z", "echo", 10); /* so that the script is known */
+    assert_int_equal(server_number(&f->server, "CONFIG RESETSTAT"), 0);
+    assert_int_equal(server_number(&f->server, "CONFIG SET maxmemory 1"), 0);
+    assert_int_equal(add_all(f->jobs.q, f->jobs.db, &job, 1), -ETIMEDOUT);
+    assert_int_equal(server_number(&f->server, "CONFIG SET maxmemory 0"), 0);
+    assert_in_range(server_number(&f->server, "EVAL %s 0", refused), 1, 4); /* one may be counted twice */
+    assert_int_equal(outbox(f), 1);
+    assert_int_equal(queue_confirm(f->jobs.q, "job-a"), 0);
+    assert_int_equal(outbox(f), 0);
+    run_one(f, "job-z");
+    run_one(f, "job-a");
+}
+
 /* What it has begun it ends; what it can't it leaves as it was. */
 static void a_redis_that_is_full_loses_nothing(void **state)
 {
@@ -1076,6 +1096,7 @@ int main(void)
         TEST(what_redis_lost_is_added_again),
         TEST(what_was_removed_just_now_is_not_added_again),
         TEST(a_redis_that_refuses_is_as_one_that_is_away),
+        TEST(what_redis_says_twice_is_not_asked_again),
         TEST(a_redis_that_is_full_loses_nothing),
         TEST(a_worker_that_lost_its_lock_settles_nothing),
         TEST(a_token_in_the_record_stops_a_late_worker_even_with_a_lock),

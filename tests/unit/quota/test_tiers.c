@@ -295,6 +295,22 @@ static void a_tier_that_doesn_t_name_messages_doesn_t_count_them(void **state)
     json_decref(root);
 }
 
+static void aliases_come_one_after_the_other(void **state)
+{
+    (void)state;
+    char error[TIERS_ERROR_MAX];
+    enum tier tier;
+    _cleanup_(tiers_unrefP) struct tiers *tiers = NULL;
+    assert_int_equal(tiers_load(&(struct config){0}, &tiers, NULL, error), 0);
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = tiers_alias(tiers, i, &tier);
+        assert_non_null(name);
+        assert_int_equal(tier, tiers_find(tiers, name));
+        assert_int_equal(tier, strcmp(name, "elite") == 0 ? TIER_STUDIO : TIER_STARTER);
+    }
+    assert_null(tiers_alias(tiers, 2, &tier));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +323,7 @@ int main(void)
         cmocka_unit_test(text_that_is_no_json_is_shown_with_its_line),
         cmocka_unit_test(a_file_has_a_limit),
         cmocka_unit_test(a_tier_that_doesn_t_name_messages_doesn_t_count_them),
+        cmocka_unit_test(aliases_come_one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,25 @@ static void under_a_tenth_it_is_decayed(void **state)
     assert_int_equal(is_decayed(s, 2), 1);
 }
 
+static void what_was_given_weight_comes_back(void **state)
+{
+    struct store *s = *state;
+    add(s, 1, 0.1, 0.05, "2026-01-01T00:00:00.000Z", "2026-02-01T02:00:00.000Z");
+    add(s, 2, 0.0999, 0.05, "2026-01-01T00:00:00.000Z", "2026-02-01T02:00:00.000Z");
+    for (int i = 3; i < 12; i++)
+        add(s, i, 0.5, 0.05, "2026-01-01T00:00:00.000Z", "2026-02-01T02:00:00.000Z");
+    assert_int_equal(store_exec(s->db, "UPDATE user_nodes SET status = 'decayed'"), 0);
+    (void)decay(s, SLOT, 4);
+    assert_int_equal(is_decayed(s, 1), 0);
+    assert_int_equal(is_decayed(s, 2), 1);
+    assert_int_equal(weight(s, 1), 100000);
+    assert_int_equal(weight(s, 11), 500000);
+    assert_int_equal(decay(s, SLOT, 4), 1);
+    (void)decay(s, "2026-03-14T02:00:00.000Z", 4);
+    assert_int_equal(weight(s, 11), 475000); /* one day, not forty */
+    assert_int_equal(is_decayed(s, 1), 1);
+}
+
 static void a_slot_is_done_once_in_steps_of_any_size(void **state)
 {
     struct store *s = *state;
@@ -129,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(weight_falls_by_the_days),
         STORE_TEST(under_a_tenth_it_is_decayed),
+        STORE_TEST(what_was_given_weight_comes_back),
         STORE_TEST(a_slot_is_done_once_in_steps_of_any_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

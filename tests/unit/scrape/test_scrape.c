@@ -125,6 +125,29 @@ static void a_service_that_says_too_much(void **state)
                      1);
 }
 
+/* Else the next night takes off it all the days for which it was out. */
+static void a_profile_that_comes_back_has_not_aged_meanwhile(void **state)
+{
+    struct world *w = *state;
+    add_scrape(w, 1);
+    run_all(w);
+    run_sql(w->jobs.db, "UPDATE user_nodes SET status = 'decayed', weight = 0.05,"
+                        " last_decayed_at = '2026-01-01T02:00:00.000Z'");
+    run_sql(w->jobs.db, "DELETE FROM queue_jobs");
+    add_scrape(w, 1);
+    run_all(w);
+    assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM user_nodes WHERE status = 'active'"
+                                           " AND last_decayed_at = last_reinforced_at"),
+                     1);
+    run_sql(w->jobs.db, "UPDATE user_nodes SET last_decayed_at = '2026-01-01T02:00:00.000Z'");
+    run_sql(w->jobs.db, "DELETE FROM queue_jobs");
+    add_scrape(w, 1);
+    run_all(w);
+    assert_int_equal(count_sql(w->jobs.db, "SELECT count(*) FROM user_nodes WHERE status = 'active'"
+                                           " AND last_decayed_at = '2026-01-01T02:00:00.000Z'"),
+                     1); /* which was never out, and ages as it does */
+}
+
 static void publish(struct world *w, const char *text)
 {
     run_sql(w->jobs.db,
@@ -187,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_service_that_says_too_much, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_profile_that_comes_back_has_not_aged_meanwhile, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_post_whose_address_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_post_of_nothing_is_not_submitted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_fails_is_not_the_owners_affair, set_up, tear_down),
