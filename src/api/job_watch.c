@@ -251,6 +251,15 @@ static int room_for(const struct job_watches *all, const char *user_id)
     return all->n < JOB_WATCHES_MAX && !all->stopping ? 0 : -EAGAIN;
 }
 
+/* Asked first: a stream that is made in vain lies among the ended ones for a while. */
+static int look_for_room(struct job_watches *all, const char *user_id)
+{
+    pthread_mutex_lock(&all->lock);
+    int r = room_for(all, user_id);
+    pthread_mutex_unlock(&all->lock);
+    return r;
+}
+
 static int enlist(struct job_watches *all, struct watch *w)
 {
     pthread_mutex_lock(&all->lock);
@@ -280,9 +289,12 @@ int job_watch(struct job_watches *all, const char *user_id, const struct queue_i
               struct event_stream **ret)
 {
     char id[UUID_SIZE];
+    int r = look_for_room(all, user_id);
+    if (r < 0)
+        return r;
     struct watch *w = new_watch(all, user_id, info);
     uuid_make(id);
-    int r = w ? event_stream_new(all->app->events, id, user_id, &ops, w, &w->stream) : -ENOMEM;
+    r = w ? event_stream_new(all->app->events, id, user_id, &ops, w, &w->stream) : -ENOMEM;
     if (r < 0) {
         free(w);
         return r;
