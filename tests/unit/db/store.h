@@ -249,14 +249,20 @@ static inline void gate_done(void *arg, int r)
     assert_int_equal(r, 0);
 }
 
-/* Returns when the writer stands in the gate. */
-static inline void gate_close(struct gate *g, struct db *db)
+/* Returns when somebody stands in the gate. */
+static inline void gate_await(struct gate *g)
 {
-    assert_int_equal(db_write_async(db, gate_unit, g, gate_done), 0);
     pthread_mutex_lock(&g->lock);
     while (!g->inside)
         pthread_cond_wait(&g->changed, &g->lock);
     pthread_mutex_unlock(&g->lock);
+}
+
+/* Returns when the writer stands in the gate. */
+static inline void gate_close(struct gate *g, struct db *db)
+{
+    assert_int_equal(db_write_async(db, gate_unit, g, gate_done), 0);
+    gate_await(g);
 }
 
 static inline void gate_open(struct gate *g)
