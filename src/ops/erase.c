@@ -186,6 +186,7 @@ static int delete_user(struct db_conn *c, const struct erase_options *o)
     return r == 0 && gone == 0 ? -ENOENT : r;
 }
 
+/* Jobs before what they are about, and the user last: the order in which the ends of jobs write, too. */
 static int erase_unit(struct db_conn *c, void *arg)
 {
     struct erase *e = arg;
@@ -194,11 +195,11 @@ static int erase_unit(struct db_conn *c, void *arg)
     if (r == 0)
         r = count(c, o, &e->summary);
     if (r == 0)
-        r = delete_rows(c, o);
-    if (r == 0)
         r = list_jobs(c, e);
     if (r == 0)
         r = delete_bookkeeping(c, o);
+    if (r == 0)
+        r = delete_rows(c, o);
     if (r == 0)
         r = delete_files(c, e);
     if (r == 0)
