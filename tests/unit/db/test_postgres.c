@@ -326,6 +326,41 @@ static void a_unit_that_never_ends_is_ended(void **state)
     pg_target_free(&target);
 }
 
+/* --- a server that has a limit of its own ------------------------------------------------------------ */
+
+static int sleep_briefly(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    return db_exec(c, "SELECT pg_sleep(0.02)", DB_NO_ARGS, NULL);
+}
+
+/* Four of eight, of which one listens; more is wanted at once. */
+static void connections_that_are_refused_are_no_outage_while_there_are_others(void **state)
+{
+    enum { N = 32 };
+    struct world *w = *state;
+    struct db *db = NULL;
+    struct job jobs[N];
+    pthread_t threads[N];
+    char sql[160], url[320];
+    (void)snprintf(sql, sizeof sql, "CREATE ROLE role_%s LOGIN CONNECTION LIMIT 4", w->store->name);
+    store_as_admin(NULL, sql);
+    (void)snprintf(url, sizeof url, "postgres://role_%s%s", w->store->name, strchr(w->store->url, '@'));
+    assert_int_equal(db_open(&(struct db_options){.url = url, .connections = 8}, &db), 0);
+    store_await_listening(db);
+    for (int i = 0; i < N; i++) {
+        jobs[i] = (struct job){.db = db, .fn = sleep_briefly};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_job, &jobs[i]), 0);
+    }
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    db_close(db);
+    (void)snprintf(sql, sizeof sql, "DROP ROLE role_%s", w->store->name);
+    store_as_admin(NULL, sql);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(jobs[i].result, 0);
+}
+
 /* --- a server that goes and comes -------------------------------------------------------------------- */
 
 static int count_items(struct db_conn *c, void *ret)
@@ -729,6 +764,7 @@ int main(void)
         TEST(a_real_duplicate_is_told_after_a_second_look),
         TEST(a_lock_is_not_awaited_for_ever),
         TEST(a_unit_that_never_ends_is_ended),
+        TEST(connections_that_are_refused_are_no_outage_while_there_are_others),
         TEST(a_look_minds_no_closed_connections_and_does_not_wait_for_ever),
         TEST(connections_that_were_closed_are_replaced_unnoticed),
         TEST(a_server_that_is_away_is_told_at_once_and_comes_back),
