@@ -20,7 +20,7 @@ struct pg_pool {
     struct pg_conn *idle; /* most recently used first, so that those not needed stay cold */
     int open, max;        /* connections, lent ones and those being made included */
     int making;
-    int backoff_ms;       /* 0: the server was there when last asked */
+    int backoff_ms; /* 0: the server was there when last asked */
     int64_t retry_at_ms;
     bool trying; /* during an outage: somebody is connecting */
     int64_t logged_ms;

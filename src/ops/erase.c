@@ -186,8 +186,8 @@ static int delete_user(struct db_conn *c, const struct erase_options *o)
     return r == 0 && gone == 0 ? -ENOENT : r;
 }
 
-/* Jobs before what they are about, and the user last: the order in which the ends of jobs write, too. What its
- * clients write at the same time and names other rows of the user has its turn. */
+/* Jobs before what they are about, and the user last: the order in which the ends of jobs write, too. What
+ * its clients write at the same time and names other rows of the user has its turn. */
 static int erase_unit(struct db_conn *c, void *arg)
 {
     struct erase *e = arg;
