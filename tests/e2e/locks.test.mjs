@@ -106,6 +106,24 @@ describe('on PostgreSQL nobody holds what another wants next', { skip: !ON_POSTG
         assert.deepEqual(sql(server, `SELECT id FROM media_jobs WHERE id = ${quoted(id)}`), []);
     });
 
+    test('a log-in while somebody deletes sessions that have ended', async () => {
+        const user = await server.addUser();
+        sql(
+            server,
+            `INSERT INTO directus_sessions (token, "user", expires) VALUES ('ended', ${quoted(user.id)}, '2020-01-01T00:00:00Z')`,
+        );
+        const answered = `EXISTS (SELECT 1 FROM directus_sessions WHERE "user" = ${quoted(user.id)} AND token <> 'ended')`;
+        const { ended } = await begin(
+            server,
+            ['BEGIN', "DELETE FROM directus_sessions WHERE token = 'ended'"],
+            [until(answered), `SELECT 1 / (${answered})::int`, 'COMMIT'],
+        );
+        const { email, password } = user;
+        const answer = await server.request('/api/directus/auth/login', { method: 'POST', body: { email, password } });
+        assert.equal(answer.status, 200, answer.text);
+        assert.equal(await ended, '', 'it did not wait');
+    });
+
     test('deletions, and rows that name others, wait for their turn; others go on', async () => {
         const user = await server.addUser({ tier: 'pro' });
         const send = (method, path, body) => server.request(path, { method, token: user.token, body });
