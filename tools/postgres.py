@@ -29,7 +29,7 @@ SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
     "full_page_writes": "off",
-    "max_connections": "300",
+    "max_connections": "500",
     "shared_buffers": "64MB",
     "autovacuum": "off",
     "log_min_messages": "fatal",

@@ -38,8 +38,9 @@ const struct setting settings[] = {
            "Address of a PostgreSQL database (postgres://…), which then is the store. Unset: genie.db in the "
            "data"
            " directory"),
-    INT("DATABASE_CONNECTIONS", database_connections, "16", 2, 500,
-        "Most connections to that database, besides one that listens for changes"),
+    INT("DATABASE_CONNECTIONS", database_connections, "40", 2, 500,
+        "Most connections to that database, besides one that listens for changes: as many as WORKER_THREADS, "
+        "and some for what isn't a request"),
     INT("POST_SCHEDULER_MS", post_scheduler_ms, "60000", 100, 3600000,
         "Milliseconds from one look for posts that are due to the next"),
     INT("LEADER_LEASE_S", leader_lease_s, "30", 3, 300,

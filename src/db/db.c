@@ -59,6 +59,11 @@ int db_write(struct db *db, db_fn fn, void *arg)
     return db->engine->write(db, fn, arg);
 }
 
+int db_write_in_turn(struct db *db, const char *turn, db_fn fn, void *arg)
+{
+    return db->engine->write_in_turn(db, turn, fn, arg);
+}
+
 struct long_unit {
     db_fn fn;
     void *arg;

@@ -69,6 +69,11 @@ typedef int (*db_fn)(struct db_conn *c, void *arg);
 int db_read(struct db *db, db_fn fn, void *arg);
 int db_write(struct db *db, db_fn fn, void *arg);
 
+/* Like db_write, for a unit whose rows hang together with others that such units write, so that two of them
+ * could each wait for a row that the other has. Those of one turn (a text, such as a user's id) run one after
+ * another, on all servers; each waits at most 5 s for the one before it. */
+int db_write_in_turn(struct db *db, const char *turn, db_fn fn, void *arg);
+
 /* db_read for a unit of exactly one SELECT, which has 5 s. It needs no transaction, which on PostgreSQL saves
  * two of three ways to the server and back. Anything else in it is -EIO. */
 int db_look(struct db *db, db_fn fn, void *arg);

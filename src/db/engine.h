@@ -40,6 +40,7 @@ struct db_engine {
     int (*read)(struct db *db, db_fn fn, void *arg);
     int (*look)(struct db *db, db_fn fn, void *arg);
     int (*write)(struct db *db, db_fn fn, void *arg);
+    int (*write_in_turn)(struct db *db, const char *turn, db_fn fn, void *arg);
     /* Like write, but no other process does the same meanwhile; for migrations. */
     int (*write_schema)(struct db *db, db_fn fn, void *arg);
     int (*write_async)(struct db *db, db_fn fn, void *arg, db_done_fn done);

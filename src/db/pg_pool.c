@@ -18,8 +18,9 @@ struct pg_pool {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct pg_conn *idle; /* most recently used first, so that those not needed stay cold */
-    int open, max;        /* connections, lent ones included */
-    int backoff_ms;       /* 0: the server was there when last asked */
+    int open, max;        /* connections, lent ones and those being made included */
+    int making;
+    int backoff_ms; /* 0: the server was there when last asked */
     int64_t retry_at_ms;
     bool trying; /* during an outage: somebody is connecting */
     int64_t logged_ms;
@@ -60,6 +61,13 @@ void pg_pool_free(struct pg_pool *p)
     free(p);
 }
 
+/* Needs the lock. Whether there is a connection that somebody may give back: then a server that refuses
+ * another one (it has a limit, too) is no outage. */
+static bool has_any(const struct pg_pool *p)
+{
+    return p->open > p->making;
+}
+
 /* Needs the lock. One line for an outage, repeated now and then. */
 static void log_outage(struct pg_pool *p, const char *why)
 {
@@ -67,8 +75,10 @@ static void log_outage(struct pg_pool *p, const char *why)
     if (p->logged_ms && now - p->logged_ms < LOG_EVERY_MS)
         return;
     p->logged_ms = now;
-    log_event(LOG_ERROR, "store: PostgreSQL can't be reached", LOG_S("at", p->target.place),
-              LOG_S("error", why));
+    log_event(LOG_ERROR,
+              has_any(p) ? "store: PostgreSQL takes no further connection"
+                         : "store: PostgreSQL can't be reached",
+              LOG_S("at", p->target.place), LOG_S("error", why));
 }
 
 /* Needs the lock. */
@@ -100,23 +110,25 @@ int pg_pool_open_own(struct pg_pool *p, int64_t until_ms, struct pg_conn **ret)
     return open_connection(p, until_ms, ret, &why);
 }
 
-/* Connects for a caller who has been counted in `open`. */
+/* Connects for a caller who has been counted in `open` and `making`. -EAGAIN: another may come back. */
 static int connect_counted(struct pg_pool *p, int64_t until_ms, struct pg_conn **ret)
 {
     _cleanup_free_ char *why = NULL;
     int r = open_connection(p, until_ms, ret, &why);
     pthread_mutex_lock(&p->lock);
     p->trying = false;
+    p->making--;
     if (r < 0) {
         p->open--;
         note_outage(p);
         log_outage(p, why);
+        r = has_any(p) ? -EAGAIN : -EIO;
     } else {
         note_connected(p);
     }
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
-    return r < 0 ? -EIO : 0;
+    return r;
 }
 
 enum offer { OFFER_IDLE, OFFER_CONNECT, OFFER_WAIT, OFFER_OUTAGE };
@@ -135,10 +147,11 @@ static enum offer look(struct pg_pool *p, struct pg_conn **ret, int64_t *ret_wai
         return OFFER_WAIT;
     if (p->backoff_ms && (p->trying || now < p->retry_at_ms)) {
         *ret_wait_ms = p->trying ? INT64_MAX : p->retry_at_ms;
-        return OFFER_OUTAGE;
+        return has_any(p) ? OFFER_WAIT : OFFER_OUTAGE;
     }
     p->trying = p->backoff_ms > 0;
     p->open++;
+    p->making++;
     return OFFER_CONNECT;
 }
 
@@ -170,6 +183,7 @@ int pg_pool_lend(struct pg_pool *p, int64_t until_ms, bool patient, struct pg_co
 {
     for (;;) {
         struct pg_conn *c = NULL;
+        int r;
         switch (take(p, until_ms, patient, &c)) {
         case OFFER_IDLE:
             if (pg_conn_alive(c)) {
@@ -180,10 +194,9 @@ int pg_pool_lend(struct pg_pool *p, int64_t until_ms, bool patient, struct pg_co
             pg_pool_return(p, c);
             break;
         case OFFER_CONNECT:
-            if (connect_counted(p, until_ms, ret) == 0)
-                return 0;
-            if (!patient)
-                return -EIO;
+            r = connect_counted(p, until_ms, ret);
+            if (r == 0 || (r == -EIO && !patient))
+                return r;
             break;
         case OFFER_WAIT:
             return -ETIMEDOUT;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A bounded pool of PostgreSQL connections; private to src/db. Thread-safe.
  *
+ * Where the server refuses a connection while others are there (it has a limit, too), callers wait for those.
  * While the server can't be reached one caller at a time tries to connect, at growing intervals; the others
  * are told at once, so that an outage doesn't hold up every thread. */
 #ifndef DB_PG_POOL_H

@@ -5,7 +5,8 @@
  * Writing units run in REPEATABLE READ: two that change the same row can't overwrite each other; the later
  * one fails, and is run again from a fresh snapshot. So is, once, a unit that broke a unique rule, since what
  * it looked for may have come after its look. Units that meet on the same row again and again are made to
- * queue by an advisory lock. */
+ * queue by an advisory lock; those that say beforehand that they would (db_write_in_turn) do so from the
+ * first run on. */
 #include "db/engine.h"
 #include "db/pg_listener.h"
 #include "db/pg_pool.h"
@@ -32,10 +33,13 @@
 #define ASYNC_THREADS 4
 #define ASYNC_UNITS 8192
 
-/* Advisory locks are named by two numbers: ours, and a kind of unit or the schema. */
+/* Advisory locks are named by two numbers: ours, and a kind of unit or the schema; or a turn. A unit takes
+ * that of its turn first. */
 #define LOCK_CLASS 1734700649
+#define TURN_CLASS (LOCK_CLASS + 1)
 #define LOCK_SCHEMA (-1)
 #define NO_LOCK (-2)
+#define LOCKS_TEXT_SIZE 160
 
 #define BEGIN_READ "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #define BEGIN_WRITE "BEGIN ISOLATION LEVEL REPEATABLE READ"
@@ -58,6 +62,8 @@ struct attempt {
     int64_t again_until_ms;
     bool patient;
     int lock; /* kind of unit, LOCK_SCHEMA or NO_LOCK */
+    bool in_turn;
+    int32_t turn;
     int runs, lost_runs;
     bool deadlocked;
     bool unique_tried;
@@ -73,16 +79,32 @@ static struct pg_db *store_of(struct db *db)
 
 /* --- transactions ----------------------------------------------------------------------------------- */
 
-/* Waits for the advisory lock, no longer than the unit may wait to begin. */
-static int take_lock(struct pg_conn *c, const struct attempt *a)
+static bool locks(const struct attempt *a)
 {
-    char sql[160];
+    return a->in_turn || a->lock != NO_LOCK;
+}
+
+/* A call for each advisory lock of the unit. */
+static void call_for_locks(const struct attempt *a, const char *function, char ret[LOCKS_TEXT_SIZE])
+{
+    char turn[LOCKS_TEXT_SIZE / 2] = "", kind[LOCKS_TEXT_SIZE / 2] = "";
+    if (a->in_turn)
+        (void)snprintf(turn, sizeof turn, "; SELECT %s(%d, %d)", function, TURN_CLASS, (int)a->turn);
+    if (a->lock != NO_LOCK)
+        (void)snprintf(kind, sizeof kind, "; SELECT %s(%d, %d)", function, LOCK_CLASS, a->lock);
+    (void)snprintf(ret, LOCKS_TEXT_SIZE, "%s%s", turn, kind);
+}
+
+/* Waits for the advisory locks, no longer than the unit may wait to begin. */
+static int take_locks(struct pg_conn *c, const struct attempt *a)
+{
+    char calls[LOCKS_TEXT_SIZE], sql[LOCKS_TEXT_SIZE + 80];
     int64_t left = a->begin_by_ms - clock_monotonic_ms();
-    if (a->lock == NO_LOCK)
+    if (!locks(a))
         return 0;
-    (void)snprintf(sql, sizeof sql,
-                   "SET lock_timeout TO %d; SELECT pg_advisory_lock(%d, %d); SET lock_timeout TO %d",
-                   left > 1 ? (int)left : 1, LOCK_CLASS, a->lock, DB_WAIT_MS);
+    call_for_locks(a, "pg_advisory_lock", calls);
+    (void)snprintf(sql, sizeof sql, "SET lock_timeout TO %d%s; SET lock_timeout TO %d",
+                   left > 1 ? (int)left : 1, calls, DB_WAIT_MS);
     return pg_conn_command(c, sql, a->begin_by_ms + DB_WAIT_MS);
 }
 
@@ -95,7 +117,7 @@ static int begin(struct pg_db *s, struct attempt *a, const char *sql, struct pg_
         int r = pg_pool_lend(s->pool, a->begin_by_ms, a->patient, &c);
         if (r < 0)
             return r;
-        r = take_lock(c, a);
+        r = take_locks(c, a);
         if (r == 0 && (r = pg_conn_command(c, sql, a->begin_by_ms)) < 0)
             c->lost = true; /* it may hold the lock */
         if (r == 0) {
@@ -176,7 +198,7 @@ static int look_unit(struct db *db, db_fn fn, void *arg)
 static void write_end(const struct pg_db *s, const struct attempt *a, bool commit,
                       const struct pg_conn *wrote, char *sql, size_t size)
 {
-    char told[200] = "", unlock[96] = "", text[CHANGE_TEXT_SIZE];
+    char told[200] = "", unlock[LOCKS_TEXT_SIZE], text[CHANGE_TEXT_SIZE];
     struct change change = {.topics = wrote ? wrote->topics : 0};
     if (wrote) {
         memcpy(change.node, s->node, sizeof change.node);
@@ -187,14 +209,13 @@ static void write_end(const struct pg_db *s, const struct attempt *a, bool commi
                        "; BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY " PG_CHANNEL ", '%s'; COMMIT",
                        text);
     }
-    if (a->lock != NO_LOCK)
-        (void)snprintf(unlock, sizeof unlock, "; SELECT pg_advisory_unlock(%d, %d)", LOCK_CLASS, a->lock);
+    call_for_locks(a, "pg_advisory_unlock", unlock);
     (void)snprintf(sql, size, "%s%s%s", commit ? "COMMIT" : "ROLLBACK", told, unlock);
 }
 
 static int end(struct pg_db *s, struct attempt *a, struct pg_conn *c, int r)
 {
-    char sql[360];
+    char sql[440];
     write_end(s, a, r >= 0, r >= 0 && c->wrote ? c : NULL, sql, sizeof sql);
     if (r < 0) {
         if (!c->lost)
@@ -212,7 +233,7 @@ static int end(struct pg_db *s, struct attempt *a, struct pg_conn *c, int r)
         log_event(LOG_ERROR,
                   "store: the connection was lost during a commit; whether it was done is unknown");
     /* a transaction that COMMIT itself refused is undone, its lock isn't */
-    c->lost |= a->lock != NO_LOCK;
+    c->lost |= locks(a);
     return committed;
 }
 
@@ -241,6 +262,15 @@ static bool runs_again(struct attempt *a, const struct pg_conn *c)
         return true;
     }
     return c->lost && c->error != -ETIMEDOUT && now < a->begin_by_ms && ++a->lost_runs < LOST_RUNS_MOST;
+}
+
+/* Of a text the same on every server: FNV-1a. Two that share a turn by chance only wait for each other. */
+static int32_t turn_of(const char *text)
+{
+    uint32_t hash = 2166136261u;
+    for (const char *s = text; *s; s++)
+        hash = (hash ^ (unsigned char)*s) * 16777619u;
+    return (int32_t)hash;
 }
 
 /* Functions differ by their place in the program, which several processes share. */
@@ -288,12 +318,26 @@ static int write_attempts(struct pg_db *s, struct attempt *a)
     }
 }
 
-static int write_unit(struct db *db, db_fn fn, void *arg)
+static int write_now(struct db *db, struct attempt a)
 {
-    struct attempt a = {.fn = fn, .arg = arg, .begin_by_ms = soon(), .lock = NO_LOCK};
     if (inside)
         return log_error(-EDEADLK, "store: a unit of work waits for another");
     return write_attempts(store_of(db), &a);
+}
+
+static int write_unit(struct db *db, db_fn fn, void *arg)
+{
+    return write_now(db, (struct attempt){.fn = fn, .arg = arg, .begin_by_ms = soon(), .lock = NO_LOCK});
+}
+
+static int write_in_turn(struct db *db, const char *turn, db_fn fn, void *arg)
+{
+    return write_now(db, (struct attempt){.fn = fn,
+                                          .arg = arg,
+                                          .begin_by_ms = soon(),
+                                          .lock = NO_LOCK,
+                                          .in_turn = true,
+                                          .turn = turn_of(turn)});
 }
 
 static int write_schema(struct db *db, db_fn fn, void *arg)
@@ -417,6 +461,7 @@ const struct db_engine postgres_engine = {
     .read = read_unit,
     .look = look_unit,
     .write = write_unit,
+    .write_in_turn = write_in_turn,
     .write_schema = write_schema,
     .write_async = write_unit_async,
     .data_version = data_version,

@@ -112,6 +112,13 @@ static int write_unit(struct db *db, db_fn fn, void *arg)
     return writer_run(store_of(db)->writer, fn, arg);
 }
 
+/* All of one writer are. */
+static int write_in_turn(struct db *db, const char *turn, db_fn fn, void *arg)
+{
+    (void)turn;
+    return write_unit(db, fn, arg);
+}
+
 static int write_unit_async(struct db *db, db_fn fn, void *arg, db_done_fn done)
 {
     return writer_submit(store_of(db)->writer, fn, arg, done);
@@ -219,6 +226,7 @@ const struct db_engine sqlite_engine = {
     .read = read_unit,
     .look = read_unit,
     .write = write_unit,
+    .write_in_turn = write_in_turn,
     .write_schema = write_unit, /* a transaction of one writer at a time */
     .write_async = write_unit_async,
     .data_version = data_version,

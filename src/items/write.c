@@ -104,6 +104,31 @@ static void note_owner(struct writing *w, const char *owner)
         (void)snprintf(w->owners[w->owner_count++], UUID_SIZE, "%s", owner);
 }
 
+static bool names_others(const struct write_row *row)
+{
+    for (size_t i = 0; i < row->n; i++)
+        if (row->columns[i]->refers && row->values[i].type != DB_T_NULL)
+            return true;
+    return false;
+}
+
+/* Rows of one owner hang together: a deletion takes others with it, a row keeps those that it names from
+ * being deleted, and two clients may give the same names in opposite orders. Such a unit holds some of them
+ * while it waits for others. Rows that name none are free of that, once their ids are sorted. */
+static bool is_entangled(const struct writing *w)
+{
+    bool entangled = !w->rows; /* a deletion */
+    for (size_t i = 0; w->rows && i < (w->ids ? 1 : w->n) && !entangled; i++)
+        entangled = names_others(&w->rows[i]);
+    return entangled;
+}
+
+static int run_writing(struct db *db, const struct writing *w, db_fn unit, void *arg)
+{
+    const char *turn = w->scope.values.who->user_id;
+    return is_entangled(w) ? db_write_in_turn(db, turn, unit, arg) : db_write(db, unit, arg);
+}
+
 /* ---- binding values */
 
 static int refuse_field(struct writing *w, const char *field, const char *why)
@@ -464,7 +489,7 @@ int items_create_once(struct db *db, const struct identity *who, const char *col
         r = bind_rows(&w, values);
     w.made = json_array();
     if (r == 0)
-        r = w.made ? db_write(db, creating_unit, &k) : -ENOMEM;
+        r = w.made ? run_writing(db, &w, creating_unit, &k) : -ENOMEM;
     if (r == 0) {
         note_owner(&w, who->user_id);
         writing_tell(&w);
@@ -511,7 +536,7 @@ int items_update(struct db *db, const struct identity *who, const char *collecti
         r = take_ids(&w, ids, n);
     w.rows = &row;
     if (r == 0)
-        r = db_write(db, update_unit, &w);
+        r = run_writing(db, &w, update_unit, &w);
     if (r == 0)
         writing_tell(&w);
     writing_done(&w);
@@ -522,7 +547,7 @@ static int delete_rows(struct db *db, struct writing *w, const char *const *ids,
 {
     int r = take_ids(w, ids, n);
     if (r == 0)
-        r = db_write(db, delete_unit, w);
+        r = run_writing(db, w, delete_unit, w);
     if (r == 0)
         writing_tell(w);
     return r;

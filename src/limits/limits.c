@@ -36,25 +36,26 @@ struct http_limits limits_hooks(struct limits *limits)
                                 idempotency_release_key};
 }
 
-/* The oldest first and not too many, so that nobody waits long for it. */
+/* The statement for each engine. */
+#define DROP_OLDEST(table, time) \
+    "DELETE FROM " table " WHERE " time " <= (SELECT max(t.e) FROM (SELECT " time " AS e FROM " table \
+    " WHERE " time " <= ?1 ORDER BY " time " LIMIT 5000) t)", \
+        "DELETE FROM " table " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " table " WHERE " time \
+        " <= ?1 ORDER BY " time " LIMIT 5000 FOR UPDATE SKIP LOCKED))"
+
+/* The oldest first and not too many, passing over those that others hold, so that nobody waits long for it.
+ */
 static int sweep_unit(struct db_conn *c, void *arg)
 {
     char now[ISO_TIME_LEN], longest_window_ago[ISO_TIME_LEN];
     (void)arg;
     clock_format_iso(clock_now_ms(), now);
     clock_format_iso(clock_now_ms() - (int64_t)RATE_WINDOW_MAX_S * 1000, longest_window_ago);
-    int r =
-        db_exec(c,
-                "DELETE FROM rate_limits WHERE window_start <= (SELECT max(t.w) FROM (SELECT window_start "
-                "AS w FROM rate_limits WHERE window_start <= ?1 ORDER BY window_start LIMIT 5000) t)",
-                DB_ARGS(DB_TEXT(longest_window_ago)), NULL);
-    if (r < 0)
-        return r;
-    return db_exec(
-        c,
-        "DELETE FROM idempotency_keys WHERE expires_at <= (SELECT max(t.e) FROM (SELECT expires_at "
-        "AS e FROM idempotency_keys WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 5000) t)",
-        DB_ARGS(DB_TEXT(now)), NULL);
+    int r = db_exec(c, db_sql(c, DROP_OLDEST("rate_limits", "window_start")),
+                    DB_ARGS(DB_TEXT(longest_window_ago)), NULL);
+    return r < 0 ? r
+                 : db_exec(c, db_sql(c, DROP_OLDEST("idempotency_keys", "expires_at")), DB_ARGS(DB_TEXT(now)),
+                           NULL);
 }
 
 static void swept(void *arg, int r)

@@ -336,10 +336,15 @@ static int new_row(struct db_conn *c, const struct enqueuing *e, const char *now
 }
 
 /* Columns that refer to others are costly to set: only where they change. */
+static bool changes_references(const struct enqueuing *e)
+{
+    return e->ask->job_id && !(str_equal(e->input_file_id, e->row.input_file_id) &&
+                               str_equal(e->creator_profile_id, e->row.creator_profile_id));
+}
+
 static int set_references(struct db_conn *c, const struct enqueuing *e)
 {
-    if (str_equal(e->input_file_id, e->row.input_file_id) &&
-        str_equal(e->creator_profile_id, e->row.creator_profile_id))
+    if (!changes_references(e))
         return 0;
     return db_exec(c, "UPDATE media_jobs SET input_file_id = ?1, creator_profile_id = ?2 WHERE id = ?3",
                    DB_ARGS(DB_TEXT(e->input_file_id), DB_TEXT(e->creator_profile_id), DB_TEXT(e->row.id)),
@@ -415,9 +420,17 @@ static int confirm(struct enqueuing *e)
     return refuse(e->ret, ERR_QUEUE_UNCONFIRMED, NULL, "%s", "");
 }
 
+/* A row that names another file holds itself and that one; who deletes files of the user, them and the rows
+ * that name them. */
+static int write_enqueued(struct enqueuing *e)
+{
+    return changes_references(e) ? db_write_in_turn(e->m->db, e->ask->user_id, enqueue_unit, e)
+                                 : db_write(e->m->db, enqueue_unit, e);
+}
+
 static int write_run(struct enqueuing *e)
 {
-    int r = db_write(e->m->db, enqueue_unit, e);
+    int r = write_enqueued(e);
     quota_forget(e->m->quota, e->ask->user_id);
     switch (r) {
     case 0:

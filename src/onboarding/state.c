@@ -97,9 +97,7 @@ static int list_jobs(struct db_conn *c, struct onboarding_change *change)
 static int withdraw_jobs(struct db_conn *c, struct onboarding_change *change, const char *now)
 {
     const char *user_id = change->user_id;
-    int r = db_exec(c, "DELETE FROM export_reads WHERE user_id = ?1", DB_ARGS(DB_TEXT(user_id)), NULL);
-    if (r == 0)
-        r = list_jobs(c, change);
+    int r = list_jobs(c, change);
     if (r < 0)
         return r;
     return db_exec(c,
@@ -140,6 +138,7 @@ int onboarding_end(struct db_conn *c, const struct onboarding_end *end)
                    NULL);
 }
 
+/* The job, the persona, what was read: in the order in which the end of a job writes them too. */
 int onboarding_change(struct db_conn *c, struct onboarding_change *change)
 {
     enum onboarding_state from;
@@ -156,11 +155,14 @@ int onboarding_change(struct db_conn *c, struct onboarding_change *change)
         return found;
     if (!change->any && !onboarding_may_step(from, change->to))
         return -EPERM;
-    if (!found)
+    bool withdraws = change->any && change->to < ONBOARDING_PROCESSING;
+    r = withdraws ? withdraw_jobs(c, change, now) : 0;
+    if (r == 0 && !found)
         r = make_persona(c, change, now);
-    else if (from != change->to)
+    else if (r == 0 && from != change->to)
         r = update_persona(c, change, now);
-    if (r >= 0 && change->any && change->to < ONBOARDING_PROCESSING)
-        r = withdraw_jobs(c, change, now);
+    if (r == 0 && withdraws)
+        r = db_exec(c, "DELETE FROM export_reads WHERE user_id = ?1", DB_ARGS(DB_TEXT(change->user_id)),
+                    NULL);
     return r < 0 ? r : 0;
 }

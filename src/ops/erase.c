@@ -186,6 +186,8 @@ static int delete_user(struct db_conn *c, const struct erase_options *o)
     return r == 0 && gone == 0 ? -ENOENT : r;
 }
 
+/* Jobs before what they are about, and the user last: the order in which the ends of jobs write, too. What
+ * its clients write at the same time and names other rows of the user has its turn. */
 static int erase_unit(struct db_conn *c, void *arg)
 {
     struct erase *e = arg;
@@ -194,11 +196,11 @@ static int erase_unit(struct db_conn *c, void *arg)
     if (r == 0)
         r = count(c, o, &e->summary);
     if (r == 0)
-        r = delete_rows(c, o);
-    if (r == 0)
         r = list_jobs(c, e);
     if (r == 0)
         r = delete_bookkeeping(c, o);
+    if (r == 0)
+        r = delete_rows(c, o);
     if (r == 0)
         r = delete_files(c, e);
     if (r == 0)
@@ -261,7 +263,7 @@ int erase_user(const struct erase_options *options, struct erase_summary *ret, s
     struct erase e = {.options = options, .files = BUF_INIT(NAMES_MAX), .jobs = BUF_INIT(NAMES_MAX)};
     int r = exports_mark(options->data_dir, options->user_id);
     if (r == 0)
-        r = db_write(options->db, erase_unit, &e);
+        r = db_write_in_turn(options->db, options->user_id, erase_unit, &e);
     if (r == 0) {
         forget_files(&e);
         forget_jobs(&e);

@@ -7,6 +7,7 @@
 #include "base/uuid.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ARENA_MAX ((size_t)16 << 20)
@@ -69,19 +70,31 @@ static int find_cited(struct db_conn *c, struct arena *a, const char *user_id, c
 }
 
 /* A note that comes back begins anew: the days that it was out are not taken off it at night. */
-static int reinforce(struct db_conn *c, const char *user_id, const json_t *cited)
+static int reinforce(struct db_conn *c, const char *user_id, const char *id, const char *now)
+{
+    return db_exec(c,
+                   "UPDATE user_nodes SET last_reinforced_at = ?1, weight = weight + (1 - weight) * ?2, "
+                   "last_decayed_at = CASE WHEN status = 'decayed' THEN ?1 ELSE last_decayed_at END, "
+                   "status = 'active' WHERE id = ?3 AND user_id = ?4",
+                   DB_ARGS(DB_TEXT(now), DB_REAL(ACCEPTED_GAIN), DB_TEXT(id), DB_TEXT(user_id)), NULL);
+}
+
+/* In the order in which all write nodes: docs/store.md says why. */
+static int reinforce_all(struct db_conn *c, struct arena *a, const char *user_id, const json_t *cited)
 {
     char now[ISO_TIME_LEN];
     const char *id;
     json_t *yes;
-    int r = db_now_text(c, 0, now);
+    size_t n = 0;
+    const char **ids = arena_alloc(a, (json_object_size(cited) + 1) * sizeof *ids);
+    int r = ids ? db_now_text(c, 0, now) : -ENOMEM;
+    if (r < 0)
+        return r;
     json_object_foreach ((json_t *)cited, id, yes)
-        if (r >= 0)
-            r = db_exec(c,
-                        "UPDATE user_nodes SET last_reinforced_at = ?1, weight = weight + (1 - weight) * ?2, "
-                        "last_decayed_at = CASE WHEN status = 'decayed' THEN ?1 ELSE last_decayed_at END, "
-                        "status = 'active' WHERE id = ?3 AND user_id = ?4",
-                        DB_ARGS(DB_TEXT(now), DB_REAL(ACCEPTED_GAIN), DB_TEXT(id), DB_TEXT(user_id)), NULL);
+        ids[n++] = id;
+    qsort(ids, n, sizeof *ids, str_order);
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = reinforce(c, user_id, ids[i], now);
     return r;
 }
 
@@ -95,7 +108,7 @@ int accepted_reinforce(struct db_conn *c, const char *user_id, const char *text)
     if (r == 0 && is_long(wanted))
         r = find_cited(c, &a, user_id, wanted, cited);
     if (r == 0)
-        r = reinforce(c, user_id, cited);
+        r = reinforce_all(c, &a, user_id, cited);
     arena_free(&a);
     return r;
 }

@@ -17,6 +17,7 @@
 #include "queue/work.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -285,12 +286,30 @@ static void take_last_notes(struct work *w)
     w->settle.n_lines = w->last.n_lines;
 }
 
-/* Those that are still ours, each with its last notes. */
+static int compare_texts(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "");
+}
+
+static int by_owner(const void *a, const void *b)
+{
+    const struct queue_job *x = &(*(struct work *const *)a)->claim->job,
+                           *y = &(*(struct work *const *)b)->claim->job;
+    int order = compare_texts(x->user_id, y->user_id);
+    if (order == 0)
+        order = compare_texts(x->operation, y->operation);
+    return order != 0 ? order : strcmp(x->id, y->id);
+}
+
+/* Those that are still ours, each with its last notes, in one order whoever settles: what the ends of jobs
+ * write of their users (quotas, room for files) the ends of others write too, and docs/store.md says why. */
 static size_t make_ready(struct lane *lane, struct work **works, size_t n)
 {
     n = drop_lost(lane, works, n);
     for (size_t i = 0; i < n; i++)
         take_last_notes(works[i]);
+    if (n > 1)
+        qsort(works, n, sizeof *works, by_owner);
     return n;
 }
 

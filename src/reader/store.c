@@ -127,7 +127,7 @@ static int advance_unit(struct db_conn *c, void *arg)
 static int run_step(struct db *db, struct read_place *place, struct step *s, db_fn unit)
 {
     s->from = place;
-    int r = db_write(db, unit, s);
+    int r = db_write_in_turn(db, place->user_id, unit, s); /* edges keep the nodes that they join */
     if (r < 0)
         return r;
     place->phase = s->phase;
@@ -227,17 +227,17 @@ int read_write_edges(struct db *db, struct read_place *place, const struct corpu
 
 /* ---- the end */
 
+/* The persona comes first, as for all who write both. */
 static int summary_unit(struct db_conn *c, void *arg)
 {
     const struct step *s = arg;
     char now[ISO_TIME_LEN];
     clock_format_iso(clock_now_ms(), now);
-    int r = move_place(c, s);
-    return r < 0 ? r
-                 : db_exec(c,
-                           "UPDATE user_personas SET summary = ?2, date_updated = ?3 WHERE user_id = ?1"
-                           " AND (summary IS NULL OR summary = '' OR summary LIKE '" SUMMARY_MARK "%')",
-                           DB_ARGS(DB_TEXT(s->from->user_id), DB_TEXT(s->summary), DB_TEXT(now)), NULL);
+    int r = db_exec(c,
+                    "UPDATE user_personas SET summary = ?2, date_updated = ?3 WHERE user_id = ?1"
+                    " AND (summary IS NULL OR summary = '' OR summary LIKE '" SUMMARY_MARK "%')",
+                    DB_ARGS(DB_TEXT(s->from->user_id), DB_TEXT(s->summary), DB_TEXT(now)), NULL);
+    return r < 0 ? r : move_place(c, s);
 }
 
 int read_write_summary(struct db *db, struct read_place *place, const char *summary)

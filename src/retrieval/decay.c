@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* New nodes have not decayed yet; each kind by the index on (status, last_decayed_at). */
 static const char *const due[] = {
@@ -43,6 +45,12 @@ static int read_due(struct db_conn *c, const struct duty_run *run, const char *s
     return r < 0 ? r : n;
 }
 
+/* The order in which all write nodes (docs/store.md). */
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct node *)a)->id, ((const struct node *)b)->id);
+}
+
 static int write_node(struct db_conn *c, const struct duty_run *run, const struct node *node)
 {
     const char *status = node->weight < DECAY_LEAST ? "decayed" : "active";
@@ -57,6 +65,8 @@ int decay_nodes(struct db_conn *c, const struct duty_run *run)
     int r = nodes ? 0 : -ENOMEM, n = 0;
     for (size_t i = 0; i < ARRAY_LEN(due) && r >= 0 && n == 0; i++)
         r = n = read_due(c, run, due[i], nodes);
+    if (n > 0)
+        qsort(nodes, (size_t)n, sizeof *nodes, by_id);
     for (int i = 0; i < n && r >= 0; i++)
         r = write_node(c, run, &nodes[i]);
     return r < 0 ? r : n > 0;

@@ -153,14 +153,22 @@ static int send_batch(struct embedder *e, struct batch *b)
     return r < 0 ? r : 0;
 }
 
+/* By id, the order in which all write nodes (docs/store.md). */
 static int add_to_batch(struct batch *b, const struct index_node *node)
 {
     char text[EMBEDDING_TEXT_MAX + 1];
+    size_t at = b->n;
     (void)embedding_text(node->title, node->tags, node->content, text);
-    b->text[b->n] = strdup(text);
-    if (!b->text[b->n])
+    char *copy = strdup(text);
+    if (!copy)
         return -ENOMEM;
-    b->node[b->n++] = node;
+    for (; at > 0 && strcmp(b->node[at - 1]->id, node->id) > 0; at--) {
+        b->node[at] = b->node[at - 1];
+        b->text[at] = b->text[at - 1];
+    }
+    b->node[at] = node;
+    b->text[at] = copy;
+    b->n++;
     return 0;
 }
 

@@ -490,6 +490,25 @@ describe('the Directus-compatible endpoints', () => {
             assert.equal((await send('DELETE', keys)).status, 204);
         });
 
+        test('rows that hang together, deleted and joined by many at once', async () => {
+            const [nodes, edges] = ['user_nodes', 'user_node_edges'].map((name) => `/api/directus/items/${name}`);
+            const send = (method, path, body) => server.request(path, { method, token: anna.token, body });
+            const post = async (path, body) => (await send('POST', path, body)).json.data.map(({ id }) => id);
+            const keys = await post(nodes, Array.from({ length: 24 }, (_, i) => ({ node_type: 'note', title: `n${i}` })));
+            const pairs = keys.flatMap((source) =>
+                keys.filter((target) => target !== source).map((target) => ({ source, target })),
+            );
+            const opposite = pairs.slice(0, 200);
+            const joined = await Promise.all(
+                Array.from({ length: 24 }, (_, i) => send('POST', edges, i % 2 ? opposite : opposite.toReversed())),
+            );
+            assert.deepEqual(joined.map(({ status }) => status).sort(), [200, ...Array(23).fill(400)]);
+            await post(edges, pairs.slice(200, 500));
+            const gone = await Promise.all(keys.map((id) => send('DELETE', `${nodes}/${id}`)));
+            assert.deepEqual([...new Set(gone.map(({ status }) => status))], [204]);
+            assert.deepEqual((await send('GET', `${edges}?limit=1`)).json.data, []);
+        });
+
         test("tokens that are none, in Directus's words", async () => {
             const code = async (token) => {
                 const { status, json } = await server.request('/api/directus/items/user_nodes', { token });

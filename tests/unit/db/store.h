@@ -192,6 +192,41 @@ static inline int64_t store_int(struct db *db, const char *sql)
     return q.value;
 }
 
+/* Notes from now on what each UPDATE of a table writes, by an expression of the new row: one row of `written`
+ * a row, in their order. */
+static inline void store_note_writes(struct db *db, const char *table, const char *what)
+{
+    char sql[512];
+    bool postgres = store_is_postgres();
+    assert_int_equal(
+        store_exec(db, postgres ? "CREATE TABLE IF NOT EXISTS written (n bigserial, what text)"
+                                : "CREATE TABLE IF NOT EXISTS written (n INTEGER PRIMARY KEY, what TEXT)"),
+        0);
+    if (postgres) {
+        (void)snprintf(sql, sizeof sql,
+                       "CREATE FUNCTION note_%s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                       " INSERT INTO written (what) VALUES (%s); RETURN NULL; END $$",
+                       table, what);
+        assert_int_equal(store_exec(db, sql), 0);
+    }
+    if (postgres)
+        (void)snprintf(sql, sizeof sql,
+                       "CREATE TRIGGER note_%s AFTER UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION note_%s()",
+                       table, table, table);
+    else
+        (void)snprintf(
+            sql, sizeof sql,
+            "CREATE TRIGGER note_%s AFTER UPDATE ON %s BEGIN INSERT INTO written (what) VALUES (%s); END",
+            table, table, what);
+    assert_int_equal(store_exec(db, sql), 0);
+}
+
+/* How many were written in another order than that of what was noted. */
+static inline int64_t store_writes_out_of_order(struct db *db)
+{
+    return store_int(db, "SELECT count(*) FROM written a JOIN written b ON a.n < b.n WHERE a.what > b.what");
+}
+
 /* A statement written by somebody else: through a handle of its own, as another process has one. */
 static inline void store_exec_elsewhere(struct store *s, const char *sql)
 {
@@ -249,14 +284,20 @@ static inline void gate_done(void *arg, int r)
     assert_int_equal(r, 0);
 }
 
-/* Returns when the writer stands in the gate. */
-static inline void gate_close(struct gate *g, struct db *db)
+/* Returns when somebody stands in the gate. */
+static inline void gate_await(struct gate *g)
 {
-    assert_int_equal(db_write_async(db, gate_unit, g, gate_done), 0);
     pthread_mutex_lock(&g->lock);
     while (!g->inside)
         pthread_cond_wait(&g->changed, &g->lock);
     pthread_mutex_unlock(&g->lock);
+}
+
+/* Returns when the writer stands in the gate. */
+static inline void gate_close(struct gate *g, struct db *db)
+{
+    assert_int_equal(db_write_async(db, gate_unit, g, gate_done), 0);
+    gate_await(g);
 }
 
 static inline void gate_open(struct gate *g)

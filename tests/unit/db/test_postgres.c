@@ -198,6 +198,84 @@ static void a_deadlock_ends_well(void **state)
     assert_int_equal(truth(w, "SELECT sum(n) FROM counter"), 8);
 }
 
+struct turn {
+    struct job job; /* first: what run_in_turn runs gets it */
+    const char *turn;
+    int (*way)(struct db_conn *c, void *arg);
+};
+
+static int count_and_add(struct db_conn *c, void *arg)
+{
+    struct turn *t = arg;
+    t->job.runs++;
+    return t->way(c, NULL);
+}
+
+static void *run_in_turn(void *arg)
+{
+    struct turn *t = arg;
+    note_end(&t->job, db_write_in_turn(t->job.db, t->turn, count_and_add, t));
+    return NULL;
+}
+
+/* Each would wait for what another has: that they all run once says that no two ran at a time. A server of
+ * its own has the same turns. */
+static void units_of_one_turn_run_one_after_another(void **state)
+{
+    enum { N = 16 };
+    struct world *w = *state;
+    struct turn turns[N];
+    pthread_t threads[N];
+    for (int i = 0; i < N; i++) {
+        turns[i] = (struct turn){.job = {.db = i % 4 < 2 ? w->db : w->store->db},
+                                 .turn = "anna",
+                                 .way = i % 2 ? add_forwards : add_backwards};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_in_turn, &turns[i]), 0);
+    }
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(turns[i].job.result, 0);
+        assert_int_equal(turns[i].job.runs, 1);
+    }
+    assert_int_equal(truth(w, "SELECT sum(n) FROM counter"), 2 * N);
+}
+
+struct standing {
+    struct db *db;
+    struct gate gate;
+};
+
+static void *stand_in_turn(void *arg)
+{
+    struct standing *s = arg;
+    assert_int_equal(db_write_in_turn(s->db, "anna", gate_unit, &s->gate), 0);
+    return NULL;
+}
+
+static int refuse(struct db_conn *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+    return -EPERM;
+}
+
+static void other_turns_go_on_and_a_turn_is_given_back(void **state)
+{
+    struct world *w = *state;
+    struct standing standing = {.db = w->db, .gate = GATE_INIT};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, stand_in_turn, &standing), 0);
+    gate_await(&standing.gate);
+    assert_int_equal(db_write_in_turn(w->db, "bert", refuse, NULL), -EPERM);
+    assert_int_equal(db_write_in_turn(w->store->db, "bert", increment, NULL), 0);
+    assert_int_equal(db_write(w->db, increment, NULL), 0);
+    gate_open(&standing.gate);
+    pthread_join(thread, NULL);
+    assert_int_equal(db_write_in_turn(w->store->db, "anna", increment, NULL), 0);
+    assert_int_equal(truth(w, "SELECT n FROM counter WHERE id = 1"), 3);
+}
+
 static int insert_one_twice(struct db_conn *c, void *arg)
 {
     struct job *j = arg;
@@ -246,6 +324,41 @@ static void a_unit_that_never_ends_is_ended(void **state)
     assert_true(c->lost); /* an answer may still come */
     pg_conn_close(c);
     pg_target_free(&target);
+}
+
+/* --- a server that has a limit of its own ------------------------------------------------------------ */
+
+static int sleep_briefly(struct db_conn *c, void *arg)
+{
+    (void)arg;
+    return db_exec(c, "SELECT pg_sleep(0.02)", DB_NO_ARGS, NULL);
+}
+
+/* Four of eight, of which one listens; more is wanted at once. */
+static void connections_that_are_refused_are_no_outage_while_there_are_others(void **state)
+{
+    enum { N = 32 };
+    struct world *w = *state;
+    struct db *db = NULL;
+    struct job jobs[N];
+    pthread_t threads[N];
+    char sql[160], url[320];
+    (void)snprintf(sql, sizeof sql, "CREATE ROLE role_%s LOGIN CONNECTION LIMIT 4", w->store->name);
+    store_as_admin(NULL, sql);
+    (void)snprintf(url, sizeof url, "postgres://role_%s%s", w->store->name, strchr(w->store->url, '@'));
+    assert_int_equal(db_open(&(struct db_options){.url = url, .connections = 8}, &db), 0);
+    store_await_listening(db);
+    for (int i = 0; i < N; i++) {
+        jobs[i] = (struct job){.db = db, .fn = sleep_briefly};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_job, &jobs[i]), 0);
+    }
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    db_close(db);
+    (void)snprintf(sql, sizeof sql, "DROP ROLE role_%s", w->store->name);
+    store_as_admin(NULL, sql);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(jobs[i].result, 0);
 }
 
 /* --- a server that goes and comes -------------------------------------------------------------------- */
@@ -646,9 +759,12 @@ int main(void)
         TEST(sixty_four_threads_lose_no_increment),
         TEST(who_looks_and_then_inserts_finds_what_came_between),
         TEST(a_deadlock_ends_well),
+        TEST(units_of_one_turn_run_one_after_another),
+        TEST(other_turns_go_on_and_a_turn_is_given_back),
         TEST(a_real_duplicate_is_told_after_a_second_look),
         TEST(a_lock_is_not_awaited_for_ever),
         TEST(a_unit_that_never_ends_is_ended),
+        TEST(connections_that_are_refused_are_no_outage_while_there_are_others),
         TEST(a_look_minds_no_closed_connections_and_does_not_wait_for_ever),
         TEST(connections_that_were_closed_are_replaced_unnoticed),
         TEST(a_server_that_is_away_is_told_at_once_and_comes_back),

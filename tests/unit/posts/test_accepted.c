@@ -160,6 +160,18 @@ static void what_has_nothing_to_do_with_it_stays(void **state)
 
 #define ACCEPTED_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void nodes_are_written_by_their_ids(void **state)
+{
+    struct accepted_world *w = *state;
+    struct db *db = w->rows->db;
+    add_answer(w->rows, ANNA, CAPTION, NODE);
+    add_answer(w->rows, ANNA, CAPTION, OTHER); /* the latest is looked at first */
+    store_note_writes(db, "user_nodes", "NEW.id");
+    schedule_post(w, CAPTION, false);
+    assert_int_equal(store_int(db, "SELECT count(*) FROM written"), 2);
+    assert_int_equal(store_writes_out_of_order(db), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +179,7 @@ int main(void)
         ACCEPTED_TEST(a_decayed_note_comes_back),
         ACCEPTED_TEST(what_comes_back_has_not_aged_meanwhile),
         ACCEPTED_TEST(what_has_nothing_to_do_with_it_stays),
+        ACCEPTED_TEST(nodes_are_written_by_their_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,21 @@ static int held(struct db_conn *c, void *ctx, const struct queue_job *job, enum 
     return write_move(c, ctx, job, move, result, error, finish);
 }
 
+/* Stands, and says as which of the unit's it ended. */
+static int counted(struct db_conn *c, void *ctx, const struct queue_job *job, enum queue_move move,
+                   const json_t *result, const char *error, void *finish)
+{
+    int r = write_move(c, ctx, job, move, result, error, finish);
+    if (r < 0 || move != QUEUE_COMPLETED)
+        return r;
+    return db_exec(c,
+                   "INSERT INTO moves (job, move, error) VALUES (?1, 'place', (SELECT CAST(count(*) AS TEXT)"
+                   " FROM moves WHERE move = 'place'))",
+                   DB_ARGS(DB_TEXT(job->id)), NULL);
+}
+
 static const struct queue_handler handlers[] = {
+    {.queue = QUEUE_MEDIA, .operation = "stand", .run = run, .moved = counted, .done = done},
     {.queue = QUEUE_MEDIA, .operation = "held", .run = run, .moved = held, .done = done},
     {.queue = QUEUE_MEDIA, .operation = "reluctant", .run = run, .moved = reluctant, .done = done},
     {.queue = QUEUE_MEDIA, .run = run, .moved = write_move, .done = done},
@@ -536,6 +550,44 @@ static void what_was_claimed_is_not_begun_by_a_worker_that_stops(void **state)
     assert_int_equal(moves(k, NULL, "returned"), 3);
 }
 
+/* Eight of two users stand, and end in any order while the move thread is held. */
+static void ends_are_settled_in_one_order_whoever_settles(void **state)
+{
+    static const char *const users[] = {"0a000000-0000-4000-8000-000000000000",
+                                        "0b000000-0000-4000-8000-000000000000"};
+    struct jobs *k = *state;
+    assert_int_equal(queue_pause(k->q, QUEUE_MEDIA), 0);
+    for (int i = 0; i < 2; i++)
+        run_sql(k->db, "INSERT INTO directus_users (id, email) VALUES ('%s', '%d@example.com')", users[i], i);
+    add(k, "held-1", "held", 1);
+    for (int i = 0; i < 8; i++) {
+        char id[] = {'a' + (7 - i), '-', '1', '\0'};
+        struct queue_add job = {.id = id,
+                                .queue = QUEUE_MEDIA,
+                                .operation = "stand",
+                                .user_id = users[i % 2],
+                                .priority = QUEUE_PRIORITY_DEFAULT};
+        assert_int_equal(add_all(k->q, k->db, &job, 1), 0);
+    }
+    struct queue_worker *worker = start(k->q, 9, 0);
+    assert_int_equal(queue_resume(k->q, QUEUE_MEDIA), 0);
+    await_flag(&holding, 1);
+    await_flag(&now.waiting, 8);
+    atomic_store(&now.let_go, 1);
+    while (queue_worker_running(worker) > 0)
+        usleep(2000);
+    atomic_store(&hold, 0);
+    await_moves(k, "place", 8);
+    stop(worker);
+    static const char *const order[] = {"b-1", "d-1", "f-1", "h-1", "a-1", "c-1", "e-1", "g-1"};
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(count_sql(k->db,
+                                   "SELECT count(*) FROM moves WHERE move = 'place' AND job = '%s'"
+                                   " AND error = '%d'",
+                                   order[i], i),
+                         1);
+}
+
 static void *hasten(void *worker)
 {
     await_flag(&now.waiting, 1);
@@ -632,6 +684,7 @@ int main(void)
         TEST(a_worker_that_stops_hands_back),
         TEST(a_worker_that_stops_lets_what_runs_end),
         TEST(what_was_claimed_is_not_begun_by_a_worker_that_stops),
+        TEST(ends_are_settled_in_one_order_whoever_settles),
         TEST(haste_ends_the_patience),
         TEST(many_workers_do_each_job_once),
         TEST(what_was_claimed_ahead_of_a_long_job_goes_back),

@@ -192,6 +192,18 @@ static void test_a_summary_of_ones_own_stays(void **state)
     }
 }
 
+/* As by whoever withdraws the export meanwhile. */
+static void test_the_persona_is_written_before_the_place(void **state)
+{
+    struct store *s = *state;
+    struct read_place p = begin(s, "job-1");
+    store_note_writes(s->db, "user_personas", "'1'");
+    store_note_writes(s->db, "export_reads", "'2'");
+    assert_int_equal(read_write_summary(s->db, &p, SUMMARY_MARK ": new"), 0);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM written"), 2);
+    assert_int_equal(store_writes_out_of_order(s->db), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +212,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_withdrawn_goes_no_further, set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_ends_and_reasons, set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_summary_of_ones_own_stays, set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_persona_is_written_before_the_place, set_up,
+                                        store_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,20 @@ static void a_slot_is_done_once_in_steps_of_any_size(void **state)
     assert_int_equal(weight(s, 1), llround(0.8 * 0.95 * 0.95 * 1e6));
 }
 
+static void nodes_are_written_by_their_ids(void **state)
+{
+    struct store *s = *state;
+    for (int i = 0; i < 8; i++) {
+        char decayed[ISO_TIME_LEN];
+        (void)snprintf(decayed, sizeof decayed, "2026-03-0%dT02:00:00.000Z", 9 - i);
+        add(s, i, 0.8, 0.05, "2026-01-01T00:00:00.000Z", decayed);
+    }
+    store_note_writes(s->db, "user_nodes", "NEW.id");
+    (void)decay(s, SLOT, 100);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM written"), 8);
+    assert_int_equal(store_writes_out_of_order(s->db), 0);
+}
+
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, store_tear_down)
 
 int main(void)
@@ -150,6 +164,7 @@ int main(void)
         STORE_TEST(under_a_tenth_it_is_decayed),
         STORE_TEST(what_was_given_weight_comes_back),
         STORE_TEST(a_slot_is_done_once_in_steps_of_any_size),
+        STORE_TEST(nodes_are_written_by_their_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

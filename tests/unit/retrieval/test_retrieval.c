@@ -430,6 +430,26 @@ static void nodes_get_vectors_in_the_background(void **state)
     retrieval_close(r);
 }
 
+static void vectors_are_written_by_the_ids_of_their_nodes(void **state)
+{
+    struct store *s = *state;
+    struct fake f = {.dim = 8};
+    char sql[256];
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(sql, sizeof sql,
+                       "INSERT INTO user_nodes (id, user_id, node_type, title, weight) VALUES "
+                       "('00000000-0000-4000-8000-00000000000%d', '" ANN "', 'note', 'n', 0.%d)",
+                       i, i + 1);
+        assert_int_equal(store_exec(s->db, sql), 0);
+    }
+    store_note_writes(s->db, "user_nodes", "NEW.id");
+    struct retrieval *r = open_with(s->db, &f, "fake/one");
+    await_vectors(r, s->db, 8);
+    retrieval_close(r);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM written"), 8);
+    assert_int_equal(store_writes_out_of_order(s->db), 0);
+}
+
 static void an_edited_node_is_embedded_again(void **state)
 {
     char sql[256];
@@ -508,6 +528,7 @@ int main(void)
         TEST(ten_thousand_nodes_are_searched),
         TEST(finding_and_forgetting_get_along),
         TEST(nodes_get_vectors_in_the_background),
+        TEST(vectors_are_written_by_the_ids_of_their_nodes),
         TEST(an_edited_node_is_embedded_again),
         TEST(another_model_or_length_begins_anew),
         TEST(a_failing_embedder_is_left_alone_for_a_while),

@@ -92,9 +92,28 @@ static void nothing_to_do_is_one_step(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, store_set_up_migrated, store_tear_down)
 
+static void what_another_holds_is_passed_over(void **state)
+{
+    struct store *s = *state;
+    if (!store_is_postgres())
+        skip();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(store_exec(s->db, rows[i]), 0);
+    PGconn *other = PQconnectdb(s->url);
+    PQclear(PQexec(other, "BEGIN; UPDATE directus_sessions SET expires = expires WHERE token = 'dead'"));
+    assert_int_equal(PQtransactionStatus(other), PQTRANS_INTRANS);
+    (void)sweep(s);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM directus_sessions"), 2);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM revoked_tokens"), 1);
+    PQclear(PQexec(other, "ROLLBACK"));
+    PQfinish(other);
+    (void)sweep(s);
+    assert_int_equal(store_int(s->db, "SELECT count(*) FROM directus_sessions"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(what_has_expired_goes), T(the_trail_of_impersonations_stays),
-                                       T(nothing_to_do_is_one_step)};
+                                       T(nothing_to_do_is_one_step), T(what_another_holds_is_passed_over)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
