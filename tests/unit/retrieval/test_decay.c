@@ -160,10 +160,8 @@ int main(void)
 {
     log_configure(LOG_ERROR, true);
     const struct CMUnitTest tests[] = {
-        STORE_TEST(weight_falls_by_the_days),
-        STORE_TEST(under_a_tenth_it_is_decayed),
-        STORE_TEST(what_was_given_weight_comes_back),
-        STORE_TEST(a_slot_is_done_once_in_steps_of_any_size),
+        STORE_TEST(weight_falls_by_the_days),         STORE_TEST(under_a_tenth_it_is_decayed),
+        STORE_TEST(what_was_given_weight_comes_back), STORE_TEST(a_slot_is_done_once_in_steps_of_any_size),
         STORE_TEST(nodes_are_written_by_their_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
