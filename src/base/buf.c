@@ -91,7 +91,7 @@ int buf_adds(struct buf *b, const char *s)
 }
 
 /* Writes a text that there is room for: 0, its length where there isn't, or -EINVAL. */
-static int format(struct buf *b, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static int format(struct buf *b, const char *fmt, va_list ap)
 {
     size_t held = b->cap - b->len - 1, allowed = b->max - b->len, room = held < allowed ? held : allowed;
     int len = vsnprintf(b->data + b->len, room + 1, fmt, ap);
