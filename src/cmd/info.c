@@ -105,9 +105,8 @@ static int register_tiers(struct cmd_env *env, struct db *db)
         puts("The permission for the extended fields at Directus names the tiers of the tiers file now.\n"
              "Directus must be restarted to see it.");
     else if (outcome == DIRECTUS_TIERS_KEPT)
-        puts("The permission for the extended fields was changed or removed at Directus, and stays so: the "
-             "tiers "
-             "that the tiers file names are not in it.");
+        puts("The permission for the extended fields was changed or removed at Directus, and stays so: "
+             "the tiers that the tiers file names are not in it.");
     return CMD_OK;
 }
 

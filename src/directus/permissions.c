@@ -102,26 +102,38 @@ static void list_fields(const struct rule *rule, struct buf *out)
 
 /* ---- rows */
 
-/* Whether the name is one that a user's row may hold without a tiers file, too. */
-static bool is_usual(const char *name)
+static json_t *choice_list(const char *choices)
 {
-    return access_choice(access_column(access_collection("directus_users"), "subscription_tier")->choices,
-                         name);
+    json_t *list = json_array();
+    for (const char *at = choices; *at; at += *at == '|') {
+        size_t len = strcspn(at, "|");
+        if (json_array_append_new(list, json_stringn(at, len)) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+        at += len;
+    }
+    return list;
+}
+
+/* Names that a user's row may hold without a tiers file, too. */
+static const char *usual_tiers(void)
+{
+    return access_column(access_collection("directus_users"), "subscription_tier")->choices;
 }
 
 static int add_usual_tiers(json_t *all, const struct tiers *tiers)
 {
-    const char *at = access_column(access_collection("directus_users"), "subscription_tier")->choices;
-    for (; *at; at += *at == '|') {
-        char name[TIERS_NAME_MAX + 1];
-        size_t len = strcspn(at, "|");
-        (void)snprintf(name, sizeof name, "%.*s", (int)len, at);
-        at += len;
-        enum tier tier = tiers ? tiers_find(tiers, name) : tier_of(name);
-        if (access_tier_is_extended(tier) && json_array_append_new(all, json_string(name)) < 0)
+    _cleanup_json_ json_t *names = choice_list(usual_tiers());
+    size_t i;
+    json_t *name;
+    json_array_foreach (names, i, name) {
+        const char *text = json_string_value(name);
+        enum tier tier = tiers ? tiers_find(tiers, text) : tier_of(text);
+        if (access_tier_is_extended(tier) && json_array_append(all, name) < 0)
             return -ENOMEM;
     }
-    return 0;
+    return names ? 0 : -ENOMEM;
 }
 
 static int add_aliases(json_t *all, const struct tiers *tiers)
@@ -129,7 +141,7 @@ static int add_aliases(json_t *all, const struct tiers *tiers)
     const char *name;
     enum tier tier;
     for (size_t i = 0; tiers && (name = tiers_alias(tiers, i, &tier)); i++)
-        if (access_tier_is_extended(tier) && !is_usual(name) &&
+        if (access_tier_is_extended(tier) && !access_choice(usual_tiers(), name) &&
             json_array_append_new(all, json_string(name)) < 0)
             return -ENOMEM;
     return 0;
@@ -210,20 +222,6 @@ static const char *written_as(const struct rule *rule, const struct column *colu
     return column->stored_as ? column->stored_as : column->user_choices;
 }
 
-static json_t *choice_list(const char *choices)
-{
-    json_t *list = json_array();
-    for (const char *at = choices; *at; at += *at == '|') {
-        size_t len = strcspn(at, "|");
-        if (json_array_append_new(list, json_stringn(at, len)) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-        at += len;
-    }
-    return list;
-}
-
 static int written_values(const struct rule *rule, struct arena *a, const char **ret)
 {
     struct rules rules = rules_begin();
@@ -288,15 +286,21 @@ static int permission_of(const struct rule *rule, struct arena *a, struct direct
     return fill(rule, a, ret);
 }
 
+static struct rule rule_of(enum directus_policy policy, const struct collection *collection,
+                           enum action action, const json_t *tiers)
+{
+    return (struct rule){.policy = policy,
+                         .action = action,
+                         .collection = collection,
+                         .look = directus_collection(collection->name),
+                         .who = &holders[policy],
+                         .tiers = tiers};
+}
+
 int directus_extended_rows(const struct collection *collection, const json_t *tiers, struct arena *a,
                            const char **ret)
 {
-    const struct rule rule = {.policy = POLICY_EXTENDED,
-                              .action = ACTION_READ,
-                              .collection = collection,
-                              .look = directus_collection(collection->name),
-                              .who = &holders[POLICY_EXTENDED],
-                              .tiers = tiers};
+    const struct rule rule = rule_of(POLICY_EXTENDED, collection, ACTION_READ, tiers);
     struct directus_permission p;
     int r = permission_of(&rule, a, &p);
     if (r > 0)
@@ -308,11 +312,6 @@ int directus_permission_of(enum directus_policy policy, const struct collection 
                            enum action action, struct arena *a, struct directus_permission *ret)
 {
     _cleanup_json_ json_t *tiers = directus_extended_tiers(NULL);
-    const struct rule rule = {.policy = policy,
-                              .action = action,
-                              .collection = collection,
-                              .look = directus_collection(collection->name),
-                              .who = &holders[policy],
-                              .tiers = tiers};
+    const struct rule rule = rule_of(policy, collection, action, tiers);
     return tiers ? permission_of(&rule, a, ret) : -ENOMEM;
 }
